@@ -1,0 +1,1 @@
+"""What a node does: commands in, facts out."""

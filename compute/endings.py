@@ -1,0 +1,78 @@
+"""Which facts end which command: exactly one of them answers each, and it comes last.
+
+The first ending of a command is its success; every other is a failure that the saga knows by its
+type. Any command may end with CommandRefused instead. ResendFacts has no ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from events import commands as c
+from events import instance as i
+from events import migration as m
+
+ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
+    {
+        c.RaiseGeneration: (i.GenerationRaised,),
+        c.BuildGuest: (i.GuestBuilt, i.BuildRescheduled, i.BuildAborted),
+        c.DestroyGuest: (i.GuestDestroyed, i.GuestDestroyFailed),
+        c.StopGuest: (i.GuestStopped, i.GuestStopFailed),
+        c.StartGuest: (i.GuestStarted, i.GuestStartFailed),
+        c.RebootGuest: (i.GuestRebooted, i.GuestRebootIgnored, i.GuestRebootFailed),
+        c.PauseGuest: (i.GuestPaused, i.GuestPauseFailed),
+        c.UnpauseGuest: (i.GuestUnpaused, i.GuestUnpauseFailed),
+        c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
+        c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
+        c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),
+        c.RestoreGuest: (m.GuestRestored, m.GuestRestoreFailed),
+        c.ReleaseDestination: (m.DestinationReleased, m.DestinationReleaseFailed),
+        c.ConfirmResize: (m.ResizeConfirmed, m.ResizeConfirmFailed),
+        c.RevertResize: (m.ResizeReverted, m.ResizeRevertFailed),
+        c.FinishRevertResize: (m.RevertFinished, m.RevertFinishFailed),
+        c.CheckDestination: (m.DestinationChecked, m.DestinationCheckFailed),
+        c.CheckSource: (m.SourceChecked, m.SourceCheckFailed),
+        c.QueueLiveMigration: (m.LiveMigrationAdmitted, m.LiveMigrationDequeued),
+        c.PrepareDestination: (m.DestinationPrepared, m.DestinationPrepareFailed),
+        c.LiveMigrateGuest: (m.GuestHandedOver, m.LiveMigrationFailed, m.LiveMigrationAborted),
+        c.FinishLiveMigration: (m.LiveMigrationFinished, m.LiveMigrationFinishFailed),
+        c.CleanUpSource: (m.SourceCleanedUp, m.SourceCleanUpFailed),
+        c.RollbackDestination: (m.DestinationRolledBack, m.DestinationRollbackFailed),
+        c.RollbackSource: (m.SourceRolledBack, m.SourceRollbackFailed),
+        c.AbortLiveMigration: (m.AbortTaken, m.AbortFailed),
+        c.ForceCompleteLiveMigration: (m.ForceCompleteTaken, m.ForceCompleteFailed),
+    }
+)
+
+#: These put an end to whatever runs for their instance before they begin.
+CANCELLING: Final = frozenset(
+    {
+        c.DestroyGuest,
+        c.RollbackSource,
+        c.RollbackDestination,
+        c.RestoreGuest,
+        c.ReleaseDestination,
+    }
+)
+#: These act on the operation that runs; they do not wait for its end.
+STEERING: Final = frozenset({c.AbortLiveMigration, c.ForceCompleteLiveMigration})
+#: Carried out by the agent itself; the driver never hears of them.
+AGENTS_OWN: Final = frozenset({c.RaiseGeneration, c.QueueLiveMigration})
+#: Admitted even when the journal is full: they lead out of trouble and say little.
+ALWAYS_ADMITTED: Final = CANCELLING | STEERING | {c.RaiseGeneration}
+#: With the end of one of these the instance gives back its place for a live migration.
+FREES_SLOT: Final = frozenset(
+    {c.LiveMigrateGuest, c.RollbackSource, c.CleanUpSource, c.DestroyGuest}
+)
+
+
+def is_ending(command: object, fact: object) -> bool:
+    """Say whether `fact` is the last that is said in answer to `command`."""
+    return type(fact) is i.CommandRefused or type(fact) in ENDINGS[type(command)]
+
+
+def is_success(command: object, fact: object) -> bool:
+    """Say whether `command` did what it was asked to."""
+    return type(fact) is ENDINGS[type(command)][0]

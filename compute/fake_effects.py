@@ -1,0 +1,155 @@
+"""What the short commands change in the fake driver's world, each in one step.
+
+An effect returns the fact that it made true, or a sentence that says why it could not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from compute.hypervisor import PowerState
+from compute.world import PRESENT, Half, Role, World
+from events import commands as c
+from events import instance as i
+from events import migration as m
+from events.envelope import Letter
+
+Effect = Callable[[World, str, Letter[Any], Half | None], object]
+
+
+def _destroy(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    return _leave_nothing(world, half, i.GuestDestroyed())
+
+
+def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, ...]) -> Effect:
+    """Return the effect that brings a guest that is in one of the states `only` to another."""
+
+    def effect(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+        if half is None or half.role not in PRESENT:
+            return f"there is no guest on {host}"
+        if half.power_state != after and half.power_state not in only:
+            return f"the guest is in power state {int(half.power_state)}"
+        world.change(half.becomes(power_state=after))
+        return fact(power_state=after)
+
+    return effect
+
+
+def _prepare_resize(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half and half.role is not Role.CLAIMED:
+        return f"there is something of it on {host} already"
+    world.change(_new(host, letter, Role.CLAIMED, PowerState.NOSTATE))
+    return m.ResizePrepared()
+
+
+def _restore(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half is None or half.role not in (Role.GUEST, Role.KEPT):
+        return f"there is no guest on {host}"
+    power = PowerState.RUNNING if letter.command.power_on else PowerState.SHUTDOWN
+    old = letter.command.old_flavor
+    world.change(half.becomes(role=Role.GUEST, power_state=power, flavor=old))
+    return m.GuestRestored(power_state=power)
+
+
+def _release(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    return _leave_nothing(world, half, m.DestinationReleased())
+
+
+def _confirm(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half and half.role is not Role.KEPT:
+        return f"{host} has not given the guest away"
+    return _leave_nothing(world, half, m.ResizeConfirmed())
+
+
+def _revert(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    return _leave_nothing(world, half, m.ResizeReverted())
+
+
+def _check_destination(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    return f"there is something of it on {host} already" if half else m.DestinationChecked()
+
+
+def _check_source(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half is None or half.role is not Role.GUEST:
+        return f"there is no guest on {host}"
+    if half.power_state not in (PowerState.RUNNING, PowerState.PAUSED):
+        return f"the guest does not run: power state {int(half.power_state)}"
+    return m.SourceChecked()
+
+
+def _prepare_destination(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half and half.role is not Role.INCOMING:
+        return f"there is something of it on {host} already"
+    world.change(_new(host, letter, Role.INCOMING, PowerState.PAUSED))
+    return m.DestinationPrepared()
+
+
+def _finish_live(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half is None or half.role not in PRESENT:
+        return f"no guest arrived on {host}"
+    world.change(half.becomes(role=Role.GUEST))
+    return m.LiveMigrationFinished(power_state=half.power_state)
+
+
+def _clean_up_source(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half and half.role not in (Role.LEFT, Role.LEAVING):
+        return f"{host} has not given the guest away"
+    return _leave_nothing(world, half, m.SourceCleanedUp())
+
+
+def _rollback_destination(
+    world: World, host: str, letter: Letter[Any], half: Half | None
+) -> object:
+    if half and half.role is not Role.INCOMING:
+        return f"the guest is on {host}"
+    return _leave_nothing(world, half, m.DestinationRolledBack())
+
+
+def _rollback_source(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    if half is None or half.role is not Role.GUEST:
+        return f"the guest has left {host}"
+    power = half.power_state if half.resume_to is None else half.resume_to
+    world.change(half.becomes(power_state=power))
+    return m.SourceRolledBack(power_state=power)
+
+
+def _new(host: str, letter: Letter[Any], role: Role, power_state: PowerState) -> Half:
+    command = letter.command
+    return Half(
+        host=host,
+        instance_id=letter.address.instance_id,
+        role=role,
+        power_state=power_state,
+        flavor=command.new_flavor if isinstance(command, c.PrepareResize) else command.flavor,
+    )
+
+
+def _leave_nothing(world: World, half: Half | None, fact: object) -> object:
+    if half:
+        world.change(gone=[half])
+    return fact
+
+
+_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
+_LIVE = (PowerState.RUNNING, PowerState.PAUSED)
+
+EFFECTS: Final[Mapping[type, Effect]] = {
+    c.DestroyGuest: _destroy,
+    c.StopGuest: _power(PowerState.SHUTDOWN, i.GuestStopped, only=(*_LIVE, *_OFF)),
+    c.StartGuest: _power(PowerState.RUNNING, i.GuestStarted, only=(*_LIVE, *_OFF)),
+    c.PauseGuest: _power(PowerState.PAUSED, i.GuestPaused, only=(PowerState.RUNNING,)),
+    c.UnpauseGuest: _power(PowerState.RUNNING, i.GuestUnpaused, only=(PowerState.PAUSED,)),
+    c.PrepareResize: _prepare_resize,
+    c.RestoreGuest: _restore,
+    c.ReleaseDestination: _release,
+    c.ConfirmResize: _confirm,
+    c.RevertResize: _revert,
+    c.CheckDestination: _check_destination,
+    c.CheckSource: _check_source,
+    c.PrepareDestination: _prepare_destination,
+    c.FinishLiveMigration: _finish_live,
+    c.CleanUpSource: _clean_up_source,
+    c.RollbackDestination: _rollback_destination,
+    c.RollbackSource: _rollback_source,
+}

@@ -1,0 +1,119 @@
+"""What the fake driver says of a command that had begun when the agent died: it looks, and says.
+
+It never starts a guest: this host may have been taken for dead meanwhile, and the guest may run
+elsewhere. It clears away what never ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from compute.endings import ENDINGS
+from compute.fake_operations import FailureKind, failed, power_of
+from compute.hypervisor import PowerState
+from compute.world import PRESENT, Half, Role, World
+from events import commands as c
+from events import instance as i
+from events import migration as m
+from events.envelope import Letter
+
+_DIED: Final = "the agent died while it was at it"
+
+
+def outcome(world: World, host: str, letter: Letter[Any]) -> tuple[object, ...]:
+    """Return the facts that answer a command of which only the world is left."""
+    half = world.half(host, letter.address.instance_id)
+    command = letter.command
+    is_done = _IS_DONE.get(type(command))
+    if is_done and is_done(command, half):
+        if half and half.role is Role.LEAVING:
+            world.change(half.becomes(role=Role.LEFT, power_state=PowerState.SHUTDOWN))
+        return (*_said_before(command, host), _success(command, half))
+    if half and half.role is Role.BUILDING:
+        world.change(gone=[half])
+    is_as_it_was = isinstance(command, c.ResizeGuest) and half and half.resume_to is None
+    kind = FailureKind.FAULT_ROLLBACK if is_as_it_was else FailureKind.FAIL
+    return (failed(command, half, _DIED, kind),)
+
+
+def _is(*roles: Role) -> Callable[[Any, Half | None], bool]:
+    return lambda command, half: half is not None and half.role in roles
+
+
+def _is_in(*states: PowerState) -> Callable[[Any, Half | None], bool]:
+    return lambda command, half: (
+        half is not None and half.role in PRESENT and half.power_state in states
+    )
+
+
+def _has_nothing(command: Any, half: Half | None) -> bool:
+    return half is None
+
+
+def _is_as_asked(command: Any, half: Half | None) -> bool:
+    power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN
+    return half is not None and half.role is Role.GUEST and half.power_state is power
+
+
+def _runs_on(command: Any, half: Half | None) -> bool:
+    return half is not None and half.role is Role.GUEST and half.resume_to is None
+
+
+_IS_DONE: Final[Mapping[type, Callable[[Any, Half | None], bool]]] = {
+    c.BuildGuest: _is(Role.GUEST),
+    c.DestroyGuest: _has_nothing,
+    c.StopGuest: _is_in(PowerState.SHUTDOWN),
+    c.StartGuest: _is_in(PowerState.RUNNING),
+    c.RebootGuest: _is_in(PowerState.RUNNING),
+    c.PauseGuest: _is_in(PowerState.PAUSED),
+    c.UnpauseGuest: _is_in(PowerState.RUNNING),
+    c.PrepareResize: _is(Role.CLAIMED),
+    c.ResizeGuest: _is(Role.KEPT),
+    c.FinishResize: _is_as_asked,
+    c.RestoreGuest: _is_as_asked,
+    c.ReleaseDestination: _has_nothing,
+    c.ConfirmResize: _has_nothing,
+    c.RevertResize: _has_nothing,
+    c.FinishRevertResize: _is_as_asked,
+    c.CheckDestination: _has_nothing,
+    c.CheckSource: _is_in(PowerState.RUNNING, PowerState.PAUSED),
+    c.PrepareDestination: _is(Role.INCOMING),
+    c.LiveMigrateGuest: _is(Role.LEFT, Role.LEAVING),
+    c.FinishLiveMigration: _is(Role.GUEST),
+    c.CleanUpSource: _has_nothing,
+    c.RollbackDestination: _has_nothing,
+    c.RollbackSource: _runs_on,
+}
+
+
+def _success(command: object, half: Half | None) -> object:
+    fact = ENDINGS[type(command)][0]
+    if "power_state" in fact.__dataclass_fields__:  # type: ignore[attr-defined]  # a dataclass
+        return fact(power_state=power_of(half))
+    return fact()
+
+
+def _said_before(command: Any, host: str) -> tuple[object, ...]:
+    """Return what is said of a command before its success, in order."""
+    match command:
+        case c.BuildGuest():
+            return (
+                i.BuildAccepted(node=host),
+                i.NetworkAllocationStarted(),
+                i.BlockDevicesPreparing(),
+                i.GuestSpawning(),
+            )
+        case c.RebootGuest():
+            return (i.RebootPending(), i.RebootStarted())
+        case c.ResizeGuest():
+            return (m.ResizeStarted(), m.ResizeCopied())
+        case c.FinishResize():
+            return (m.ResizeFinishing(),)
+        case c.FinishRevertResize():
+            off = (m.RevertPoweringOff(power_state=PowerState.SHUTDOWN),)
+            return (m.RevertStarted(), *(() if command.power_on else off))
+        case c.LiveMigrateGuest():
+            return (m.LiveMigrationStarted(),)
+        case _:
+            return ()

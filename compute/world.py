@@ -1,0 +1,155 @@
+"""The world that fake drivers share: what every host has of every guest, and what truly runs.
+
+A *half* is what one host has of one instance. Drivers change halves only by `change`, all of a
+change or nothing of it, so that a guest never runs on two hosts between two lines. The world outlives
+agents; it is the only judge of what runs, and it counts how often each command took effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+from compute.hypervisor import PowerState
+from events.requests import Flavor
+
+
+class Role(StrEnum):
+    """What a half is to its host."""
+
+    #: Being built; never ran.
+    BUILDING = "building"
+    #: A guest of this host.
+    GUEST = "guest"
+    #: Room for a resize that comes.
+    CLAIMED = "claimed"
+    #: The disks of a resize came.
+    COPIED = "copied"
+    #: Given away by a resize, kept until it is confirmed or reverted.
+    KEPT = "kept"
+    #: Waits, paused, for the memory of a live migration.
+    INCOMING = "incoming"
+    #: Came by a live migration and runs; not yet defined.
+    ARRIVED = "arrived"
+    #: Post-copy: the other half is the live one.
+    LEAVING = "leaving"
+    #: What a live migration left behind.
+    LEFT = "left"
+
+
+#: Roles in which a half is a guest that its host vouches for.
+PRESENT = (Role.GUEST, Role.ARRIVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """What a host has of an instance."""
+
+    host: str
+    instance_id: str
+    role: Role
+    power_state: PowerState
+    flavor: Flavor
+    #: The state that the driver took it out of (powered off for a copy, frozen to let one end).
+    resume_to: PowerState | None = None
+
+    def becomes(
+        self,
+        *,
+        role: Role | None = None,
+        power_state: PowerState | None = None,
+        flavor: Flavor | None = None,
+        resume_to: PowerState | None = None,
+    ) -> Half:
+        """Return the half as it is afterwards; what it shall resume to is said anew each time."""
+        return replace(
+            self,
+            role=role or self.role,
+            power_state=self.power_state if power_state is None else power_state,
+            flavor=flavor or self.flavor,
+            resume_to=resume_to,
+        )
+
+
+class World(Protocol):
+    """Every host's halves."""
+
+    def half(self, host: str, instance_id: str) -> Half | None:
+        """Return what a host has of an instance."""
+        ...
+
+    def halves_of(self, host: str) -> list[Half]:
+        """Return what a host has, by instance id."""
+        ...
+
+    def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
+        """Leave these halves as they are here, and those gone, at once."""
+        ...
+
+    def executed(self, command_id: str) -> None:
+        """Count a command that takes effect."""
+        ...
+
+    def executions(self) -> dict[str, int]:
+        """Return how often each command took effect, by command id."""
+        ...
+
+    def running(self) -> dict[str, tuple[str, ...]]:
+        """Return the hosts on which each guest runs, by instance id: at most one is right."""
+        ...
+
+
+class MemoryWorld:
+    """A world that lives as long as this object."""
+
+    def __init__(self) -> None:
+        self._halves: dict[str, dict[str, Half]] = {}
+        self._executions: dict[str, int] = {}
+
+    def half(self, host: str, instance_id: str) -> Half | None:
+        """Return what a host has of an instance."""
+        return self._halves.get(host, {}).get(instance_id)
+
+    def halves_of(self, host: str) -> list[Half]:
+        """Return what a host has, by instance id."""
+        halves = self._halves.get(host, {})
+        return [halves[instance_id] for instance_id in sorted(halves)]
+
+    def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
+        """Leave these halves as they are here, and those gone, at once."""
+        for half in gone:
+            self._halves.get(half.host, {}).pop(half.instance_id, None)
+        for half in after:
+            self._halves.setdefault(half.host, {})[half.instance_id] = half
+
+    def executed(self, command_id: str) -> None:
+        """Count a command that takes effect."""
+        self._executions[command_id] = self._executions.get(command_id, 0) + 1
+
+    def executions(self) -> dict[str, int]:
+        """Return how often each command took effect, by command id."""
+        return dict(sorted(self._executions.items()))
+
+    def running(self) -> dict[str, tuple[str, ...]]:
+        """Return the hosts on which each guest runs, by instance id: at most one is right."""
+        return hosts_by_guest(
+            half for host in sorted(self._halves) for half in self.halves_of(host)
+        )
+
+
+def hosts_by_guest(halves: Iterable[Half]) -> dict[str, tuple[str, ...]]:
+    """Return the hosts of the halves that run, by instance id."""
+    found: dict[str, tuple[str, ...]] = {}
+    for half in halves:
+        if half.power_state is PowerState.RUNNING:
+            found[half.instance_id] = (*found.get(half.instance_id, ()), half.host)
+    return dict(sorted(found.items()))
+
+
+def power_failure(world: World, host: str) -> None:
+    """Leave nothing running on a host, as a cut of its power would."""
+    for half in world.halves_of(host):
+        if half.power_state in (PowerState.RUNNING, PowerState.PAUSED):
+            world.change(half.becomes(power_state=PowerState.SHUTDOWN, resume_to=None))

@@ -1,0 +1,1 @@
+"""What happens next: facts turned into rows and commands."""

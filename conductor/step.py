@@ -1,0 +1,285 @@
+"""The heart: what one fact does to one instance. Pure; live processing, replay, rebuild and audit call it.
+
+    judge ▸ move the head ▸ evolve (arrow, effects) ▸ the saga reacts ▸ Outcome
+
+The same state, fact and rules give the same outcome, today and in a replay. It touches no clock, no dice, no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+from events import requests
+from events.decisions import RecordSetAside
+from events.envelope import Envelope, Letter
+from events.facts_nova import NovaReported
+from events.instance import GuestAbsent, GuestFound
+from events.requests import ActionRequested, Flavor
+from statemachines import shadow
+from statemachines.chain import head_of, moved, with_head
+from statemachines.effects import take_effect
+from statemachines.held import Head, Heard, Held, SagaState
+from statemachines.interpreter import again, operate, owe, progress, start
+from statemachines.judge import addressee, answering_host, judge, moves_head
+from statemachines.notes import ActionNote, Note
+from statemachines.parking import early, unparked
+from statemachines.permissions import PERMISSIONS
+from statemachines.resume import react
+from statemachines.rules import REQUEST_AGE_US, Rules
+from statemachines.run import Run
+from statemachines.saga import End, Owe
+from statemachines.sagas import BY_ACTION, SAGAS
+from statemachines.states import TaskState, VmState
+from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
+
+#: Requests remembered of one instance.
+REQUESTS_MAX = 64
+_NO_FLAVOR = Flavor(name="", vcpus=0, memory_mb=0, disk_gb=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the judge said, the state after the fact, and what was noted."""
+
+    verdict: Verdict
+    before: Held | None
+    after: Held | None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def commands(self) -> tuple[Letter[object], ...]:
+        """The commands that the fact called for."""
+        return react(self.before, self.after)
+
+
+def step(held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome:
+    """Conclude. The same arguments give the same outcome, today and in a replay."""
+    waiting = unparked(held, envelope)
+    verdict = judge(waiting, envelope, rules)
+    match verdict:
+        case Accepted():
+            run = Run(_heard(waiting, envelope), envelope, rules)
+            _evolve(run)
+            return Outcome(verdict, held, run.held, tuple(run.notes))
+        case Early():
+            assert waiting is not None
+            return _park(held, waiting, envelope, verdict)
+        case Duplicate():
+            return Outcome(verdict, held, waiting)
+        case Rejected():
+            after = waiting
+            if waiting is not None and moves_head(verdict, waiting, envelope):
+                after = moved(waiting, envelope)
+            if waiting is not None and after is not None and envelope.meta.request_id is not None:
+                after = _remember_request(after, envelope)
+            return Outcome(verdict, held, after)
+
+
+def _park(held: Held | None, waiting: Held, envelope: Envelope[object], verdict: Early) -> Outcome:
+    after = early(waiting, envelope)
+    if after is None:
+        return Outcome(Duplicate(), held, waiting)
+    if isinstance(after, Rejected):
+        return Outcome(after, held, waiting)
+    return Outcome(verdict, held, after)
+
+
+def _heard(held: Held | None, envelope: Envelope[object]) -> Held:
+    """Return the state in which the writer, or the request, has been heard."""
+    if held is None:
+        held = _new(envelope)
+    held = replace(held, updated_at=envelope.timestamp_us)
+    if envelope.host is not None:
+        return moved(held, envelope)
+    return _remember_request(held, envelope)
+
+
+def _new(envelope: Envelope[object]) -> Held:
+    """Return the state of an instance that this fact makes known."""
+    fact, now = envelope.fact, envelope.timestamp_us
+    if isinstance(fact, NovaReported):
+        return Held(
+            instance_id=envelope.meta.instance_id,
+            origin="nova",
+            vm_state=str(VmState.BUILDING),
+            flavor=_NO_FLAVOR,
+            created_at=now,
+            updated_at=now,
+        )
+    request = cast("ActionRequested", fact)
+    assert request.flavor is not None
+    return Held(
+        instance_id=envelope.meta.instance_id,
+        origin="regente",
+        vm_state=str(VmState.BUILDING),
+        task_state=str(TaskState.SCHEDULING),
+        name=request.arguments.get("name", ""),
+        image=request.arguments.get("image", ""),
+        user_id=request.user_id,
+        project_id=request.project_id,
+        flavor=request.flavor,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _remember_request(held: Held, envelope: Envelope[object]) -> Held:
+    request_id = envelope.meta.request_id
+    if request_id is None or envelope.meta.source != "api":
+        return held
+    now = envelope.timestamp_us
+    young = tuple(r for r in held.requests if now - r.at <= REQUEST_AGE_US)
+    if any(r.request_id == request_id for r in young):
+        return held
+    known = (*young, Heard(request_id=request_id, at=now))[-REQUESTS_MAX:]
+    return replace(held, requests=known)
+
+
+def _evolve(run: Run) -> None:
+    """Fold an accepted fact into the state of the run."""
+    fact = run.envelope.fact
+    match fact:
+        case NovaReported():
+            _shadow(run, fact)
+        case ActionRequested():
+            _act(run, fact)
+        case requests.SagaRetried() | requests.SagaCompensated() | requests.SagaResolved():
+            _lead_out(run, fact)
+        case requests.RecordDiscarded():
+            _discard(run, fact)
+        case RecordSetAside():
+            pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect these first.
+        case _:
+            _say(run)
+
+
+def _say(run: Run) -> None:
+    """Fold what a host or the conductor said: arrow, effects, then the saga."""
+    saga = addressee(run.held, run.envelope)
+    run.arrow(run.name, saga)
+    take_effect(run, saga)
+    if saga is not None:
+        saga = _as_it_is(run.held, saga)
+        progress(run, saga, answering_host(run.envelope))
+    elif isinstance(run.envelope.fact, GuestFound | GuestAbsent):
+        _found(run)
+
+
+def _as_it_is(held: Held, saga: SagaState) -> SagaState:
+    """Return a saga with what the effects of the fact noted in it."""
+    known = (held.saga, *held.sides)
+    return next(s for s in known if s is not None and s.saga_id == saga.saga_id)
+
+
+def _found(run: Run) -> None:
+    """A guest where none of the instance should be: left-overs are cleaned up, never guessed at."""
+    held, host = run.held, run.envelope.host
+    assert host is not None
+    if not isinstance(run.envelope.fact, GuestFound) or held.saga is not None or host == held.host:
+        return
+    if held.vm_state == VmState.DELETED:
+        owe(run, Owe.DESTROY, host, "deleted")
+    elif held.host is not None and held.vm_state != VmState.RESIZED:
+        owe(run, Owe.DESTROY, host, "moved")
+
+
+def _act(run: Run, request: ActionRequested) -> None:
+    """Fold an accepted request: set the task_state, start its saga."""
+    action = request.action
+    permission = PERMISSIONS[action]
+    if action == "lock" or action == "unlock":
+        run.held = replace(run.held, locked=action == "lock")
+        _note_immediate(run, request)
+        return
+    table = BY_ACTION[action]
+    if action != "create":
+        run.arrow(f"request:{action}", run.held.saga)
+    if table.name == "live_migrate_abort" and run.held.saga is not None:
+        run.held = replace(run.held, saga=replace(run.held.saga, abort_requested=True))
+    start(run, table, request, str(permission.instance_action or action))
+
+
+def _note_immediate(run: Run, request: ActionRequested) -> None:
+    run.notes.append(
+        ActionNote(
+            request_id=run.request_id,
+            action=request.action,
+            user_id=request.user_id,
+            project_id=request.project_id,
+            start_time=run.now,
+            finish_time=run.now,
+            message=None,
+            saga_id=None,
+        )
+    )
+
+
+def _lead_out(
+    run: Run,
+    fact: requests.SagaRetried | requests.SagaCompensated | requests.SagaResolved,
+) -> None:
+    """Fold an operator's word about a saga that waits for a person."""
+    saga = addressee(run.held, run.envelope)
+    assert saga is not None
+    match fact:
+        case requests.SagaRetried():
+            again(run, saga)
+        case requests.SagaCompensated():
+            way = SAGAS[saga.saga].steps[saga.step].compensate
+            assert way is not None
+            operate(run, saga, way)
+        case requests.SagaResolved():
+            operate(run, saga, End("resolved"))
+
+
+def _discard(run: Run, fact: requests.RecordDiscarded) -> None:
+    """Give a record up: what it blocked goes on, and its writer's next one may follow."""
+    held = run.held
+    kept = tuple(p for p in held.parked if p.offset != fact.offset)
+    held = replace(held, parked=kept, set_aside=any(p.reason == "set-aside" for p in kept))
+    head = head_of(held, fact.source) if fact.source else None
+    if fact.source:
+        sequence = 1 if head is None else head.sequence + 1
+        digests = (fact.digest,) if head is None else (*head.digests, fact.digest)[-16:]
+        held = with_head(
+            held,
+            Head(
+                source=fact.source,
+                enrolment=1 if head is None else head.enrolment,
+                boot_epoch=0 if head is None else head.boot_epoch,
+                sequence=sequence,
+                digests=digests,
+            ),
+        )
+    run.held = held
+
+
+def _shadow(run: Run, fact: NovaReported) -> None:
+    """Fold what nova reported: old → new is the arrow, stale snapshots lose."""
+    held = run.held
+    after = shadow.evolve(held.shadow or shadow.INITIAL, fact)
+    run.held = replace(
+        held,
+        shadow=after,
+        vm_state=after.vm_state or held.vm_state,
+        task_state=after.task_state,
+        power_state=held.power_state if after.power_state is None else after.power_state,
+        host=after.host,
+        node=after.node,
+        name=after.display_name or held.name,
+        user_id=after.user_id or held.user_id,
+        project_id=after.project_id or held.project_id,
+        image=after.image_id or held.image,
+        locked=held.locked if after.locked is None else after.locked,
+        launched_at=after.launched_at_us,
+        deleted_at=after.deleted_at_us,
+        flavor=held.flavor
+        if after.flavor is None
+        else Flavor(
+            name=after.flavor.name,
+            vcpus=after.flavor.vcpus,
+            memory_mb=after.flavor.memory_mb,
+            disk_gb=after.flavor.root_gb + after.flavor.ephemeral_gb,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What happened: the facts, the commands, and the log that holds them."""

@@ -1,0 +1,209 @@
+"""Bytes ⇄ facts and commands: Avro single-object encoding, the one door to fastavro.
+
+A value is `C3 01`, the 8-byte CRC-64-AVRO fingerprint of its schema, and the body `{meta, …payload}`
+(a command: `{address, …arguments}`). Schemas are the `.avsc` files of this package, found by
+fingerprint; none is ever fetched. Size and MAC are checked before anything here runs (`events.seal`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from typing import Final, NamedTuple, cast
+
+import fastavro
+from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+
+from events.envelope import Address, Letter, Meta
+from events.errors import BadRecord
+from events.register import COMMANDS, FACTS, schema_file
+from events.shape import Shape, shape_of
+
+MARKER: Final = b"\xc3\x01"
+HEADER_BYTES: Final = 10
+#: A value larger than this is refused unread; our largest fact is a hundredth of it.
+VALUE_BYTES_MAX: Final = 256 * 1024
+
+
+#: A schema as fastavro wants it.
+Parsed = dict[str, object]
+
+
+class Form(NamedTuple):
+    """One schema of one class: what the writer wrote, what the reader makes of it."""
+
+    name: str
+    version: int
+    fingerprint: bytes
+    schema: Parsed
+    shape: Shape
+    #: `meta` or `address`; None for a state that is stored and never sent.
+    head: str | None
+
+
+class Registry:
+    """Every schema that this code knows, by fingerprint and by class."""
+
+    def __init__(self, forms: list[Form]) -> None:
+        self.by_fingerprint: Mapping[bytes, Form] = {f.fingerprint: f for f in forms}
+        newest: dict[str, Form] = {}
+        for form in sorted(forms, key=lambda f: f.version):
+            newest[form.name] = form
+        self.newest: Mapping[str, Form] = newest
+
+
+@cache
+def registry() -> Registry:
+    """Return the schemas of facts and commands; read once from the package's files."""
+    return Registry([form for name in (*FACTS, *COMMANDS) for form in _forms(name)])
+
+
+def fingerprints() -> tuple[str, ...]:
+    """Return the fingerprints of all facts that this code can read, hex, sorted."""
+    known = registry().by_fingerprint.items()
+    return tuple(sorted(mark.hex() for mark, form in known if form.head == "meta"))
+
+
+def schema_of(name: str) -> dict[str, object]:
+    """Return the schema that the class of a fact or command asks for now."""
+    cls, head, head_name = _class(name)
+    seen: set[str] = set()
+    head_field = {"name": head_name, "type": shape_of(head).schema(seen)}
+    return {
+        "type": "record",
+        "name": f"regente.{name}",
+        "doc": (cls.__doc__ or "").split("\n")[0],
+        "fields": [head_field, *shape_of(cls).fields(seen)],
+    }
+
+
+def encode_fact(meta: Meta, fact: object) -> bytes:
+    """Return the value of a record that says `fact`."""
+    form = registry().newest[type(fact).__name__]
+    return _encode(form, {"meta": shape_of(Meta).dump(meta), **form.shape.dump(fact)})
+
+
+def encode_command(letter: Letter[object]) -> bytes:
+    """Return the value of a record that asks for a command."""
+    form = registry().newest[type(letter.command).__name__]
+    address = shape_of(Address).dump(letter.address)
+    return _encode(form, {"address": address, **form.shape.dump(letter.command)})
+
+
+def fingerprint_in(value: bytes) -> bytes:
+    """Return the fingerprint that a value names; raises BadRecord where it names none."""
+    if len(value) < HEADER_BYTES or value[:2] != MARKER:
+        start = value[:2].hex() or "nothing"
+        raise BadRecord("not-avro", f"Expected a value that begins with c301, but it is {start}")
+    return value[2:HEADER_BYTES]
+
+
+def decode_fact(value: bytes) -> tuple[Meta, object]:
+    """Return what a value says; raises BadRecord where it is no fact of ours."""
+    form, body = _decode(value, "meta")
+    meta = Meta(**body.pop("meta"))  # type: ignore[arg-type]  # the schema vouches for the types
+    return meta, _load(form, body)
+
+
+def decode_command(value: bytes) -> Letter[object]:
+    """Return the command in a value; raises BadRecord where it is no command of ours."""
+    form, body = _decode(value, "address")
+    address = Address(**body.pop("address"))  # type: ignore[arg-type]  # as above
+    return Letter(_load(form, body), address)
+
+
+def is_canonical(value: bytes) -> bool:
+    """Say whether encoding again gives the same bytes; the auditor's check, not the hot path's."""
+    form = registry().by_fingerprint.get(fingerprint_in(value))
+    if form is None:
+        return True
+    body = fastavro.schemaless_reader(BytesIO(value[HEADER_BYTES:]), form.schema, None)
+    return _encode(form, cast("dict[str, object]", body)) == value
+
+
+class StateCodec:
+    """Bytes ⇄ one state class that is stored in rows, in any version ever written."""
+
+    def __init__(self, cls: type, name: str) -> None:
+        self.shape = shape_of(cls)
+        forms = _forms_of(name, self.shape, None)
+        self._registry = Registry(forms)
+        self._form = self._registry.newest[name]
+
+    def encode(self, state: object) -> bytes:
+        """Return the body of a state in the newest version."""
+        return _encode(self._form, self.shape.dump(state))
+
+    def decode(self, body: bytes) -> object:
+        """Return the state of a body; raises BadRecord where no version of ours wrote it."""
+        form = self._registry.by_fingerprint.get(fingerprint_in(body))
+        if form is None:
+            mark = fingerprint_in(body).hex()
+            raise BadRecord("unknown-schema", f"Expected a known state schema, but {mark}")
+        return self.shape.load(_read(form, body))
+
+
+def _class(name: str) -> tuple[type, type, str]:
+    if name in FACTS:
+        return FACTS[name], Meta, "meta"
+    return COMMANDS[name], Address, "address"
+
+
+def _forms(name: str) -> list[Form]:
+    cls, _, head = _class(name)
+    return _forms_of(name, shape_of(cls), head)
+
+
+def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
+    folder = files("events") / "schemas"
+    found: list[Form] = []
+    version = 1
+    while (path := folder / schema_file(name, version)).is_file():
+        raw = json.loads(path.read_text())
+        mark = bytes.fromhex(fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO"))
+        found.append(Form(name, version, mark, cast("Parsed", parse_schema(raw)), shape, head))
+        version += 1
+    return found
+
+
+def _encode(form: Form, body: dict[str, object]) -> bytes:
+    out = BytesIO()
+    out.write(MARKER)
+    out.write(form.fingerprint)
+    fastavro.schemaless_writer(out, form.schema, body)
+    return out.getvalue()
+
+
+def _decode(value: bytes, head: str) -> tuple[Form, dict[str, dict[str, object]]]:
+    mark = fingerprint_in(value)
+    form = registry().by_fingerprint.get(mark)
+    if form is None:
+        raise BadRecord("unknown-schema", f"Expected a known schema, but {mark.hex()}")
+    if form.head != head:
+        raise BadRecord("wrong-kind", f"Expected a body with {head}, but it is a {form.name}")
+    return form, cast("dict[str, dict[str, object]]", _read(form, value))
+
+
+def _read(form: Form, value: bytes) -> dict[str, object]:
+    stream = BytesIO(value)
+    stream.seek(HEADER_BYTES)
+    try:
+        body = fastavro.schemaless_reader(stream, form.schema, None)
+    except Exception as error:  # fastavro raises what Python raises: EOFError, KeyError, Unicode …
+        sentence = f"Expected a body of {form.name} v{form.version}, but {error!r}"
+        raise BadRecord("undecodable", sentence) from error
+    if stream.tell() != len(value):
+        extra = len(value) - stream.tell()
+        raise BadRecord("trailing-bytes", f"Expected {form.name} to end, but {extra} bytes follow")
+    return cast("dict[str, object]", body)
+
+
+def _load(form: Form, body: Mapping[str, object]) -> object:
+    try:
+        return form.shape.load(body)
+    except (TypeError, ValueError) as error:
+        sentence = f"Expected the fields of {form.name}, but {error}"
+        raise BadRecord("undecodable", sentence) from error

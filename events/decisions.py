@@ -1,0 +1,68 @@
+"""What the conductor decided or noticed that is not a function of the log: so it is written there.
+
+Sequence 0: the identity is (saga, step, attempt), and the first content wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationChosen:
+    """The scheduler chose a host and reserved the room for it."""
+
+    saga_id: str
+    step: str
+    attempt: int
+    host: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoValidHost:
+    """The scheduler found no host."""
+
+    saga_id: str
+    step: str
+    attempt: int
+    #: Nova's sentence, with what each filter left over.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimedOut:
+    """The deadline of one attempt of a step passed without an answer."""
+
+    saga_id: str
+    step: str
+    attempt: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepHostLost:
+    """The host that a step waits for was recorded as lost."""
+
+    saga_id: str
+    step: str
+    attempt: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReturned:
+    """A host to which this instance owes a clean-up is there again."""
+
+    host: str
+    boot_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSetAside:
+    """The worker died twice at a record: it and its instance wait for a person."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str

@@ -1,0 +1,47 @@
+"""What can be set about the brokers, and what we set for everybody, with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+#: What `create` asks of a topic besides partitions and retention. Uncompressed: the broker unpacks
+#: what a producer packed, and refuses what is too large then, so that no reader meets a bomb.
+TOPIC_SETTINGS: Final = {
+    "cleanup.policy": "delete",
+    "compression.type": "uncompressed",
+    "message.timestamp.type": "LogAppendTime",
+    "retention.bytes": "-1",
+}
+
+#: Every record that we would read fits into one message of this size; brokers' own default.
+MESSAGE_BYTES_MAX: Final = 1_048_576
+PARTITION_FETCH_BYTES: Final = 4 << 20
+BATCH_BYTES: Final = 128 << 10
+POLL_RECORDS_MAX: Final = 5_000
+FETCH_WAIT_MS: Final = 20
+LINGER_MS: Final = 5
+#: A topic that was made again is noticed after at most this long, even if nobody tells us.
+METADATA_AGE_MS: Final = 30_000
+#: A poll looks for news of the group at least this often.
+SLICE_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaOptions:
+    """Where the brokers are, and how long we wait for them."""
+
+    bootstrap: str
+    #: After this an append that nobody acknowledged ends as LogUnavailable.
+    append_timeout_s: float = 10.0
+    #: After this any other question that nobody answered ends as LogUnavailable.
+    answer_timeout_s: float = 10.0
+    #: A member that is silent for so long is taken for dead, and its partitions go to others.
+    session_timeout_s: float = 10.0
+    #: A member that doesn't poll for so long is taken for stuck; a batch takes less by far.
+    poll_interval_max_s: float = 300.0
+    #: Replicas of the topics that we make; -1 leaves it to the brokers.
+    replication: int = -1
+    #: More of the client's own settings: `security_protocol`, `ssl_cafile`, `sasl_mechanism` …
+    client: Mapping[str, object] = field(default_factory=dict)

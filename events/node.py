@@ -1,0 +1,68 @@
+"""What a host says about itself, and what the conductor says about a host.
+
+Written to the node topic, keyed by host; a host's facts about itself are a chain of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStarted:
+    """The agent of a host started, with this much to give."""
+
+    #: The hypervisor's name; the host's own name where a host has one hypervisor.
+    node: str
+    #: Kind of driver, as nova's `hypervisor_type`.
+    hypervisor_type: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCapacityReported:
+    """What a host has to give changed."""
+
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDigested:
+    """A digest of the guests that a host has; compared, never obeyed."""
+
+    guest_count: int
+    #: SHA-256 over the sorted lines `uuid power_state`.
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStopped:
+    """The agent of a host stopped on purpose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLost:
+    """A host's heartbeat stayed away for `service_down_time`."""
+
+    boot_epoch: int
+    #: The n-th loss within this boot.
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReturned:
+    """A host that was recorded as lost is heard again."""
+
+    boot_epoch: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatSent:
+    """A host is alive; never folded."""
+
+    report_interval_s: int

@@ -1,0 +1,82 @@
+"""What people asked for: requests of the API, and the words of an operator.
+
+Requests carry what the API saw (flavor, host service up or down, actor, fence), for the fold may not
+look anywhere else. They are written by `api` with sequence 0: the request id is their identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flavor:
+    """The size of a guest, copied into the request that named it."""
+
+    name: str
+    vcpus: int
+    memory_mb: int
+    #: GiB: root plus ephemeral disk.
+    disk_gb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRequested:
+    """Somebody asked for one of nova's 59 actions on an instance."""
+
+    #: Spelled as in nova's table of actions: `create`, `live_migrate`, `confirm_resize` …
+    action: str
+    user_id: str
+    project_id: str
+    is_admin: bool = False
+    #: The flavor of a create or resize.
+    flavor: Flavor | None = None
+    #: The host that was asked for by name.
+    host: str | None = None
+    #: Was the service of the instance's host up when the API looked?
+    source_up: bool = True
+    #: Has the operator (`forced_down`) or a fencing driver vouched that the old host is off?
+    fenced: bool = False
+    #: What else belongs to the action: name, image, …; keys are nova's.
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaRetried:
+    """An operator had a saga that waits for a person try its step again."""
+
+    saga_id: str
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaCompensated:
+    """An operator had a saga that waits for a person undo what it did."""
+
+    saga_id: str
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaResolved:
+    """An operator ended a saga that waits for a person, with the world as it is."""
+
+    saga_id: str
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDiscarded:
+    """An operator gave up a record that could not be read; its writer's next one may follow."""
+
+    partition: int
+    offset: int
+    #: Whose record it was (`compute/<host>`), as its key id says; empty when that was unreadable.
+    source: str
+    #: SHA-256 of the record's value: what the next record of its writer names as `prev`.
+    digest: bytes
+    user_id: str
+    reason: str

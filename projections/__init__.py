@@ -1,0 +1,1 @@
+"""What is true now: rows derived from facts, written in one transaction."""

@@ -1,0 +1,169 @@
+"""Many rows at once on PostgreSQL: arrays for a few rows, binary COPY for many; never row by row.
+
+Measured with 5,000 rows of eight columns: COPY into a temporary table and an upsert from there 80,000 rows/s, binary
+arrays 55,000, executemany 35,000; for one row arrays are quicker by half a millisecond. psycopg's own cursor is used, on
+the transaction that SQLAlchemy began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Final, LiteralString, cast
+
+import psycopg
+from sqlalchemy import Connection, Table
+
+from events.log import TopicPartition
+from projections.bulk import Shape, Values, shape_of
+from projections.store import Batch
+
+#: From this many rows on, COPY is the quicker way; measured.
+COPY_ROWS_MIN: Final = 100
+
+_LOCK: Final = """
+SELECT FROM checkpoints AS c, unnest(%b::text[], %b::int8[]) AS b (topic, partition)
+ WHERE c.topic = b.topic AND c.partition = b.partition
+ ORDER BY c.topic, c.partition FOR UPDATE OF c
+"""
+_ADVANCE: Final = """
+UPDATE checkpoints AS c
+   SET next_offset = b.ends, topic_id = b.topic_id, leader_epoch = b.leader_epoch,
+       chain = b.chain, rules = coalesce(b.rules, c.rules)
+  FROM unnest(%b::text[], %b::int8[], %b::int8[], %b::int8[], %b::int8[],
+              %b::text[], %b::int8[], %b::bytea[], %b::bytea[])
+       AS b (topic, partition, begins, epoch, ends, topic_id, leader_epoch, chain, rules)
+ WHERE c.topic = b.topic AND c.partition = b.partition
+   AND c.next_offset = b.begins AND c.epoch = b.epoch
+RETURNING c.topic, c.partition
+"""
+
+
+class PostgresBulk:
+    """Fulfils `Bulk`."""
+
+    def advance(
+        self, connection: Connection, batches: Sequence[Batch]
+    ) -> frozenset[TopicPartition]:
+        """Move each checkpoint that stands where its batch begins, under the batch's epoch."""
+        if len(batches) > 1:
+            # In order: an UPDATE locks in whatever order its plan has.
+            _run(connection, _LOCK, _arrays([each.partition for each in batches]))
+        rows = [
+            (
+                *each.partition,
+                each.begin,
+                each.epoch,
+                each.end,
+                each.topic_id,
+                each.leader_epoch,
+                each.chain,
+                each.rules,
+            )
+            for each in batches
+        ]
+        moved = _run(connection, _ADVANCE, _arrays(rows)).fetchall()
+        return frozenset(TopicPartition(topic, partition) for topic, partition in moved)
+
+    def upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Leave these rows in the table, whatever stood under their keys."""
+        shape = shape_of(table)
+        if len(rows) < COPY_ROWS_MIN:
+            _run(connection, _from_arrays(shape) + shape.on_conflict, _arrays(rows))
+            return
+        incoming = _incoming(shape)
+        _run(connection, _make_incoming(shape))
+        _copy(connection, incoming, shape, rows)
+        listed = shape.listed
+        _run(
+            connection,
+            f"INSERT INTO {shape.table} ({listed}) SELECT {listed} FROM {incoming}"
+            f" {shape.on_conflict}",
+        )
+
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Leave these rows in the table where nothing stood under their keys."""
+        _run(
+            connection, _from_arrays(shape_of(table)) + "ON CONFLICT DO NOTHING", _arrays(rows)
+        )
+
+    def delete(self, connection: Connection, table: Table, keys: Collection[Values]) -> None:
+        """Leave no rows under these keys."""
+        _run(connection, _delete(shape_of(table)), _arrays(keys))
+
+    def pick(
+        self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]
+    ) -> Sequence[Values]:
+        """Return the columns of those rows whose key is among `keys`."""
+        return _run(connection, _pick(shape_of(table), columns), [list(keys)]).fetchall()
+
+    def load(self, connection: Connection, table: Table, rows: Iterable[Values]) -> None:
+        """Append rows to a table that has none of their keys."""
+        shape = shape_of(table)
+        _copy(connection, shape.table, shape, rows)
+
+
+def _run(
+    connection: Connection, statement: str, values: Sequence[object] = ()
+) -> psycopg.Cursor[Values]:
+    # The statements are made of our own tables' names alone, whatever the checker can prove.
+    query = cast("LiteralString", statement)
+    return _session(connection).execute(query, values or None)
+
+
+def _session(connection: Connection) -> psycopg.Connection[Values]:
+    session = connection.connection.driver_connection
+    assert isinstance(session, psycopg.Connection), f"Expected psycopg, but {type(session)}"
+    return session
+
+
+def _copy(connection: Connection, into: str, shape: Shape, rows: Iterable[Values]) -> None:
+    statement = cast(
+        "LiteralString", f"COPY {into} ({shape.listed}) FROM STDIN (FORMAT BINARY)"
+    )
+    with _session(connection).cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(shape.types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _arrays(rows: Collection[Values]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _incoming(shape: Shape) -> str:
+    return f'"incoming_{shape.table[1:]}'
+
+
+@cache
+def _make_incoming(shape: Shape) -> str:
+    # Asked for each time: a transaction that was rolled back took it away again.
+    return (
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {_incoming(shape)} (LIKE {shape.table})"
+        " ON COMMIT DELETE ROWS"
+    )
+
+
+@cache
+def _from_arrays(shape: Shape) -> str:
+    return (
+        f"INSERT INTO {shape.table} ({shape.listed}) SELECT * FROM {_unnest(shape.types)} "
+    )
+
+
+@cache
+def _delete(shape: Shape) -> str:
+    condition = " AND ".join(f"t.{each} = k.{each}" for each in shape.key)
+    keys = f"{_unnest(shape.key_types)} AS k ({', '.join(shape.key)})"
+    return f"DELETE FROM {shape.table} AS t USING {keys} WHERE {condition}"
+
+
+@cache
+def _pick(shape: Shape, columns: tuple[str, ...]) -> str:
+    (key,) = shape.key
+    listed = ", ".join(f'"{each}"' for each in columns)
+    return f"SELECT {listed} FROM {shape.table} WHERE {key} = ANY(%b::text[])"
+
+
+def _unnest(types: tuple[str, ...]) -> str:
+    return f"unnest({', '.join(f'%b::{each}[]' for each in types)})"

@@ -1,0 +1,108 @@
+"""Many rows at once on SQLite: executemany on the driver's own cursor, its statements kept by the driver.
+
+The writer holds the database's one write lock from BEGIN IMMEDIATE on, so nothing here locks rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Final
+
+from sqlalchemy import Connection, Table
+
+from events.log import TopicPartition
+from projections.bulk import Shape, Values, shape_of
+from projections.store import Batch
+
+_ADVANCE: Final = (
+    "UPDATE checkpoints SET next_offset = ?, topic_id = ?, leader_epoch = ?, chain = ?,"
+    " rules = coalesce(?, rules)"
+    " WHERE topic = ? AND partition = ? AND next_offset = ? AND epoch = ?"
+)
+
+
+class SqliteBulk:
+    """Fulfils `Bulk`."""
+
+    def advance(
+        self, connection: Connection, batches: Sequence[Batch]
+    ) -> frozenset[TopicPartition]:
+        """Move each checkpoint that stands where its batch begins, under the batch's epoch."""
+        return frozenset(each.partition for each in batches if _is_advanced(connection, each))
+
+    def upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Leave these rows in the table, whatever stood under their keys."""
+        _many(connection, _upsert(shape_of(table)), rows)
+
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Leave these rows in the table where nothing stood under their keys."""
+        _many(connection, _insert(shape_of(table)) + " ON CONFLICT DO NOTHING", rows)
+
+    def delete(self, connection: Connection, table: Table, keys: Collection[Values]) -> None:
+        """Leave no rows under these keys."""
+        _many(connection, _delete(shape_of(table)), keys)
+
+    def pick(
+        self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]
+    ) -> Sequence[Values]:
+        """Return the columns of those rows whose key is among `keys`."""
+        # One parameter however many keys: the statement stays the same and is kept.
+        statement = _pick(shape_of(table), columns)
+        return [
+            tuple(row)
+            for row in connection.exec_driver_sql(statement, (json.dumps(list(keys)),))
+        ]
+
+    def load(self, connection: Connection, table: Table, rows: Iterable[Values]) -> None:
+        """Append rows to a table that has none of their keys."""
+        _many(connection, _insert(shape_of(table)), rows)
+
+
+def _many(connection: Connection, statement: str, rows: Iterable[Values]) -> None:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(statement, rows)
+    finally:
+        cursor.close()
+
+
+def _is_advanced(connection: Connection, batch: Batch) -> bool:
+    values = (
+        batch.end,
+        batch.topic_id,
+        batch.leader_epoch,
+        batch.chain,
+        batch.rules,
+        *batch.partition,
+        batch.begin,
+        batch.epoch,
+    )
+    return connection.exec_driver_sql(_ADVANCE, values).rowcount == 1
+
+
+@cache
+def _insert(shape: Shape) -> str:
+    marks = ", ".join("?" for _ in shape.columns)
+    return f"INSERT INTO {shape.table} ({shape.listed}) VALUES ({marks})"
+
+
+@cache
+def _upsert(shape: Shape) -> str:
+    return f"{_insert(shape)} {shape.on_conflict}"
+
+
+@cache
+def _delete(shape: Shape) -> str:
+    condition = " AND ".join(f"{each} = ?" for each in shape.key)
+    return f"DELETE FROM {shape.table} WHERE {condition}"
+
+
+@cache
+def _pick(shape: Shape, columns: tuple[str, ...]) -> str:
+    (key,) = shape.key
+    listed = ", ".join(f'"{each}"' for each in columns)
+    return (
+        f"SELECT {listed} FROM {shape.table} WHERE {key} IN (SELECT value FROM json_each(?))"
+    )

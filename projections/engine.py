@@ -1,0 +1,101 @@
+"""A URL becomes an engine that keeps our promises: SQLite as one writer at a time, PostgreSQL with bounds on waiting.
+
+Knows the settings of both databases and what a URL may look like; knows no table.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from psycopg import Connection as PostgresConnection
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import StaticPool
+
+from projections.store import StoreError
+
+#: How long a writer waits for another's transaction; each takes milliseconds.
+BUSY_MS: Final = 10_000
+#: Longer than a zombie may hold a lock in a transaction that it has left open (next line).
+LOCK_MS: Final = 20_000
+#: A conductor that was paused inside a transaction loses it, and its locks, after this long.
+IDLE_IN_TRANSACTION_MS: Final = 15_000
+CONNECT_S: Final = 10
+
+#: Execution option of transactions that only read; on SQLite the others take the write lock first.
+READING: Final = "regente_reading"
+
+_POSTGRES: Final = "postgresql+psycopg"
+
+
+class UnusableUrl(StoreError):
+    """The URL names no database that Regente can use."""
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for `sqlite:///path` or `postgresql://…`; connects to nothing yet.
+
+    Raises UnusableUrl.
+    """
+    parsed = _parsed(url)
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+
+
+def _parsed(url: str) -> URL:
+    expected = "Expected a database URL like sqlite:///path or postgresql://user@host/name, but"
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UnusableUrl(f"{expected} the one given cannot be read as a URL.") from error
+    shown = parsed.render_as_string(hide_password=True)
+    match parsed.drivername:
+        case "sqlite" | "sqlite+pysqlite":
+            return parsed
+        case "postgresql" | "postgresql+psycopg":
+            return parsed.set(drivername=_POSTGRES)
+        case "postgres":
+            raise UnusableUrl(f"{expected} got {shown}: write postgresql:// for postgres://.")
+        case _:
+            raise UnusableUrl(f"{expected} got {shown}.")
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        # One connection for all, or each thread would see a database of its own.
+        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        engine = create_engine(url)
+    event.listen(engine, "connect", _open_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _open_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own idea of when a transaction begins leaves SELECT and DDL outside of it.
+    connection.isolation_level = None
+    # First, for the next line needs a lock when two processes open a new file.
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode a power cut may lose the last transactions and never corrupts; the log has them.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get(READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _postgres(url: URL) -> Engine:
+    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    event.listen(engine, "connect", _open_postgres)
+    return engine
+
+
+def _open_postgres(connection: PostgresConnection[tuple[object, ...]], _record: object) -> None:
+    connection.execute(f"SET lock_timeout = {LOCK_MS}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
+    connection.commit()

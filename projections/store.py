@@ -1,0 +1,312 @@
+"""What the conductor asks of a database: the one transaction, and the turns of a partition's owner.
+
+Three implementations obey one contract suite: PostgreSQL and SQLite (`projections.sql_store`) and
+the simulation's model. Every write of an owner is conditional on its epoch: a conductor that was fenced
+changes nothing, however late it wakes.
+
+Operational tables (never compared with the log): checkpoints, outbox, timers, reservations, answers, last-seen of
+hosts, markers, set_aside. Everything else is rows of `projections.rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from events.log import TopicPartition
+from projections.rows import Changes
+
+#: The outbox's word for the executor inside the conductor.
+SCHEDULER_HOST = "@scheduler"
+
+
+class Checkpoint(NamedTuple):
+    """How far a partition has been taken, under which epoch, and what it looked like there."""
+
+    topic: str
+    partition: int
+    #: The offset that will be taken next.
+    next_offset: int
+    #: Rises at each takeover; every write of the owner names it.
+    epoch: int
+    #: Empty before the first batch.
+    topic_id: str
+    leader_epoch: int
+    #: Hash over every record taken so far; 32 zero bytes before the first.
+    chain: bytes
+    #: The rules in force, as the fold stores them; empty before the first.
+    rules: bytes
+
+
+class Order(NamedTuple):
+    """A command in the outbox: what some saga's `resume` still names."""
+
+    command_id: str
+    topic: str
+    partition: int
+    instance_uuid: str
+    saga_id: str
+    step: str
+    attempt: int
+    command: str
+    #: The host, or SCHEDULER_HOST.
+    host: str
+    #: Encoded command (`events.codec.encode_command`).
+    value: bytes
+    #: Seconds that an answer may take, counted from the sending.
+    deadline_s: int
+    created_at: int
+
+
+class Timer(NamedTuple):
+    """A command that was sent and waits for its answer."""
+
+    command_id: str
+    topic: str
+    partition: int
+    instance_uuid: str
+    saga_id: str
+    step: str
+    attempt: int
+    host: str
+    #: µs UTC of the owner's clock.
+    due_at: int
+
+
+class Answer(NamedTuple):
+    """What the scheduler answered and the log may not have yet."""
+
+    command_id: str
+    topic: str
+    partition: int
+    instance_uuid: str
+    #: Encoded fact.
+    value: bytes
+
+
+class HostSeen(NamedTuple):
+    """Liveness of a host, for the timers."""
+
+    host: str
+    boot_epoch: int
+    #: µs UTC of the log's append time of its last heartbeat; 0 for never.
+    last_seen_at: int
+    status: str
+    lost_count: int
+
+
+class HostRoom(NamedTuple):
+    """What a host has and what is taken of it: claims plus open reservations."""
+
+    host: str
+    node: str
+    status: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    vcpus_used: int
+    memory_mb_used: int
+    disk_gb_used: int
+
+
+class Reservation(NamedTuple):
+    """Room held for a choice that the log has not judged yet."""
+
+    host: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that one stretch of one partition changes; written whole or not at all."""
+
+    partition: TopicPartition
+    epoch: int
+    #: The offset that the checkpoint must have, and the one that it gets.
+    begin: int
+    end: int
+    topic_id: str = ""
+    leader_epoch: int = 0
+    chain: bytes = b""
+    #: None leaves the rules as they are.
+    rules: bytes | None = None
+    changes: Changes = field(default_factory=dict)
+    #: New commands, by id.
+    orders: dict[str, Order] = field(default_factory=dict)
+    #: Commands that no saga names any more: their outbox row, timer, reservation and answer go.
+    forget: set[str] = field(default_factory=set)
+
+
+class Decision(NamedTuple):
+    """What the scheduler decided: the answer's encoded fact, and the room to hold, if any."""
+
+    value: bytes
+    reservation: Reservation | None
+
+
+class StoreError(Exception):
+    """The database did not do what was asked."""
+
+    retriable = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class Fenced(StoreError):
+    """Somebody else owns the partition: drop everything of it and rejoin."""
+
+    def __init__(self, partitions: Collection[TopicPartition], message: str | None = None) -> None:
+        super().__init__(message)
+        self.partitions = tuple(partitions)
+
+
+class StoreUnavailable(StoreError):
+    """The database did not answer; what was being committed may or may not be there."""
+
+    retriable = True
+
+
+class SchemaMismatch(StoreError):
+    """The database has another revision than this code; `regente db upgrade` brings it there."""
+
+
+class Store(Protocol):
+    """The database as the conductor sees it."""
+
+    # The fold.
+
+    def take_over(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Checkpoint]:
+        """Raise the epoch of each partition, then return its checkpoint; makes missing ones."""
+        ...
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return every checkpoint, in order of topic and partition."""
+        ...
+
+    def states(self, uuids: Collection[str]) -> dict[str, bytes]:
+        """Return the stored state body of each instance that has one."""
+        ...
+
+    def node_bodies(self, hosts: Collection[str]) -> dict[str, bytes]:
+        """Return the stored body of each host that has one."""
+        ...
+
+    def commit(self, batches: Sequence[Batch]) -> None:
+        """Write every batch in one transaction.
+
+        Raises Fenced (nothing was written), StoreUnavailable (read the checkpoints to find out).
+        """
+        ...
+
+    def waiting_for_schema(self, partition: TopicPartition) -> tuple[str, ...]:
+        """Name the instances with records parked for a schema."""
+        ...
+
+    # The owner's turns. `owned` maps each partition to the epoch of its owner.
+
+    def unsent(
+        self, owned: Mapping[TopicPartition, int], limit: int, *, scheduler: bool
+    ) -> tuple[Order, ...]:
+        """Return orders in the outbox, oldest first: for hosts, or for the scheduler.
+
+        For the scheduler: only those without a stored answer.
+        """
+        ...
+
+    def sent(
+        self, owned: Mapping[TopicPartition, int], orders: Sequence[Order], now_us: int
+    ) -> None:
+        """Take sent orders out of the outbox and start their timers, where still owned."""
+        ...
+
+    def decide(
+        self,
+        owned: Mapping[TopicPartition, int],
+        order: Order,
+        choose: Callable[[Sequence[HostRoom]], Decision],
+        now_us: int,
+    ) -> Answer | None:
+        """Let `choose` pick with the rooms of all hosts locked, and store its answer.
+
+        Also starts the order's timer. The order stays in the outbox until its answer is judged. None
+        where the partition is not ours any more, the order is gone, or it was answered before.
+        """
+        ...
+
+    def answers(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[Answer, ...]:
+        """Return stored answers that have not been marked as told."""
+        ...
+
+    def told(self, command_ids: Collection[str]) -> None:
+        """Mark answers as appended to the log; they go when the log's record is judged."""
+        ...
+
+    def due(
+        self, owned: Mapping[TopicPartition, int], now_us: int, limit: int
+    ) -> tuple[Timer, ...]:
+        """Return timers whose time has come and that have not been marked as fired."""
+        ...
+
+    def waiting_on_lost(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[Timer, ...]:
+        """Return orders and timers (as timers) of hosts that are lost, not marked as fired."""
+        ...
+
+    def fired(self, command_ids: Collection[str]) -> None:
+        """Mark that the log has been told of these waits; they go when the fact is judged."""
+        ...
+
+    def owed(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[tuple[str, str], ...]:
+        """Return (instance, host) of patient sagas whose host is there (not lost)."""
+        ...
+
+    def postpone(self, owned: Mapping[TopicPartition, int], until_us: int) -> None:
+        """Move every earlier due time to `until_us` and unmark what was marked as fired or told."""
+        ...
+
+    def open_instances(self, partition: TopicPartition) -> tuple[str, ...]:
+        """Name the instances with a saga that has not ended."""
+        ...
+
+    def missing(self, command_ids: Collection[str]) -> frozenset[str]:
+        """Return those that have neither an outbox row nor a timer."""
+        ...
+
+    def restore(self, owned: Mapping[TopicPartition, int], orders: Sequence[Order]) -> None:
+        """Put orders back into the outbox, where still owned and not there."""
+        ...
+
+    # Hosts.
+
+    def seen(self, heartbeats: Mapping[str, tuple[int, int]]) -> None:
+        """Note (boot_epoch, append time) of each host's last heartbeat."""
+        ...
+
+    def hosts(self, partitions: int, owned: Collection[int]) -> tuple[HostSeen, ...]:
+        """Return the hosts whose node partition is among `owned`."""
+        ...
+
+    # Crash-loop guard.
+
+    def mark(self, partition: TopicPartition, offset: int) -> int:
+        """Note that a batch that begins at `offset` is about to be tried; returns how often it was."""
+        ...
+
+    def unmark(self, partition: TopicPartition) -> None:
+        """Forget the marker of a partition."""
+        ...
+
+    def set_aside(self, partition: TopicPartition) -> frozenset[int]:
+        """Return the offsets that were set aside."""
+        ...
+
+    def note_set_aside(self, partition: TopicPartition, offset: int, reason: str) -> None:
+        """Copy the fact that an offset was set aside, before the next try."""
+        ...
+
+    def close(self) -> None:
+        """Release every connection."""
+        ...

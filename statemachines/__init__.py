@@ -1,0 +1,1 @@
+"""What may happen: machines, folds and sagas, as tables; pure."""

@@ -1,0 +1,81 @@
+"""The arguments of commands: each is a named field of the state, and nothing else.
+
+So a command can be made again from the state alone, by whoever takes over, with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+from events.register import COMMANDS
+from statemachines.held import Held, Move, SagaState
+from statemachines.saga import Saga
+from statemachines.states import VmState
+
+Argument = Callable[[Held, SagaState, Saga], object]
+
+
+def _move(held: Held) -> Move:
+    assert held.move is not None, f"Expected a move of instance {held.instance_id}, but none"
+    return held.move
+
+
+def _wanted(held: Held, saga: SagaState, _table: Saga) -> object:
+    """The size for which a host is sought: the new one in a move, else the instance's own."""
+    move = held.move
+    return move.new_flavor if move is not None and move.saga_id == saga.saga_id else held.flavor
+
+
+def _excluded(held: Held, saga: SagaState, _table: Saga) -> tuple[str, ...]:
+    """Hosts that may not be chosen: tried ones, and those that still owe a clean-up."""
+    owing = {s.target for s in held.sides if s.target is not None}
+    return tuple(sorted(set(saga.excluded) | owing))
+
+
+def _source(held: Held, _saga: SagaState, _table: Saga) -> str:
+    return _move(held).source
+
+
+def _destination(held: Held, saga: SagaState, _table: Saga) -> object:
+    return saga.destination or _move(held).destination
+
+
+def _power_on(held: Held, _saga: SagaState, _table: Saga) -> bool:
+    return _move(held).old_vm_state != VmState.STOPPED
+
+
+def _evidence(_held: Held, saga: SagaState, _table: Saga) -> str:
+    """Why a guest may be destroyed; a clean-up owed keeps the reason that it was made with."""
+    return saga.arguments.get("evidence") or ("deleted" if saga.saga == "delete" else "undone")
+
+
+ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
+    {
+        "name": lambda held, _saga, _table: held.name,
+        "image": lambda held, _saga, _table: held.image,
+        "forced_host": lambda _held, saga, _table: saga.forced_host,
+        "excluded_hosts": _excluded,
+        "hard": lambda _held, saga, _table: saga.saga == "reboot_hard",
+        "old_flavor": lambda held, _saga, _table: _move(held).old_flavor,
+        "new_flavor": lambda held, _saga, _table: _move(held).new_flavor,
+        "flavor": _wanted,
+        "source": _source,
+        "destination": _destination,
+        "power_on": _power_on,
+        "evidence": _evidence,
+    }
+)
+
+
+@cache
+def _names(command: str) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(COMMANDS[command]))
+
+
+def command_of(name: str, held: Held, saga: SagaState, table: Saga) -> object:
+    """Return the command of a step with its arguments filled from the state."""
+    return COMMANDS[name](**{n: ARGUMENTS[n](held, saga, table) for n in _names(name)})

@@ -1,0 +1,100 @@
+"""Is this the next thing that its writer said? Numbers, hashes and boots of one writer's chain.
+
+Every host numbers its facts about an instance from 1 without gaps and names in each the hash of the one
+before. The head of every chain is part of the instance's state, so judging needs nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from typing import Final
+
+from events.envelope import Envelope
+from events.seal import FIRST
+from statemachines.held import Head, Held
+
+#: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones the
+#: auditor finds it.
+DIGESTS_MAX: Final = 16
+#: Writers remembered of one instance.
+HEADS_MAX: Final = 64
+
+
+class Place(Enum):
+    """Where a fact stands in its writer's chain."""
+
+    NEXT = "next"
+    REPEAT = "repeat"
+    EQUIVOCATION = "equivocation"
+    GAP = "gap"
+    BROKEN = "broken"
+    OLDER_BOOT = "older-boot"
+    OLDER_KEY = "older-key"
+    #: The writer lost its journal and was enrolled again: number 1 of a new chain.
+    AFRESH = "afresh"
+
+
+def head_of(held: Held, source: str) -> Head | None:
+    """Return how far a writer's chain was heard; None where it never spoke."""
+    for head in held.heads:
+        if head.source == source:
+            return head
+    return None
+
+
+def place(head: Head | None, envelope: Envelope[object]) -> Place:
+    """Say where a numbered fact stands in its chain."""
+    meta = envelope.meta
+    if head is None:
+        if meta.sequence != 1:
+            return Place.GAP
+        return Place.NEXT if envelope.prev == FIRST else Place.BROKEN
+    if envelope.enrolment != head.enrolment:
+        if envelope.enrolment < head.enrolment:
+            return Place.OLDER_KEY
+        if meta.sequence != 1:
+            return Place.GAP
+        return Place.AFRESH if envelope.prev == FIRST else Place.BROKEN
+    if meta.sequence <= head.sequence:
+        return _repeat(head, envelope)
+    if meta.sequence > head.sequence + 1:
+        return Place.GAP
+    if meta.boot_epoch < head.boot_epoch:
+        return Place.OLDER_BOOT
+    return Place.NEXT if envelope.prev == head.digests[-1] else Place.BROKEN
+
+
+def _repeat(head: Head, envelope: Envelope[object]) -> Place:
+    back = head.sequence - envelope.meta.sequence
+    if back >= len(head.digests):
+        return Place.REPEAT
+    same = head.digests[-1 - back] == envelope.digest
+    return Place.REPEAT if same else Place.EQUIVOCATION
+
+
+def moved(held: Held, envelope: Envelope[object]) -> Held:
+    """Return the state with the writer's head on this fact."""
+    meta = envelope.meta
+    old = head_of(held, meta.source)
+    if old is None or old.enrolment != envelope.enrolment:
+        digests: tuple[bytes, ...] = (envelope.digest,)
+    else:
+        digests = (*old.digests, envelope.digest)[-DIGESTS_MAX:]
+    head = Head(
+        source=meta.source,
+        enrolment=envelope.enrolment,
+        boot_epoch=meta.boot_epoch,
+        sequence=meta.sequence,
+        digests=digests,
+    )
+    return with_head(held, head)
+
+
+def with_head(held: Held, head: Head) -> Held:
+    """Return the state with this head in the place of its writer's old one."""
+    heads = held.heads
+    for i, known in enumerate(heads):
+        if known.source == head.source:
+            return replace(held, heads=(*heads[:i], head, *heads[i + 1 :]))
+    return replace(held, heads=(*heads, head))

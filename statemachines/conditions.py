@@ -1,0 +1,71 @@
+"""The named questions that a saga or an arrow may ask of the state: a closed list of pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from statemachines.held import Held, SagaState
+from statemachines.rules import Rules
+from statemachines.states import PowerState, VmState
+
+Condition = Callable[[Held, SagaState, Rules], bool]
+
+
+def _attempts_left(_held: Held, saga: SagaState, rules: Rules) -> bool:
+    # `tried` counts hosts given up before this one. A host asked for by name is tried once.
+    return saga.forced_host is None and saga.tried + 1 < rules.number_of("max_attempts")
+
+
+def _retries_left(_held: Held, saga: SagaState, rules: Rules) -> bool:
+    retries = rules.number_of("migrate_max_retries")
+    return saga.forced_host is None and (retries < 0 or saga.tried < retries)
+
+
+def _destination_prepared(_held: Held, saga: SagaState, _rules: Rules) -> bool:
+    return any(a.command == "PrepareDestination" and a.host == saga.destination for a in saga.asked)
+
+
+def _nothing_anywhere(held: Held, saga: SagaState, _rules: Rules) -> bool:
+    return not involved(held, saga)
+
+
+def _guest_is_off(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.power_state == PowerState.SHUTDOWN
+
+
+def _was_stopped(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.move is not None and held.move.old_vm_state == VmState.STOPPED
+
+
+CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
+    {
+        "may_build_elsewhere": _attempts_left,
+        "may_resize_elsewhere": _attempts_left,
+        "may_migrate_elsewhere": _retries_left,
+        "abort_requested": lambda _held, saga, _rules: saga.abort_requested,
+        "outcome_noted": lambda _held, saga, _rules: saga.outcome is not None,
+        "destination_prepared": _destination_prepared,
+        "nothing_anywhere": _nothing_anywhere,
+        "guest_is_off": _guest_is_off,
+        "was_stopped": _was_stopped,
+        "of_create": lambda _held, saga, _rules: saga.saga == "create",
+        "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
+    }
+)
+
+
+def involved(held: Held, saga: SagaState) -> tuple[str, ...]:
+    """Name every host that may have something of the instance, sorted.
+
+    The owner, whoever holds a claim, both ends of a move that is not over, and every host that the saga
+    or the one that it superseded sent a command; not those that owe a clean-up already.
+    """
+    hosts = {claim.host for claim in held.claims} | set(saga.commanded)
+    if held.host is not None:
+        hosts.add(held.host)
+    if held.vm_state == VmState.RESIZED and held.move is not None:
+        hosts |= {h for h in (held.move.source, held.move.destination) if h is not None}
+    owing = {side.target for side in held.sides if side.saga == "debt"}
+    return tuple(sorted(hosts - owing))

@@ -1,0 +1,188 @@
+"""What a fact does to the state besides the two states and the saga: host, size, power, room, progress.
+
+One small function per fact that does something; a fact that is not here changes none of these.
+Ownership moves at exactly one place per operation: build at the claim, resize when the source gave the
+guest away, revert when the source took it back, live migration at the hand-over or the arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final, cast
+
+from events import decisions, instance, migration
+from statemachines.held import Claim, SagaState
+from statemachines.interpreter import release
+from statemachines.notes import MigrationNote
+from statemachines.run import Run
+from statemachines.states import VmState
+
+Effect = Callable[[Run, SagaState | None], None]
+
+
+def take_effect(run: Run, saga: SagaState | None) -> None:
+    """Fold what the fact says about host, size, power and room; `saga` is the one that it answers."""
+    _power(run)
+    effect = EFFECTS.get(run.name)
+    if effect is not None:
+        effect(run, saga)
+
+
+def _power(run: Run) -> None:
+    """The hypervisor is right about power, as far as it is the owner's."""
+    power_state = getattr(run.envelope.fact, "power_state", None)
+    held = run.held
+    if power_state is None or power_state == held.power_state:
+        return
+    if run.envelope.host == held.host or run.name in _AT_DESTINATION:
+        run.held = replace(held, power_state=power_state)
+
+
+_AT_DESTINATION: Final = frozenset({"LiveMigrationFinished", "GuestArrived"})
+
+
+def _destination_chosen(run: Run, saga: SagaState | None) -> None:
+    fact = cast("decisions.DestinationChosen", run.envelope.fact)
+    assert saga is not None and run.held.saga is not None
+    held, move = run.held, run.held.move
+    mine = move is not None and move.saga_id == saga.saga_id
+    flavor = move.new_flavor if move is not None and mine else held.flavor
+    claim = Claim(
+        host=fact.host,
+        saga_id=saga.saga_id,
+        vcpus=flavor.vcpus,
+        memory_mb=flavor.memory_mb,
+        disk_gb=flavor.disk_gb,
+        created_at=run.now,
+    )
+    held = replace(
+        held,
+        claims=(*held.claims, claim),
+        saga=replace(run.held.saga, destination=fact.host),
+    )
+    if move is not None and mine:
+        move = replace(move, destination=fact.host, dest_node=fact.node, updated_at=run.now)
+        held = replace(held, move=move)
+        run.notes.append(MigrationNote(move=move))
+    run.held = held
+
+
+def _build_accepted(run: Run, _saga: SagaState | None) -> None:
+    fact = cast("instance.BuildAccepted", run.envelope.fact)
+    run.held = replace(run.held, host=run.envelope.host, node=fact.node)
+
+
+def _build_undone(run: Run, saga: SagaState | None) -> None:
+    assert saga is not None and run.envelope.host is not None
+    release(run, run.envelope.host, saga.saga_id)
+    run.held = replace(run.held, host=None, node=None)
+
+
+def _guest_destroyed(run: Run, saga: SagaState | None) -> None:
+    host = run.envelope.host
+    assert host is not None
+    owns = run.held.host == host and run.held.vm_state != VmState.DELETED
+    if saga is not None and saga.saga == "debt" and owns:
+        return  # It owned the instance again in the meantime: its claim is the new guest's.
+    release(run, host)
+    if run.held.vm_state == VmState.BUILDING and run.held.host == host:
+        run.held = replace(run.held, host=None, node=None)
+
+
+def _guest_built(run: Run, _saga: SagaState | None) -> None:
+    if run.held.launched_at is None:
+        run.held = replace(run.held, launched_at=run.now)
+
+
+def _moved_to_destination(run: Run, saga: SagaState | None) -> None:
+    """The one place where a move changes the owner."""
+    move = run.held.move
+    destination = saga.destination if saga is not None else None
+    assert move is not None and destination is not None
+    run.held = replace(run.held, host=destination, node=move.dest_node or destination)
+
+
+def _resize_finished(run: Run, _saga: SagaState | None) -> None:
+    assert run.held.move is not None
+    run.held = replace(run.held, flavor=run.held.move.new_flavor)
+
+
+def _resize_confirmed(run: Run, _saga: SagaState | None) -> None:
+    """The old guest's room is free; on the same host only that of the old size."""
+    move = run.held.move
+    assert move is not None
+    claims = tuple(c for c in run.held.claims if c.host != move.source or c.saga_id == move.saga_id)
+    run.held = replace(run.held, claims=claims)
+
+
+def _resize_reverted(run: Run, _saga: SagaState | None) -> None:
+    move = run.held.move
+    assert move is not None and move.destination is not None
+    release(run, move.destination, move.saga_id)
+
+
+def _revert_started(run: Run, _saga: SagaState | None) -> None:
+    move = run.held.move
+    assert move is not None
+    run.held = replace(run.held, host=move.source, node=move.source_node, flavor=move.old_flavor)
+
+
+def _source_cleaned_up(run: Run, saga: SagaState | None) -> None:
+    move = run.held.move
+    assert move is not None and saga is not None
+    claims = tuple(c for c in run.held.claims if c.host != move.source or c.saga_id == saga.saga_id)
+    run.held = replace(run.held, claims=claims)
+
+
+def _destination_released(run: Run, saga: SagaState | None) -> None:
+    assert saga is not None and saga.destination is not None
+    release(run, saga.destination, saga.saga_id)
+
+
+def _progressed(run: Run, _saga: SagaState | None) -> None:
+    fact = cast("migration.LiveMigrationProgressed", run.envelope.fact)
+    assert run.held.move is not None
+    move = replace(
+        run.held.move,
+        memory_total=fact.memory_total,
+        memory_processed=fact.memory_processed,
+        memory_remaining=fact.memory_remaining,
+        disk_total=fact.disk_total,
+        disk_processed=fact.disk_processed,
+        disk_remaining=fact.disk_remaining,
+        updated_at=run.now,
+    )
+    run.held = replace(run.held, move=move)
+    run.notes.append(MigrationNote(move=move))
+
+
+def _guest_absent(run: Run, _saga: SagaState | None) -> None:
+    if run.envelope.host == run.held.host and run.held.power_state != 0:
+        run.held = replace(run.held, power_state=0)
+
+
+EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
+    {
+        "DestinationChosen": _destination_chosen,
+        "BuildAccepted": _build_accepted,
+        "BuildRescheduled": _build_undone,
+        "BuildAborted": _build_undone,
+        "GuestDestroyed": _guest_destroyed,
+        "GuestBuilt": _guest_built,
+        "ResizeMigrated": _moved_to_destination,
+        "ResizeFinished": _resize_finished,
+        "ResizeConfirmed": _resize_confirmed,
+        "ResizeReverted": _resize_reverted,
+        "RevertStarted": _revert_started,
+        "GuestHandedOver": _moved_to_destination,
+        "GuestArrived": _moved_to_destination,
+        "LiveMigrationFinished": _moved_to_destination,
+        "SourceCleanedUp": _source_cleaned_up,
+        "DestinationReleased": _destination_released,
+        "DestinationRolledBack": _destination_released,
+        "LiveMigrationProgressed": _progressed,
+        "GuestAbsent": _guest_absent,
+    }
+)

@@ -1,0 +1,207 @@
+"""All that is remembered of one instance between two facts: the state that the fold carries.
+
+Plain frozen values, so that it can be stored as one Avro body (`held.vN`), compared field by field, and
+folded again from the log to the same value. It knows no rule; what may follow what is in the arrows
+and in the sagas' tables.
+
+Times are µs UTC of the log's append time, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from events.requests import Flavor
+from statemachines.shadow import Shadow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How far one writer's chain about this instance has been heard."""
+
+    source: str
+    enrolment: int
+    boot_epoch: int
+    sequence: int
+    #: Hashes of the last records, newest last; a repeat with another content is equivocation.
+    digests: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A record that waits: for a gap to close, for its schema, or for a person."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_us: int
+    leader_epoch: int
+    key: bytes
+    value: bytes
+    prev: bytes
+    mac: bytes
+    #: Who wrote it, as its key id says.
+    source: str
+    #: Its number; 0 where it could not be read.
+    sequence: int
+    #: `early`, `schema` or `set-aside`.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Room that the instance takes on a host; counted until it is released."""
+
+    host: str
+    #: The saga for which the room was claimed: tells the two sizes of a same-host resize apart.
+    saga_id: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """The last migration; stays when its saga has ended, for confirm and revert to read."""
+
+    migration_id: int
+    migration_type: str
+    status: str
+    saga_id: str
+    request_id: str | None
+    source: str
+    source_node: str | None
+    destination: str | None
+    dest_node: str | None
+    old_flavor: Flavor
+    new_flavor: Flavor
+    old_vm_state: str
+    created_at: int
+    updated_at: int
+    user_id: str
+    project_id: str
+    memory_total: int | None = None
+    memory_processed: int | None = None
+    memory_remaining: int | None = None
+    disk_total: int | None = None
+    disk_processed: int | None = None
+    disk_remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenEvent:
+    """An action event that has started and not ended."""
+
+    row_id: int
+    event: str
+    host: str | None
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A command that a saga sent: what it was, to whom, in which attempt of which step."""
+
+    command_id: str
+    command: str
+    host: str
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaState:
+    """Where a saga stands."""
+
+    saga_id: str
+    saga: str
+    version: int
+    #: The request that started it, and nova's name of the action; None for the house's own.
+    request_id: str | None
+    action: str | None
+    user_id: str
+    project_id: str
+    started_at: int
+    generation: int
+    step: str
+    #: How often this saga has entered this step, from 1.
+    attempt: int
+    #: How often in the present stay; what the step's retries bound.
+    tries: int
+    entered_at: int
+    #: Number of this step in the saga's life, from 1.
+    n: int
+    #: Hosts whose answer the step waits for; the scheduler counts as one.
+    pending: tuple[str, ...] = ()
+    #: Commands sent, oldest first, bounded.
+    asked: tuple[Asked, ...] = ()
+    #: Every host that was sent a command.
+    commanded: tuple[str, ...] = ()
+    #: The host of a side saga that is about one host.
+    target: str | None = None
+    destination: str | None = None
+    forced_host: str | None = None
+    #: Hosts that may not be chosen (again).
+    excluded: tuple[str, ...] = ()
+    #: How many hosts have been tried and given up.
+    tried: int = 0
+    #: Name of the ending to which a compensation leads.
+    outcome: str | None = None
+    #: Why: the reason of the failure that decided the outcome.
+    reason: str | None = None
+    abort_requested: bool = False
+    #: The sentence for the operator for whom the saga waits; None while it goes on by itself.
+    needs_operator: str | None = None
+    events: tuple[OpenEvent, ...] = ()
+    #: How often each step has been entered.
+    entries: dict[str, int] = field(default_factory=dict)
+    #: Arguments of the request.
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A request that was heard, accepted or not; kept for an hour to know its repeat."""
+
+    request_id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The state of one instance."""
+
+    instance_id: str
+    #: `nova` (shadow) or `regente`: set by the first fact.
+    origin: str
+    vm_state: str
+    task_state: str | None = None
+    power_state: int = 0
+    host: str | None = None
+    node: str | None = None
+    name: str = ""
+    image: str = ""
+    user_id: str = ""
+    project_id: str = ""
+    flavor: Flavor
+    #: The vm_state to which a move leads back.
+    old_vm_state: str | None = None
+    locked: bool = False
+    created_at: int
+    updated_at: int
+    launched_at: int | None = None
+    deleted_at: int | None = None
+    generation: int = 0
+    heads: tuple[Head, ...] = ()
+    parked: tuple[Parked, ...] = ()
+    #: The primary saga.
+    saga: SagaState | None = None
+    #: Side actions, clean-ups owed, answers to a host's start.
+    sides: tuple[SagaState, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    move: Move | None = None
+    requests: tuple[Heard, ...] = ()
+    shadow: Shadow | None = None
+    #: A person has to look at a record before anything more happens here.
+    set_aside: bool = False

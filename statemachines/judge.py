@@ -1,0 +1,351 @@
+"""Say of every fact whether it may be folded into the state of its instance. Total: never raises.
+
+Who may speak of an instance: its owner, the declared destination of its move, whoever was sent a command,
+for the answer to it. Any enrolled host may say what guests it found; that changes no ownership. What may follow
+what is in the arrows; what ends which step is in the sagas' tables; what a user may ask is in the permissions.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from events import decisions, requests
+from events.envelope import API, CONDUCTOR, NOVA, Envelope
+from events.facts_nova import NovaReported
+from events.ids import HostName, InstanceId
+from events.instance import GuestAbsent, GuestFound, PowerStateReported
+from events.migration import GuestArrived
+from statemachines.chain import HEADS_MAX, Place, head_of, place
+from statemachines.held import Held, SagaState
+from statemachines.permissions import PERMISSIONS, Circumstances, refusal
+from statemachines.rules import REQUEST_AGE_US, Rules
+from statemachines.run import open_arrow
+from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, End, branches
+from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS, WINNERS
+from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
+from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
+
+#: Facts by which the owner of a guest changes, whatever step its saga stands in.
+_OWNERSHIP = frozenset({"GuestHandedOver", "GuestArrived"})
+_ACCEPTED = Accepted()
+_DUPLICATE = Duplicate()
+
+
+def judge(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
+    """Say whether the fact may be folded; a rejection carries a code and a sentence."""
+    source = envelope.meta.source
+    if envelope.host is not None:
+        return _judge_host(held, envelope, rules)
+    if source == API:
+        return _judge_request(held, envelope, rules)
+    if source == CONDUCTOR:
+        return _judge_decision(held, envelope, rules)
+    if source == NOVA and isinstance(envelope.fact, NovaReported):
+        return _judge_report(held)
+    return _reject(envelope, "not-entitled", f"{source} may not say this")
+
+
+def moves_head(verdict: Verdict, held: Held | None, envelope: Envelope[object]) -> bool:
+    """Say whether the writer was heard: next in its chain, even where what it said was rejected."""
+    if held is None or envelope.host is None or isinstance(verdict, Duplicate | Early):
+        return False
+    where = place(head_of(held, envelope.meta.source), envelope)
+    if where not in (Place.NEXT, Place.AFRESH):
+        return False
+    return len(held.heads) < HEADS_MAX or head_of(held, envelope.meta.source) is not None
+
+
+def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
+    """Return the saga that a fact answers or is about; None where it is about none."""
+    fact, command_id = envelope.fact, envelope.meta.command_id
+    if command_id is not None:
+        return next(
+            (s for s in sagas_of(held) if any(a.command_id == command_id for a in s.asked)), None
+        )
+    if isinstance(fact, GuestArrived):
+        saga = held.saga
+        return saga if saga is not None and saga.destination == envelope.host else None
+    if isinstance(fact, GuestFound | GuestAbsent):
+        return _owing(held, envelope.host)
+    if isinstance(fact, decisions.HostReturned):
+        return _owing(held, fact.host)
+    saga_id = getattr(fact, "saga_id", None)
+    return next((s for s in sagas_of(held) if s.saga_id == saga_id), None)
+
+
+def sagas_of(held: Held) -> tuple[SagaState, ...]:
+    """Return every saga of an instance that has not ended, the primary first."""
+    return held.sides if held.saga is None else (held.saga, *held.sides)
+
+
+def answering_host(envelope: Envelope[object]) -> str | None:
+    """Name the host that a fact speaks for: its writer, or the one that a decision is about."""
+    if envelope.host is not None:
+        return envelope.host
+    fact = envelope.fact
+    if isinstance(fact, decisions.StepHostLost | decisions.StepTimedOut):
+        return fact.host
+    return None
+
+
+def _owing(held: Held, host: str | None) -> SagaState | None:
+    return next((s for s in held.sides if s.target == host and s.step == "owed"), None)
+
+
+def _reject(envelope: Envelope[object], code: str, but: str) -> Rejected:
+    name, subject = type(envelope.fact).__name__, envelope.meta.instance_id
+    return Rejected(code, f"Expected {name} about {subject} to follow, but {but}")
+
+
+# Hosts.
+
+
+def _judge_host(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
+    if held is None:
+        return _reject(envelope, "unknown-instance", "the log does not know the instance")
+    head = head_of(held, envelope.meta.source)
+    where = place(head, envelope)
+    match where:
+        case Place.REPEAT:
+            return _DUPLICATE
+        case Place.GAP:
+            fresh = head is None or head.enrolment != envelope.enrolment
+            return Early(1 if fresh or head is None else head.sequence + 1)
+        case Place.EQUIVOCATION | Place.BROKEN | Place.OLDER_BOOT | Place.OLDER_KEY:
+            number = envelope.meta.sequence
+            return _reject(
+                envelope,
+                where.value,
+                f"number {number} of {envelope.meta.source} does not fit its chain",
+            )
+        case Place.NEXT | Place.AFRESH:
+            if head is None and len(held.heads) >= HEADS_MAX:
+                return _reject(envelope, "too-many-writers", f"{HEADS_MAX} hosts spoke already")
+            return _judge_word(held, envelope, rules)
+    assert_never(where)
+
+
+def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict:
+    fact, host = envelope.fact, envelope.host
+    if held.origin != "regente":
+        return _reject(envelope, "not-ours", "nova still owns the instance")
+    if isinstance(fact, GuestFound | GuestAbsent):
+        return _ACCEPTED
+    saga = addressee(held, envelope)
+    if envelope.meta.command_id is not None or isinstance(fact, GuestArrived):
+        if saga is None:
+            return _reject(envelope, "not-asked", f"no saga waits for this of {host}")
+        return _judge_answer(held, envelope, saga, rules)
+    if isinstance(fact, PowerStateReported):
+        if host != held.host:
+            return _reject(
+                envelope, "not-entitled", f"the instance is on {held.host}, not on {host}"
+            )
+        return _ACCEPTED
+    return _reject(envelope, "not-asked", "it answers no command")
+
+
+def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules: Rules) -> Verdict:
+    """Judge an answer, or progress on the way to one, of a command that this saga sent."""
+    name, host = type(envelope.fact).__name__, envelope.host
+    if envelope.meta.command_id is not None:
+        asked = next(a for a in saga.asked if a.command_id == envelope.meta.command_id)
+        if asked.host != host:
+            return _reject(envelope, "not-entitled", f"{asked.command} was sent to {asked.host}")
+        if envelope.meta.generation < saga.generation and asked.step == saga.step:
+            generation = envelope.meta.generation
+            return _reject(envelope, "older-generation", f"{generation} < {saga.generation}")
+        if (stale := _stale(envelope, saga, asked.step, asked.attempt)) is not None:
+            return stale
+    step = SAGAS[saga.saga].steps[saga.step]
+    if name not in step.on and name not in step.progress:
+        return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
+    if name in step.on and host not in saga.pending and name not in _OWNERSHIP:
+        return _reject(envelope, "answered", f"{saga.saga} waits for {', '.join(saga.pending)}")
+    if open_arrow(name, held, saga, rules) is None:
+        states = f"vm_state is {held.vm_state} and task_state {held.task_state}"
+        return _reject(envelope, "illegal-transition", states)
+    return _ACCEPTED
+
+
+def _stale(envelope: Envelope[object], saga: SagaState, step: str, attempt: int) -> Rejected | None:
+    """A success of an older attempt counts; its failure is only evidence, as is all of another step."""
+    name = type(envelope.fact).__name__
+    if step != saga.step and name not in _OWNERSHIP:
+        return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}, not at {step}")
+    failed = hasattr(envelope.fact, "reason")
+    if failed and (attempt < saga.attempt or saga.needs_operator is not None):
+        return _reject(envelope, "older-attempt", f"{saga.saga} is at attempt {saga.attempt}")
+    return None
+
+
+# Requests and operators.
+
+
+def _judge_request(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
+    fact = envelope.fact
+    match fact:
+        case requests.ActionRequested():
+            return _judge_action(held, envelope, fact, rules)
+        case requests.SagaRetried() | requests.SagaCompensated() | requests.SagaResolved():
+            return _judge_operator(held, envelope)
+        case requests.RecordDiscarded():
+            if held is None:
+                return _reject(envelope, "unknown-instance", "the log does not know the instance")
+            return _heard_before(held, envelope) or _ACCEPTED
+        case _:
+            return _reject(envelope, "not-entitled", "the API may not say this")
+
+
+def _judge_action(
+    held: Held | None,
+    envelope: Envelope[object],
+    fact: requests.ActionRequested,
+    rules: Rules,
+) -> Verdict:
+    if held is not None and (heard := _heard_before(held, envelope)) is not None:
+        return heard
+    if envelope.timestamp_us - envelope.meta.occurred_at > REQUEST_AGE_US:
+        return _reject(envelope, "too-old", "it was asked more than an hour before")
+    permission = PERMISSIONS.get(fact.action)
+    if permission is None:
+        return _reject(envelope, "unknown-action", f"there is no action {fact.action!r}")
+    if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:
+        return _reject(envelope, "unsupported", f"{fact.action} is not carried out here")
+    if held is None:
+        if fact.action != "create":
+            return Rejected(
+                "unknown-instance", f"Instance {envelope.meta.instance_id} could not be found."
+            )
+        if fact.flavor is None:
+            return _reject(envelope, "bad-request", "a create names its flavor")
+        return _ACCEPTED
+    if fact.action == "create":
+        return _reject(envelope, "exists", f"it exists in vm_state {held.vm_state}")
+    return _judge_circumstances(held, envelope, fact, rules)
+
+
+def _judge_circumstances(
+    held: Held, envelope: Envelope[object], fact: requests.ActionRequested, rules: Rules
+) -> Verdict:
+    if held.origin != "regente":
+        return _reject(envelope, "not-ours", "nova still owns the instance")
+    if held.vm_state == VmState.DELETED:
+        return Rejected("deleted", f"Instance {held.instance_id} could not be found.")
+    refused = refusal(PERMISSIONS[fact.action], _circumstances(held, fact))
+    if refused is not None:
+        return Rejected(refused.code, refused.sentence)
+    if fact.action == "resize" and fact.flavor is None:
+        return _reject(envelope, "bad-request", "a resize names its flavor")
+    if fact.action == "reset_state" and fact.arguments.get("state") not in ("active", "error"):
+        return _reject(envelope, "bad-request", "a reset-state names active or error")
+    saga = held.saga
+    table = BY_ACTION.get(fact.action)
+    if table is None or not table.primary or fact.action in WINNERS:
+        return _not_twice(held, envelope, fact)
+    if saga is not None:
+        return Rejected(
+            "saga-running",
+            f"Cannot '{fact.action}' instance {held.instance_id} while its {saga.saga} is at "
+            f"{saga.step}",
+        )
+    return _ACCEPTED
+
+
+def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequested) -> Verdict:
+    """A second delete is ignored while the first goes on; so is a second abort."""
+    table = BY_ACTION.get(fact.action)
+    if table is None:
+        return _ACCEPTED
+    same = [s for s in sagas_of(held) if s.saga == table.name and s.needs_operator is None]
+    if same:
+        return _reject(envelope, "already-running", f"{table.name} {same[0].saga_id} goes on")
+    if not table.primary and held.saga is None:
+        return _reject(envelope, "no-migration", "no migration of the instance is running")
+    return _ACCEPTED
+
+
+def _circumstances(held: Held, fact: requests.ActionRequested) -> Circumstances:
+    return Circumstances(
+        instance_id=InstanceId(held.instance_id),
+        vm_state=VmState(held.vm_state),
+        task_state=None if held.task_state is None else TaskState(held.task_state),
+        launched=held.launched_at is not None,
+        locked=held.locked,
+        is_admin=fact.is_admin,
+        host=None if held.host is None else HostName(held.host),
+        source_up=fact.source_up,
+        migration_status=None if held.move is None else MigrationStatus(held.move.status),
+        power_state=PowerState(held.power_state),
+    )
+
+
+def _heard_before(held: Held, envelope: Envelope[object]) -> Duplicate | None:
+    request_id = envelope.meta.request_id
+    if request_id is not None and any(r.request_id == request_id for r in held.requests):
+        return _DUPLICATE
+    return None
+
+
+def _judge_operator(held: Held | None, envelope: Envelope[object]) -> Verdict:
+    if held is None:
+        return _reject(envelope, "unknown-instance", "the log does not know the instance")
+    if (heard := _heard_before(held, envelope)) is not None:
+        return heard
+    saga = addressee(held, envelope)
+    if saga is None:
+        return _reject(envelope, "unknown-saga", "no such saga of the instance goes on")
+    step = SAGAS[saga.saga].steps[saga.step]
+    if saga.needs_operator is None and not step.patient:
+        return _reject(envelope, "not-waiting", f"{saga.saga} goes on by itself at {saga.step}")
+    if isinstance(envelope.fact, requests.SagaCompensated) and step.compensate is None:
+        ways = {type(w) for n in step.on.values() for w in branches(n)}
+        hint = "resolve it" if End in ways else "retry it"
+        return _reject(envelope, "nothing-to-undo", f"{saga.step} has no way back: {hint}")
+    return _ACCEPTED
+
+
+# The conductor's own words, and nova's.
+
+
+def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
+    fact, name = envelope.fact, type(envelope.fact).__name__
+    if held is None:
+        return _reject(envelope, "unknown-instance", "the log does not know the instance")
+    match fact:
+        case decisions.RecordSetAside():
+            return _ACCEPTED
+        case decisions.HostReturned():
+            return _ACCEPTED if addressee(held, envelope) is not None else _DUPLICATE
+        case (
+            decisions.DestinationChosen()
+            | decisions.NoValidHost()
+            | decisions.StepTimedOut()
+            | decisions.StepHostLost()
+        ):
+            saga = addressee(held, envelope)
+            # Said before, or too late: the first content won.
+            if saga is None or (saga.step, saga.attempt) != (fact.step, fact.attempt):
+                return _DUPLICATE
+            step = SAGAS[saga.saga].steps[saga.step]
+            if saga.needs_operator is not None and name != HOST_LOST:
+                return _DUPLICATE
+            host = answering_host(envelope)
+            if host is not None and host not in saga.pending:
+                return _DUPLICATE
+            if name not in step.on and name != TIMED_OUT:
+                return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
+            return _ACCEPTED
+        case _:
+            return _reject(envelope, "not-entitled", "the conductor may not say this")
+
+
+def _judge_report(held: Held | None) -> Verdict:
+    if held is not None and held.origin != "nova":
+        return Rejected(
+            "not-shadow", f"Expected nova to own {held.instance_id}, but it is one of ours"
+        )
+    return _ACCEPTED
+
+
+__all__ = ["REFUSED", "addressee", "answering_host", "judge", "moves_head", "sagas_of"]

@@ -1,0 +1,126 @@
+"""What is remembered of one host: what it has to give, which boot it is in, whether it is lost.
+
+The chain of a host's facts about itself is followed like every chain, but a gap stops nothing: each of these
+facts says everything that it says anew. Being lost and being back are the conductor's words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from events import node
+from events.envelope import CONDUCTOR, Envelope
+from statemachines.chain import DIGESTS_MAX, Place, place
+from statemachines.held import Head
+from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeHeld:
+    """The state of one host."""
+
+    host: str
+    head: Head | None = None
+    node: str = ""
+    hypervisor_type: str = ""
+    vcpus: int = 0
+    memory_mb: int = 0
+    disk_gb: int = 0
+    boot_epoch: int = 0
+    #: `unknown` before its first start, then `started`, `stopped` or `lost`.
+    status: str = "unknown"
+    lost_count: int = 0
+    guest_count: int = 0
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutcome:
+    """What the judge said of a host's fact, and the state after it."""
+
+    verdict: Verdict
+    after: NodeHeld | None
+
+
+def step_node(held: NodeHeld | None, envelope: Envelope[object]) -> NodeOutcome:
+    """Conclude about one fact of the node topic. Total: never raises."""
+    verdict = _judge(held, envelope)
+    if not isinstance(verdict, Accepted):
+        return NodeOutcome(verdict, held)
+    now = envelope.timestamp_us
+    if held is None:
+        held = NodeHeld(host=envelope.meta.instance_id, created_at=now, updated_at=now)
+    return NodeOutcome(verdict, _evolve(replace(held, updated_at=now), envelope))
+
+
+def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
+    fact, subject = envelope.fact, envelope.meta.instance_id
+    name = type(fact).__name__
+    if isinstance(fact, node.NodeLost | node.NodeReturned):
+        if envelope.meta.source != CONDUCTOR:
+            return Rejected("not-entitled", f"Expected the conductor to say {name}, but it did not")
+        wanted = "lost" if isinstance(fact, node.NodeReturned) else "started"
+        known = held is not None and held.boot_epoch == fact.boot_epoch
+        n = 0 if held is None else held.lost_count + (wanted == "started")
+        if not known or held is None or held.status != wanted or fact.n != n:
+            return Duplicate()  # Said before, or overtaken by what the host itself said.
+        return Accepted()
+    if envelope.host != subject:
+        writer = envelope.meta.source
+        return Rejected("not-entitled", f"Expected {subject} to speak of itself, but {writer} did")
+    head = None if held is None else held.head
+    where = place(head, envelope)
+    if where is Place.REPEAT:
+        return Duplicate()
+    if where in (Place.EQUIVOCATION, Place.BROKEN, Place.OLDER_BOOT, Place.OLDER_KEY):
+        number = envelope.meta.sequence
+        return Rejected(
+            where.value, f"Expected number {number} of {subject} to fit, but it doesn't"
+        )
+    if isinstance(fact, node.HeartbeatSent):
+        return Rejected("not-entitled", f"Expected no heartbeat of {subject} among its facts")
+    return Accepted()
+
+
+def _evolve(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
+    held = _with_head(held, envelope)
+    match envelope.fact:
+        case node.NodeStarted() as fact:
+            return replace(
+                held,
+                node=fact.node,
+                hypervisor_type=fact.hypervisor_type,
+                vcpus=fact.vcpus,
+                memory_mb=fact.memory_mb,
+                disk_gb=fact.disk_gb,
+                boot_epoch=envelope.meta.boot_epoch,
+                status="started",
+            )
+        case node.NodeCapacityReported() as fact:
+            return replace(held, vcpus=fact.vcpus, memory_mb=fact.memory_mb, disk_gb=fact.disk_gb)
+        case node.NodeDigested() as fact:
+            return replace(held, guest_count=fact.guest_count)
+        case node.NodeStopped():
+            return replace(held, status="stopped")
+        case node.NodeLost():
+            return replace(held, status="lost", lost_count=held.lost_count + 1)
+        case node.NodeReturned():
+            return replace(held, status="started")
+        case _:
+            return held  # Nothing else is accepted; the judge saw to it.
+
+
+def _with_head(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
+    if envelope.host is None:
+        return held
+    meta, old = envelope.meta, held.head
+    digests = () if old is None or old.enrolment != envelope.enrolment else old.digests
+    head = Head(
+        source=meta.source,
+        enrolment=envelope.enrolment,
+        boot_epoch=meta.boot_epoch,
+        sequence=meta.sequence,
+        digests=(*digests, envelope.digest)[-DIGESTS_MAX:],
+    )
+    return replace(held, head=head)

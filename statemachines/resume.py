@@ -1,0 +1,105 @@
+"""What is outstanding: the commands that an instance's sagas still wait for, as a function of its state.
+
+The normal path sends what `resume` names after a fact and did not name before; a successor after a crash, or a
+database rebuilt from nothing, sends the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+from uuid import uuid5
+
+from events.commands import ResendFacts
+from events.envelope import COMPUTE, Address, Letter
+from events.ids import NAMESPACE
+from statemachines.arguments import command_of
+from statemachines.chain import head_of
+from statemachines.held import Held, SagaState
+from statemachines.rules import Rules
+from statemachines.sagas import SAGAS
+
+#: Step name under which a resend is asked; no saga has it.
+RESEND = "resend"
+
+
+def resume(held: Held | None) -> tuple[Letter[object], ...]:
+    """Return every command whose answer is outstanding, the primary saga's first."""
+    if held is None:
+        return ()
+    letters: list[Letter[object]] = []
+    if held.saga is not None:
+        letters += _outstanding(held, held.saga)
+    for side in held.sides:
+        letters += _outstanding(held, side)
+    if held.parked:
+        letters += _resends(held)
+    return tuple(letters)
+
+
+def react(before: Held | None, after: Held | None) -> tuple[Letter[object], ...]:
+    """Return the commands that a fact called for: those of `after` that were not yet sent."""
+    if before is after or after is None:
+        return ()
+    if before is not None and before.saga is after.saga and before.sides is after.sides:
+        if before.parked is after.parked and before.heads is after.heads:
+            return ()
+    known = {letter.address.command_id for letter in resume(before)}
+    return tuple(letter for letter in resume(after) if letter.address.command_id not in known)
+
+
+def deadline_s(letter: Letter[object], rules: Rules) -> int:
+    """Return the seconds that an answer to a command may take."""
+    address = letter.address
+    if address.step == RESEND:
+        return rules.number_of("step_timeout")
+    return rules.deadline_s(SAGAS[address.saga].steps[address.step].deadline)
+
+
+def _outstanding(held: Held, saga: SagaState) -> list[Letter[object]]:
+    table = SAGAS[saga.saga]
+    step = table.steps[saga.step]
+    if step.command is None or saga.needs_operator is not None:
+        return []
+    command = command_of(step.command, held, saga, table)
+    return [
+        Letter(
+            command,
+            Address(
+                command_id=asked.command_id,
+                saga_id=saga.saga_id,
+                saga=saga.saga,
+                step=saga.step,
+                attempt=saga.attempt,
+                instance_id=held.instance_id,
+                generation=saga.generation,
+                host=asked.host,
+                request_id=saga.request_id,
+            ),
+        )
+        for asked in saga.asked
+        if asked.step == saga.step and asked.attempt == saga.attempt and asked.host in saga.pending
+    ]
+
+
+def _resends(held: Held) -> list[Letter[object]]:
+    """One for each host whose facts wait for a gap to close."""
+    sources = sorted(
+        {p.source for p in held.parked if p.reason == "early" and p.source.startswith(COMPUTE)}
+    )
+    letters: list[Letter[object]] = []
+    for source in sources:
+        head = head_of(held, source)
+        missing = 1 if head is None else head.sequence + 1
+        name = f"{held.instance_id}/{RESEND}/{source}/{missing}"
+        identity = str(uuid5(NAMESPACE, name))
+        address = Address(
+            command_id=identity,
+            saga_id=identity,
+            saga=RESEND,
+            step=RESEND,
+            attempt=1,
+            instance_id=held.instance_id,
+            generation=held.generation,
+            host=source[len(COMPUTE) :],
+        )
+        letters.append(Letter(ResendFacts(from_sequence=missing), address))
+    return letters

@@ -1,0 +1,86 @@
+"""The rules in force in one partition, folded from its control records.
+
+What the judge and the sagas may know besides the state and the fact: settings, keys that are open,
+schemas admitted. Versions of tables are numbers in the same record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from events.control import KeyClosed, KeyOpened, RulesPublished
+
+#: The settings that the heart uses, with nova's names, units and defaults where nova has them.
+SETTINGS: Final[dict[str, str]] = {
+    # Hosts to try after the first in a live migration: -1 until none is left, 0 once.
+    "migrate_max_retries": "-1",
+    # Attempts for build, resize and cold migration ([scheduler] max_attempts).
+    "max_attempts": "3",
+    "allow_resize_to_same_host": "false",
+    # Seconds. 0 means no bound of its own: the ceiling step_max_s applies.
+    "instance_build_timeout": "0",
+    "long_rpc_timeout": "1800",
+    "live_migration_completion_timeout": "0",
+    "live_migration_queue_timeout": "0",
+    "move_timeout": "0",
+    "step_timeout": "600",
+    # The ceiling of every wait (ours: nova has none).
+    "step_max_s": "7200",
+}
+
+#: How old a request may be when the log gets it; older ones are refused, their ids forgotten.
+REQUEST_AGE_US: Final = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What is in force from here on in a partition."""
+
+    number: int = 0
+    partitions: int = 1
+    versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
+    #: None until the first publication: everything this code knows is admitted.
+    fingerprints: frozenset[str] | None = None
+    keys_open: frozenset[str] = frozenset()
+    keys_closed: frozenset[str] = frozenset()
+
+    def number_of(self, setting: str) -> int:
+        """Return a setting as a whole number; the default where the log does not set it."""
+        return int(self.settings.get(setting) or SETTINGS[setting])
+
+    def allows(self, setting: str) -> bool:
+        """Return a setting as yes or no."""
+        return self.settings.get(setting, SETTINGS[setting]).lower() in ("true", "1", "yes")
+
+    def deadline_s(self, setting: str) -> int:
+        """Return the seconds that a step may take; the ceiling where the setting says 0."""
+        return self.number_of(setting) or self.number_of("step_max_s")
+
+    def admits(self, fingerprint: str) -> bool:
+        """Say whether facts of this schema may be folded yet."""
+        return self.fingerprints is None or fingerprint in self.fingerprints
+
+    def is_open(self, key_id: str) -> bool:
+        """Say whether records under this key are believed."""
+        return key_id in self.keys_open and key_id not in self.keys_closed
+
+
+def evolve(rules: Rules, fact: RulesPublished | KeyOpened | KeyClosed) -> Rules:
+    """Return the rules after a control record."""
+    match fact:
+        case RulesPublished():
+            if fact.number <= rules.number:
+                return rules
+            return replace(
+                rules,
+                number=fact.number,
+                versions=fact.versions,
+                settings={**SETTINGS, **fact.settings},
+                fingerprints=frozenset(fact.fingerprints) or None,
+            )
+        case KeyOpened():
+            return replace(rules, keys_open=rules.keys_open | {fact.key_id})
+        case KeyClosed():
+            return replace(rules, keys_closed=rules.keys_closed | {fact.key_id})

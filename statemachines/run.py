@@ -1,0 +1,104 @@
+"""The scratch sheet of one fact: the state as it becomes, and the notes of what happened.
+
+Private to one call of the step, which alone makes one; everything else of the heart is a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from events.envelope import Envelope
+from events.ids import row_id
+from statemachines.arrows import table
+from statemachines.conditions import CONDITIONS
+from statemachines.held import Held, SagaState
+from statemachines.machine import KEEP, Arrow
+from statemachines.notes import Note
+from statemachines.rules import Rules
+
+#: Commands remembered of one saga; an answer to an older one is only evidence.
+ASKED_MAX = 64
+
+
+@dataclass(slots=True)
+class Run:
+    """One fact on its way through the heart."""
+
+    held: Held
+    envelope: Envelope[object]
+    rules: Rules
+    notes: list[Note] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the fact."""
+        return type(self.envelope.fact).__name__
+
+    @property
+    def reason(self) -> str | None:
+        """Why, where the fact is a failure; None where it is none."""
+        fact = self.envelope.fact
+        if self.name in ("StepTimedOut", "StepHostLost"):
+            lost = "lost" if self.name == "StepHostLost" else "silent past the deadline"
+            return f"host {getattr(fact, 'host', '')} is {lost}"
+        reason: str | None = getattr(fact, "reason", None)
+        return reason
+
+    @property
+    def now(self) -> int:
+        """µs UTC at which the log appended the fact."""
+        return self.envelope.timestamp_us
+
+    @property
+    def topic(self) -> str:
+        """Topic of the fact."""
+        return self.envelope.topic
+
+    @property
+    def partition(self) -> int:
+        """Partition of the fact."""
+        return self.envelope.partition
+
+    @property
+    def offset(self) -> int:
+        """Offset of the fact."""
+        return self.envelope.offset
+
+    @property
+    def request_id(self) -> str:
+        """The request in whose course the fact happened; its position where it names none."""
+        return self.envelope.meta.request_id or f"{self.topic}/{self.partition}/{self.offset}"
+
+    def next_row_id(self) -> int:
+        """Number the next row of history that this fact causes."""
+        n, self.rows = self.rows, self.rows + 1
+        return row_id(
+            offset=self.offset, partitions=self.rules.partitions, partition=self.partition, n=n
+        )
+
+    def arrow(self, trigger: str, saga: SagaState | None) -> None:
+        """Take the open arrow of a trigger, if there is one."""
+        found = open_arrow(trigger, self.held, saga, self.rules)
+        if found is None or (found.vm_state == KEEP and found.task_state == KEEP):
+            return
+        held = self.held
+        self.held = replace(
+            held,
+            vm_state=held.vm_state if found.vm_state == KEEP else str(found.vm_state),
+            task_state=held.task_state if found.task_state == KEEP else _text(found.task_state),
+        )
+
+
+def open_arrow(trigger: str, held: Held, saga: SagaState | None, rules: Rules) -> Arrow | None:
+    """Return the first arrow of a trigger that is open in this state; None where none is."""
+    for found in table().open(trigger, held.vm_state, held.task_state):
+        if found.condition is None:
+            return found
+        if saga is not None and CONDITIONS[found.condition](held, saga, rules):
+            return found
+    return None
+
+
+def _text(task_state: str | None) -> str | None:
+    return None if task_state is None else str(task_state)

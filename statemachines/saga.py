@@ -1,0 +1,244 @@
+"""What a saga's table is made of, and the check that it can never get stuck.
+
+A saga is data: steps with the command that each asks, the facts that end it and where they lead, deadline,
+retries, and the way out when everything else fails. The tables stand in `statemachines.sagas`, one
+operation a file; `statemachines.interpreter` is the only code that follows them. vm_state and task_state are
+not set here: a fact, or an ending (`resize:failed`), is the trigger of an arrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from statemachines.states import MigrationStatus, MigrationType
+
+TIMED_OUT = "StepTimedOut"
+HOST_LOST = "StepHostLost"
+REFUSED = "CommandRefused"
+
+
+class Role(StrEnum):
+    """To whom a step's command goes."""
+
+    SCHEDULER = "scheduler"  # The executor in the conductor; not a host.
+    OWNER = "owner"  # The instance's host.
+    SOURCE = "source"  # The host that the move comes from.
+    DESTINATION = "destination"  # The host that was chosen.
+    TARGET = "target"  # The one host that a side saga is about.
+    INVOLVED = "involved"  # Every host that may have something of the instance.
+
+
+class Owe(StrEnum):
+    """What a lost host has to do when it is there again, before the saga may forget it."""
+
+    DESTROY = "destroy"  # Leave nothing of the guest.
+    FENCE = "fence"  # Hear of a new generation, so that no old command is carried out.
+
+
+@dataclass(frozen=True, slots=True)
+class To:
+    """Go to a step."""
+
+    step: str
+    #: The ending to which the compensation that begins here leads.
+    outcome: str | None = None
+    #: Give the destination up: exclude it, release its claim, count it as tried.
+    give_up: bool = False
+    #: What the host of the step that is left owes.
+    owe: Owe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the saga: with the ending named, else the outcome noted on the way."""
+
+    ending: str | None = None
+    owe: Owe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Enter the step again while its retries last, then take `Step.exhausted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsOperator:
+    """Wait for a person: `regente saga retry / compensate / resolve` leads out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Go one way if the named condition of the state holds, else the other."""
+
+    condition: str
+    then: Next
+    otherwise: Next
+
+
+Next = To | End | Again | NeedsOperator | Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One waiting point of a saga."""
+
+    name: str
+    #: Name of the command asked; None where the step waits for something that happens by itself.
+    command: str | None
+    to: Role
+    #: Facts that end the step, and where each leads; StepTimedOut is `Again` unless named.
+    on: Mapping[str, Next]
+    #: Facts that may come meanwhile and end nothing.
+    progress: frozenset[str] = frozenset()
+    #: Where a failure, a time-out or a refusal leads when the retries are used up.
+    exhausted: Next = field(default_factory=NeedsOperator)
+    #: Where `regente saga compensate` leads; None where there is nothing to undo any more.
+    compensate: Next | None = None
+    migration_status: MigrationStatus | None = None
+    #: Nova's names of the action events that run during the step.
+    action_events: tuple[str, ...] = ()
+    #: Name of the setting (seconds) that bounds one attempt; 0 there means the ceiling `step_max_s`.
+    deadline: str = "step_max_s"
+    retries: int = 0
+    after_no_return: bool = False
+    #: Waits as long as it takes, by design: a clean-up owed by a host that is away.
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """One way in which a saga ends; `saga:ending` is the trigger of its arrow."""
+
+    name: str
+    ok: bool
+    migration_status: MigrationStatus | None = None
+    #: Release the claim that this saga made at the destination (the move did not happen).
+    release_destination: bool = False
+    #: The instance is on no host after this.
+    clear_host: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saga:
+    """One operation as a table."""
+
+    name: str
+    version: int = 1
+    first: Next
+    steps: Mapping[str, Step]
+    endings: Mapping[str, Ending]
+    primary: bool = True
+    #: The type of the migration record that the saga makes when it starts.
+    migration_type: MigrationType | None = None
+    migration_status: MigrationStatus | None = None
+    #: Migration status by fact, where a fact within a step changes it.
+    statuses: Mapping[str, MigrationStatus] = field(default_factory=dict)
+    #: May the saga choose the instance's own host? (Name of the setting that allows it.)
+    same_host: str | None = None
+
+
+def saga(*, steps: tuple[Step, ...], endings: tuple[Ending, ...], **rest: object) -> Saga:
+    """Return the table of an operation, its steps and endings found by name."""
+    table = Saga(
+        steps={s.name: s for s in steps},
+        endings={e.name: e for e in endings},
+        **rest,  # type: ignore[arg-type]  # passed through to the dataclass as they are
+    )
+    assert len(table.steps) == len(steps), f"Expected distinct steps in {table.name}"
+    return table
+
+
+def branches(next_: Next) -> Iterator[To | End | Again | NeedsOperator]:
+    """Yield every way that a `Next` may lead, its conditions taken both ways."""
+    if isinstance(next_, Choice):
+        yield from branches(next_.then)
+        yield from branches(next_.otherwise)
+    else:
+        yield next_
+
+
+def faults_of(table: Saga) -> tuple[str, ...]:
+    """Name everything that could leave the saga stuck; empty for a saga that may be loaded.
+
+    Each waiting step has a deadline, an answer to refusal, to a lost host and to a time-out; each way leads
+    to a step or ending that exists; and from each step a terminal state is reached whatever single
+    failure keeps happening. Two waits count as reached: for a person (alarmed, and led out of by retry,
+    compensate or resolve), and the patient wait of a clean-up owed, which ends when its host is back or is resolved.
+    """
+    found = [f for step in table.steps.values() for f in _step_faults(table, step)]
+    found += [f"first {f}" for f in _dangling(table, table.first)]
+    if not found:
+        found += [
+            f"step {name}: no ending can be reached if {failure} keeps happening"
+            for failure in (TIMED_OUT, HOST_LOST, REFUSED, "a failure")
+            for name in table.steps
+            if not _ends(table, name, failure)
+        ]
+    return tuple(f"{table.name}: {fault}" for fault in found)
+
+
+def _step_faults(table: Saga, step: Step) -> Iterator[str]:
+    if step.command is None:
+        if not step.patient:
+            yield f"step {step.name}: Expected a command or patience, but neither"
+    elif step.to is not Role.SCHEDULER and HOST_LOST not in step.on:
+        yield f"step {step.name}: Expected a way for {HOST_LOST}, but none"
+    elif step.to is not Role.SCHEDULER and REFUSED not in step.on:
+        yield f"step {step.name}: Expected a way for {REFUSED}, but none"
+    if not step.deadline and not step.patient:
+        yield f"step {step.name}: Expected a deadline, but none"
+    for next_ in (
+        *step.on.values(),
+        step.exhausted,
+        *((step.compensate,) if step.compensate else ()),
+    ):
+        yield from (f"step {step.name}: {f}" for f in _dangling(table, next_))
+
+
+def _dangling(table: Saga, next_: Next) -> Iterator[str]:
+    for way in branches(next_):
+        match way:
+            case To():
+                if way.step not in table.steps:
+                    yield f"Expected a step {way.step}, but there is none"
+                if way.outcome is not None and way.outcome not in table.endings:
+                    yield f"Expected an ending {way.outcome}, but there is none"
+            case End():
+                if way.ending is not None and way.ending not in table.endings:
+                    yield f"Expected an ending {way.ending}, but there is none"
+            case Again() | NeedsOperator():
+                pass
+
+
+def ways_under(step: Step, failure: str) -> tuple[Next, ...]:
+    """Return where a step may lead if one kind of failure keeps happening in it."""
+    if failure == "a failure":
+        named = (TIMED_OUT, HOST_LOST, REFUSED)
+        return tuple(n for fact, n in step.on.items() if fact not in named) or (step.exhausted,)
+    if step.command is None:
+        return tuple(step.on.values())
+    return (step.on.get(failure, Again()),)
+
+
+def _ends(table: Saga, start: str, failure: str) -> bool:
+    seen: set[str] = set()
+    queue = [start]
+    while queue:
+        step = table.steps[queue.pop()]
+        if step.patient:
+            return True
+        if step.name in seen:
+            continue
+        seen.add(step.name)
+        ways: list[To | End | Again | NeedsOperator] = []
+        for next_ in ways_under(step, failure):
+            for way in branches(next_):
+                ways += branches(step.exhausted) if isinstance(way, Again) else (way,)
+        for way in ways:
+            if isinstance(way, End | NeedsOperator):
+                return True
+            if isinstance(way, To):
+                queue.append(way.step)
+    return False

@@ -1,0 +1,79 @@
+"""Every operation that the house carries out: the table of contents of the sagas.
+
+`BY_ACTION` says which of nova's actions starts which saga; `WINNERS` are the actions that win over a running one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from statemachines.saga import Saga, faults_of
+from statemachines.sagas.create import CREATE
+from statemachines.sagas.delete import DELETE
+from statemachines.sagas.live_migration import LIVE_MIGRATION
+from statemachines.sagas.power import PAUSE, REBOOT_HARD, REBOOT_SOFT, START, STOP, UNPAUSE
+from statemachines.sagas.reset import RESET_STATE
+from statemachines.sagas.resize import CONFIRM, MIGRATE, RESIZE, REVERT
+from statemachines.sagas.sides import ABORT, DEBT, FENCE, FORCE_COMPLETE
+
+SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
+    {
+        table.name: table
+        for table in (
+            CREATE,
+            DELETE,
+            RESET_STATE,
+            STOP,
+            START,
+            REBOOT_SOFT,
+            REBOOT_HARD,
+            PAUSE,
+            UNPAUSE,
+            RESIZE,
+            MIGRATE,
+            CONFIRM,
+            REVERT,
+            LIVE_MIGRATION,
+            ABORT,
+            FORCE_COMPLETE,
+            DEBT,
+            FENCE,
+        )
+    }
+)
+
+BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
+    {
+        "create": CREATE,
+        "delete": DELETE,
+        "force_delete": DELETE,
+        "reset_state": RESET_STATE,
+        "stop": STOP,
+        "force_stop": STOP,
+        "start": START,
+        "reboot_soft": REBOOT_SOFT,
+        "reboot_hard": REBOOT_HARD,
+        "pause": PAUSE,
+        "unpause": UNPAUSE,
+        "resize": RESIZE,
+        "migrate": MIGRATE,
+        "confirm_resize": CONFIRM,
+        "revert_resize": REVERT,
+        "live_migrate": LIVE_MIGRATION,
+        "live_migrate_abort": ABORT,
+        "live_migrate_force_complete": FORCE_COMPLETE,
+    }
+)
+
+#: Actions that win over every running saga (nova saves them unconditionally).
+WINNERS: Final = frozenset({"delete", "force_delete", "reset_state"})
+
+#: Actions that take effect in the fold and ask nothing of a host.
+IMMEDIATE: Final = frozenset({"lock", "unlock"})
+
+
+def check() -> tuple[str, ...]:
+    """Return what could leave any saga stuck; the service refuses to start unless empty."""
+    return tuple(fault for table in SAGAS.values() for fault in faults_of(table))

@@ -1,0 +1,91 @@
+"""Build a guest, on another host where one can't (nova: build_and_run_instance, re-schedule)."""
+
+from __future__ import annotations
+
+from statemachines.saga import (
+    Again,
+    Choice,
+    End,
+    Ending,
+    NeedsOperator,
+    Owe,
+    Role,
+    Step,
+    To,
+    saga,
+)
+
+#: R1/R2 of nova's flow: next host while `[scheduler] max_attempts` lasts and no host was asked for.
+_ANOTHER = Choice("may_build_elsewhere", To("schedule", give_up=True), End("max_attempts_exceeded"))
+
+CREATE = saga(
+    name="create",
+    first=To("schedule"),
+    steps=(
+        Step(
+            name="schedule",
+            command="ChooseDestination",
+            to=Role.SCHEDULER,
+            on={
+                "DestinationChosen": To("build"),
+                "NoValidHost": End("no_valid_host"),
+            },
+            exhausted=End("no_valid_host"),
+            deadline="long_rpc_timeout",
+            retries=2,
+        ),
+        Step(
+            name="build",
+            command="BuildGuest",
+            to=Role.DESTINATION,
+            on={
+                "GuestBuilt": End("built"),
+                "BuildRescheduled": _ANOTHER,
+                "BuildAborted": End("aborted"),
+                "CommandRefused": _ANOTHER,
+                "StepHostLost": Choice(
+                    "may_build_elsewhere",
+                    To("schedule", give_up=True, owe=Owe.DESTROY),
+                    End("max_attempts_exceeded", owe=Owe.DESTROY),
+                ),
+            },
+            progress=frozenset(
+                {
+                    "BuildAccepted",
+                    "NetworkAllocationStarted",
+                    "BlockDevicesPreparing",
+                    "GuestSpawning",
+                }
+            ),
+            exhausted=To("undo"),
+            compensate=To("undo"),
+            action_events=("compute__do_build_and_run_instance",),
+            deadline="instance_build_timeout",
+        ),
+        Step(
+            name="undo",
+            command="DestroyGuest",
+            to=Role.DESTINATION,
+            on={
+                "GuestDestroyed": _ANOTHER,
+                "GuestDestroyFailed": Again(),
+                "CommandRefused": Again(),
+                "StepHostLost": Choice(
+                    "may_build_elsewhere",
+                    To("schedule", give_up=True, owe=Owe.DESTROY),
+                    End("max_attempts_exceeded", owe=Owe.DESTROY),
+                ),
+            },
+            exhausted=NeedsOperator(),
+            deadline="long_rpc_timeout",
+            retries=3,
+        ),
+    ),
+    endings=(
+        Ending(name="built", ok=True),
+        Ending(name="no_valid_host", ok=False, clear_host=True),
+        Ending(name="max_attempts_exceeded", ok=False, release_destination=True, clear_host=True),
+        Ending(name="aborted", ok=False, release_destination=True, clear_host=True),
+        Ending(name="resolved", ok=False),
+    ),
+)

@@ -1,0 +1,30 @@
+"""Reset the state by an operator's word, and make sure that nothing of the old operation goes on.
+
+Nova changes the row and nothing else. Here the running saga is superseded and every host that it commanded
+hears of the new generation, so that none of its commands is carried out afterwards.
+"""
+
+from __future__ import annotations
+
+from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, saga
+
+RESET_STATE = saga(
+    name="reset_state",
+    first=Choice("nothing_anywhere", End("reset"), To("fence")),
+    steps=(
+        Step(
+            name="fence",
+            command="RaiseGeneration",
+            to=Role.INVOLVED,
+            on={
+                "GenerationRaised": End("reset"),
+                "CommandRefused": Again(),
+                "StepHostLost": End("reset", owe=Owe.FENCE),
+            },
+            exhausted=End("reset", owe=Owe.FENCE),
+            deadline="step_timeout",
+            retries=2,
+        ),
+    ),
+    endings=(Ending(name="reset", ok=True), Ending(name="resolved", ok=True)),
+)

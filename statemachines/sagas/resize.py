@@ -1,0 +1,242 @@
+"""Resize and cold migration up to `resized`: the same steps, another flavor or another host only.
+
+Ownership moves when the source says that it gave the guest away (nova's step 11). Before that a failure is
+undone at the source first and then at the destination; after it the guest's home is the destination.
+A late "gave away" after the source was told to restore changes nothing: the old disks are still there,
+and starting the guest at both ends is the one thing that must not happen.
+"""
+
+from __future__ import annotations
+
+from statemachines.saga import (
+    Again,
+    Choice,
+    End,
+    Ending,
+    NeedsOperator,
+    Owe,
+    Role,
+    Saga,
+    Step,
+    To,
+    saga,
+)
+from statemachines.states import MigrationStatus, MigrationType
+
+_ANOTHER = Choice("may_resize_elsewhere", To("schedule", give_up=True), End("prepare_failed"))
+
+
+def _table(name: str, migration_type: MigrationType) -> Saga:
+    return saga(
+        name=name,
+        first=To("schedule"),
+        migration_type=migration_type,
+        migration_status=MigrationStatus.PRE_MIGRATING,
+        statuses={
+            "ResizeStarted": MigrationStatus.MIGRATING,
+            "ResizeCopied": MigrationStatus.POST_MIGRATING,
+        },
+        same_host="allow_resize_to_same_host",
+        steps=(
+            Step(
+                name="schedule",
+                command="ChooseDestination",
+                to=Role.SCHEDULER,
+                on={
+                    "DestinationChosen": To("prepare"),
+                    "NoValidHost": End("no_valid_host"),
+                },
+                exhausted=End("no_valid_host"),
+                action_events=("conductor_migrate_server", "cold_migrate"),
+                deadline="long_rpc_timeout",
+                retries=2,
+            ),
+            Step(
+                name="prepare",
+                command="PrepareResize",
+                to=Role.DESTINATION,
+                on={
+                    "ResizePrepared": To("migrate"),
+                    "ResizePrepareFailed": _ANOTHER,
+                    "CommandRefused": _ANOTHER,
+                    "StepHostLost": Choice(
+                        "may_resize_elsewhere",
+                        To("schedule", give_up=True, owe=Owe.DESTROY),
+                        End("prepare_failed", owe=Owe.DESTROY),
+                    ),
+                },
+                exhausted=To("release_destination", outcome="prepare_failed"),
+                compensate=To("release_destination", outcome="prepare_failed"),
+                action_events=("compute_prep_resize",),
+                deadline="long_rpc_timeout",
+                retries=1,
+            ),
+            Step(
+                name="migrate",
+                command="ResizeGuest",
+                to=Role.SOURCE,
+                on={
+                    "ResizeMigrated": To("finish"),
+                    "ResizeFailed": To("restore_source", outcome="failed"),
+                    "ResizeFaulted": To("restore_source", outcome="faulted"),
+                    "CommandRefused": To("restore_source", outcome="faulted"),
+                    "StepHostLost": To("release_destination", outcome="failed", owe=Owe.FENCE),
+                },
+                progress=frozenset({"ResizeStarted", "ResizeCopied"}),
+                exhausted=To("restore_source", outcome="failed"),
+                compensate=To("restore_source", outcome="faulted"),
+                action_events=("compute_resize_instance",),
+                deadline="move_timeout",
+            ),
+            Step(
+                name="finish",
+                command="FinishResize",
+                to=Role.DESTINATION,
+                on={
+                    "ResizeFinished": End("finished"),
+                    "ResizeFinishFailed": End("stranded"),
+                    "CommandRefused": End("stranded"),
+                    "StepHostLost": End("stranded", owe=Owe.FENCE),
+                },
+                progress=frozenset({"ResizeFinishing"}),
+                exhausted=NeedsOperator(),
+                action_events=("compute_finish_resize",),
+                deadline="move_timeout",
+                retries=2,
+                after_no_return=True,
+            ),
+            Step(
+                name="restore_source",
+                command="RestoreGuest",
+                to=Role.SOURCE,
+                on={
+                    "GuestRestored": To("release_destination"),
+                    "GuestRestoreFailed": Again(),
+                    "CommandRefused": Again(),
+                    "StepHostLost": To("release_destination", outcome="failed", owe=Owe.FENCE),
+                },
+                exhausted=NeedsOperator(),
+                deadline="long_rpc_timeout",
+                retries=3,
+            ),
+            Step(
+                name="release_destination",
+                command="ReleaseDestination",
+                to=Role.DESTINATION,
+                on={
+                    "DestinationReleased": End(),
+                    "DestinationReleaseFailed": Again(),
+                    "CommandRefused": Again(),
+                    "StepHostLost": End(owe=Owe.DESTROY),
+                },
+                exhausted=NeedsOperator(),
+                deadline="long_rpc_timeout",
+                retries=3,
+            ),
+        ),
+        endings=(
+            Ending(name="finished", ok=True, migration_status=MigrationStatus.FINISHED),
+            Ending(name="no_valid_host", ok=False, migration_status=MigrationStatus.ERROR),
+            Ending(
+                name="prepare_failed",
+                ok=False,
+                migration_status=MigrationStatus.ERROR,
+                release_destination=True,
+            ),
+            Ending(
+                name="failed",
+                ok=False,
+                migration_status=MigrationStatus.ERROR,
+                release_destination=True,
+            ),
+            Ending(
+                name="faulted",
+                ok=False,
+                migration_status=MigrationStatus.ERROR,
+                release_destination=True,
+            ),
+            Ending(name="stranded", ok=False, migration_status=MigrationStatus.ERROR),
+            Ending(name="resolved", ok=False, migration_status=MigrationStatus.ERROR),
+        ),
+    )
+
+
+RESIZE = _table("resize", MigrationType.RESIZE)
+MIGRATE = _table("migrate", MigrationType.MIGRATION)
+
+CONFIRM = saga(
+    name="confirm_resize",
+    first=To("clean_source"),
+    migration_status=MigrationStatus.CONFIRMING,
+    steps=(
+        Step(
+            name="clean_source",
+            command="ConfirmResize",
+            to=Role.SOURCE,
+            on={
+                "ResizeConfirmed": End("confirmed"),
+                "ResizeConfirmFailed": End("failed"),
+                "CommandRefused": Again(),
+                # Nova leaves `confirming` for ever here; the user's guest is fine where it is.
+                "StepHostLost": End("confirmed", owe=Owe.DESTROY),
+            },
+            exhausted=NeedsOperator(),
+            action_events=("compute_confirm_resize",),
+            deadline="long_rpc_timeout",
+            retries=3,
+            after_no_return=True,
+        ),
+    ),
+    endings=(
+        Ending(name="confirmed", ok=True, migration_status=MigrationStatus.CONFIRMED),
+        Ending(name="failed", ok=False, migration_status=MigrationStatus.ERROR),
+        Ending(name="resolved", ok=False, migration_status=MigrationStatus.ERROR),
+    ),
+)
+
+REVERT = saga(
+    name="revert_resize",
+    first=To("give_up"),
+    migration_status=MigrationStatus.REVERTING,
+    steps=(
+        Step(
+            name="give_up",
+            command="RevertResize",
+            to=Role.DESTINATION,
+            on={
+                "ResizeReverted": To("take_back"),
+                "ResizeRevertFailed": End("failed"),
+                "CommandRefused": Again(),
+                # The guest may still run there: without a fence nobody may start it elsewhere.
+                "StepHostLost": NeedsOperator(),
+            },
+            exhausted=NeedsOperator(),
+            action_events=("compute_revert_resize",),
+            deadline="move_timeout",
+            retries=2,
+        ),
+        Step(
+            name="take_back",
+            command="FinishRevertResize",
+            to=Role.SOURCE,
+            on={
+                "RevertFinished": End("reverted"),
+                "RevertFinishFailed": End("failed"),
+                "CommandRefused": Again(),
+                "StepHostLost": End("failed", owe=Owe.FENCE),
+            },
+            progress=frozenset({"RevertStarted", "RevertPoweringOff"}),
+            exhausted=NeedsOperator(),
+            migration_status=MigrationStatus.REVERTED,
+            action_events=("compute_finish_revert_resize",),
+            deadline="move_timeout",
+            retries=2,
+            after_no_return=True,
+        ),
+    ),
+    endings=(
+        Ending(name="reverted", ok=True, migration_status=MigrationStatus.REVERTED),
+        Ending(name="failed", ok=False, migration_status=MigrationStatus.ERROR),
+        Ending(name="resolved", ok=False, migration_status=MigrationStatus.ERROR),
+    ),
+)

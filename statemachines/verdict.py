@@ -1,0 +1,38 @@
+"""What the judge may say of a fact: accepted, duplicate, early, or rejected with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Next in its chain, its writer entitled, the transition legal: it is folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Folded before: nothing happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Something before it in its own chain is missing: it waits."""
+
+    #: The number that is missing; 0 where it waits for a schema or for a person.
+    missing_from: int
+    #: `early`, `schema` or `set-aside`.
+    reason: str = "early"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Not believed or not possible here: nothing changes but, if it is next, the head."""
+
+    #: Stable word for programs.
+    code: str
+    #: For people: "Expected …, but …" or nova's own sentence.
+    sentence: str
+
+
+Verdict = Accepted | Duplicate | Early | Rejected

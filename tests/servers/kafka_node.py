@@ -1,0 +1,213 @@
+"""One Apache Kafka node run by `java` (KRaft, broker and controller in one process).
+
+Knows jars, properties and signals. Knows nothing of Docker or pytest. A cluster of several nodes
+needs other properties and one more argument to the format tool; a node is a value of its own here
+so that a list of them can be started.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers.tiers import TierMissing, free_ports
+
+KAFKA_VERSION = "4.3.1"
+BROKER_FILES = Path(__file__).parent / "broker"
+COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+MAVEN_S = 600
+START_S = 60.0
+STOP_S = 20.0
+POLL_S = 0.1
+STARTS_MAX = 3  #: a free port may be taken before the broker binds it
+HINT = (
+    "Expected a Kafka broker for this test, but there is none: start a Docker daemon, or install"
+    " Java 17 and Maven, or set REGENTE_TEST_KAFKA to the address of a broker."
+)
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+num.partitions=6
+auto.create.topics.enable=false
+log.message.timestamp.type=LogAppendTime
+offsets.topic.num.partitions=2
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=2
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+"""
+
+
+def jars() -> Path:
+    """Return the folder with the broker's jars, resolved by Maven once per machine."""
+    cache = Path(os.environ.get("REGENTE_CACHE_DIR") or Path.home() / ".cache" / "regente")
+    folder = cache / f"kafka-{KAFKA_VERSION}"
+    if not folder.is_dir():
+        _resolve(folder)
+    return folder
+
+
+def is_java_here() -> bool:
+    """Say whether `java` is here, and the jars or the means to get them."""
+    return shutil.which("java") is not None and _jars_can_be_had()
+
+
+@dataclass(slots=True)
+class KafkaNode:
+    """A broker that runs from `start` to `stop`, with its data in a folder of its own."""
+
+    heap_mb: int = 512
+    bootstrap: str = ""
+    _folder: Path = field(default_factory=Path)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Leave a formatted broker that answers; raises TierMissing or RuntimeError."""
+        if not is_java_here():
+            raise TierMissing(HINT)
+        for attempt in range(1, STARTS_MAX + 1):
+            try:
+                self._start_once()
+            except RuntimeError:
+                self.stop()
+                if attempt == STARTS_MAX:
+                    raise
+            else:
+                return
+
+    def stop(self) -> None:
+        """Leave neither process nor data."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._folder != Path():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = Path()
+
+    def freeze(self) -> None:
+        """Leave the broker alive and silent, as a long pause of its machine would."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the broker go on where it was frozen."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "Expected a broker that runs, but none was started."
+        return self._process
+
+    def _start_once(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="regente-kafka-"))
+        broker, controller = free_ports(2)
+        properties = self._folder / "server.properties"
+        properties.write_text(
+            PROPERTIES.format(broker=broker, controller=controller, data=self._folder / "data")
+        )
+        output = self._folder / "output"
+        cluster = base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(properties)).bytes)
+        with output.open("wb") as to:
+            cluster_id = cluster.decode().rstrip("=").replace("-", "a")
+            arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(properties)]
+            command = self._java("kafka.tools.StorageTool", *arguments)
+            if subprocess.run(command, stdout=to, stderr=to, check=False).returncode:
+                raise RuntimeError(_what_it_said("format its storage", output))
+            self._process = subprocess.Popen(
+                _dies_with_us(self._java("kafka.Kafka", str(properties))), stdout=to, stderr=to
+            )
+        self.bootstrap = f"127.0.0.1:{broker}"
+        self._wait_until_it_listens(self._process, broker, output)
+
+    def _java(self, main: str, *arguments: str) -> list[str]:
+        return [
+            "java",
+            f"-Xmx{self.heap_mb}m",
+            "-XX:+UseSerialGC",
+            # A broker for tests lives for seconds: quick start counts, the second compiler doesn't.
+            "-XX:TieredStopAtLevel=1",
+            f"-Dlog4j2.configurationFile={BROKER_FILES / 'log4j2.xml'}",
+            "-cp",
+            f"{jars()}/*",
+            main,
+            *arguments,
+        ]
+
+    def _wait_until_it_listens(
+        self, process: subprocess.Popen[bytes], port: int, output: Path
+    ) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            try:
+                process.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                if _is_listening(port):
+                    return
+            else:
+                break
+        raise RuntimeError(_what_it_said(f"listen on port {port} within {START_S:.0f} s", output))
+
+
+def _jars_can_be_had() -> bool:
+    if shutil.which("mvn") is not None:
+        return True
+    try:
+        return jars().is_dir()
+    except TierMissing:
+        return False
+
+
+def _resolve(folder: Path) -> None:
+    if shutil.which("mvn") is None:
+        raise TierMissing(HINT)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        whole = Path(beside) / "jars"
+        command = ["mvn", "-B", "-q", "-f", str(BROKER_FILES / "pom.xml"), COPY_GOAL]
+        command += ["-DincludeScope=runtime", f"-DoutputDirectory={whole}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAVEN_S, check=False)
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip()[-1000:]
+            raise TierMissing(f"{HINT} Maven could not resolve the broker: {said}")
+        if not folder.is_dir():  # somebody else may have been quicker
+            whole.rename(folder)
+
+
+def _dies_with_us(command: list[str]) -> list[str]:
+    """Let Linux end the broker when the thread that started it dies, however it dies."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(POLL_S)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _what_it_said(what: str, output: Path) -> str:
+    return f"Expected the broker to {what}, but it said:\n{output.read_text()[-3000:]}"
