@@ -2,7 +2,7 @@
 
 It reports what it finds and touches nothing; hears the command topic to its end; and only then
 acts. The journal remembers, the dispatch decides, the driver does, the emitter sends: this file
-only says in which order. What is lost (the log, the topic, the process) leads back to the beginning.
+only says in which order. What is lost (log, topic, process) leads back to the beginning.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A driver works on its own time: `begin` starts an operation and returns, `poll` says what has
 happened since. It knows nothing of the log, of numbers, generations or queues, and never begins
-anything by itself. Failures of guests are reports; an exception out of a driver is a bug of the driver.
+anything by itself. Failures of guests are reports; an exception out of a driver is its bug.
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ class Inbox:
 def purpose_of(letter: Letter[object]) -> str:
     """Name what every attempt at the same command of the same step has in common."""
     address = letter.address
-    return f"{address.saga_id}/{address.step}/{type(letter.command).__name__}"
+    kind = type(letter.command).__name__
+    return f"{address.instance_id}/{address.saga_id}/{address.step}/{kind}"
 
 
 def _task(letter: Letter[object], value: bytes) -> Task:

@@ -62,7 +62,7 @@ class Task:
 
     command_id: str
     instance_id: str
-    #: `<saga id>/<step>/<command>`: the same in every attempt.
+    #: `<instance>/<saga id>/<step>/<command>`: the same in every attempt.
     purpose: str
     #: The command as it came.
     value: bytes

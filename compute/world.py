@@ -1,8 +1,8 @@
 """The world that fake drivers share: what every host has of every guest, and what truly runs.
 
 A *half* is what one host has of one instance. Drivers change halves only by `change`, all of a
-change or nothing of it, so that a guest never runs on two hosts between two lines. The world outlives
-agents; it is the only judge of what runs, and it counts how often each command took effect.
+change or nothing of it, so that a guest never runs on two hosts between two lines. The world
+outlives agents; it alone judges what runs, and it counts how often each command took effect.
 """
 
 from __future__ import annotations

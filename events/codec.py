@@ -80,6 +80,16 @@ def schema_of(name: str) -> dict[str, object]:
     }
 
 
+def schema_of_state(name: str, cls: type) -> dict[str, object]:
+    """Return the schema that a state class asks for now; it has no head, for it is never sent."""
+    return {
+        "type": "record",
+        "name": f"regente.{name}",
+        "doc": (cls.__doc__ or "").split("\n")[0],
+        "fields": shape_of(cls).fields(set()),
+    }
+
+
 def encode_fact(meta: Meta, fact: object) -> bytes:
     """Return the value of a record that says `fact`."""
     form = registry().newest[type(fact).__name__]

@@ -55,7 +55,6 @@ class HostReturned:
     """A host to which this instance owes a clean-up is there again."""
 
     host: str
-    boot_epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

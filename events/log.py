@@ -159,3 +159,23 @@ class LogAdmin(Protocol):
     def close(self) -> None:
         """Release the connection."""
         ...
+
+
+class Log(Protocol):
+    """A log, whichever it is: opens what a part of the house needs of it."""
+
+    def writer(self) -> LogWriter:
+        """Return a writer; close it."""
+        ...
+
+    def reader(self) -> LogReader:
+        """Return a reader of chosen partitions; close it."""
+        ...
+
+    def group(self, group_id: str) -> LogGroup:
+        """Return a member of the group, not yet subscribed; close it."""
+        ...
+
+    def admin(self) -> LogAdmin:
+        """Return what makes and lists topics; close it."""
+        ...

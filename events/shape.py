@@ -1,7 +1,7 @@
 """The Avro schema of a frozen dataclass, and the way between its values and plain ones.
 
-A closed set of field types: str, int, bool, bytes, StrEnum, `X | None`, tuple[X, ...], dict[str, X],
-and other such dataclasses. No logical types (they cost 45 % of the decoding speed), no floats, no
+A closed set of field types: str, int, bool, bytes, StrEnum, IntEnum, `X | None`, tuple[X, ...],
+frozenset[str] (a sorted array), dict[str, X], and other such dataclasses. No logical types (they cost 45 % of the decoding speed), no floats, no
 recursion. Pure: knows no library and no bytes. `load` fills fields that an older body lacks
 with the dataclass's defaults, which is all that most upcasts need.
 """
@@ -94,6 +94,8 @@ def _form(hint: object) -> _Form:
         return _array(hint)
     if origin is dict:
         return _map(hint)
+    if hint == frozenset[str]:
+        return _STRINGS
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Form(lambda _seen: "string", str, hint)
     if isinstance(hint, type) and issubclass(hint, IntEnum):
@@ -103,6 +105,14 @@ def _form(hint: object) -> _Form:
     return _Form(
         inner.schema, inner.dump, lambda plain: inner.load(typing.cast("dict[str, object]", plain))
     )
+
+
+#: A set has no order, and its bytes must have one.
+_STRINGS: typing.Final = _Form(
+    lambda _seen: {"type": "array", "items": "string"},
+    lambda value: sorted(typing.cast("frozenset[str]", value)),
+    lambda plain: frozenset(typing.cast("list[str]", plain)),
+)
 
 
 def _optional(hint: object) -> _Form:

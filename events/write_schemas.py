@@ -1,4 +1,4 @@
-"""Write the `.avsc` file of every fact and command that has none yet: `python -m events.write_schemas`.
+"""Write the `.avsc` file of every fact and command without one: `python -m events.write_schemas`.
 
 A schema that was released is never changed: where a class has come to ask for another one, the next
 version is written beside it. `--overwrite` replaces version 1, for classes not yet released.
@@ -41,12 +41,17 @@ def write(name: str, schema: Mapping[str, object], *, overwrite: bool) -> Path |
     return path
 
 
+def write_all(schemas: Mapping[str, Mapping[str, object]]) -> None:
+    """Write the files that are missing and print their names; obeys `--overwrite`."""
+    overwrite = "--overwrite" in sys.argv[1:]
+    for name, schema in schemas.items():
+        if path := write(name, schema, overwrite=overwrite):
+            print(path.name)
+
+
 def main() -> None:
     """Write what is missing and print it."""
-    overwrite = "--overwrite" in sys.argv[1:]
-    for name in (*FACTS, *COMMANDS):
-        if path := write(name, schema_of(name), overwrite=overwrite):
-            print(path.name)
+    write_all({name: schema_of(name) for name in (*FACTS, *COMMANDS)})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What the store asks of a kind of database where many rows go at once: the protocol, and the choice of who does it.
+"""What the store asks of a kind of database where many rows go at once.
 
-The statements differ (arrays and COPY on PostgreSQL, executemany on SQLite), the rows that are there
-afterwards don't. Each statement is built once per table and kept.
+The statements differ (arrays and COPY on PostgreSQL, executemany on SQLite), the rows that are
+there afterwards don't. Each statement is built once per table and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -54,7 +54,7 @@ class Bulk(Protocol):
         """Return the columns of those rows whose (one-column) key is among `keys`."""
         ...
 
-    def load(self, connection: Connection, table: Table, rows: Iterable[Values]) -> None:
+    def load(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Append rows to a table that has none of their keys, by the fastest way there is."""
         ...
 

@@ -1,4 +1,4 @@
-"""Many rows at once on SQLite: executemany on the driver's own cursor, its statements kept by the driver.
+"""Many rows at once on SQLite: executemany on the driver's own cursor.
 
 The writer holds the database's one write lock from BEGIN IMMEDIATE on, so nothing here locks rows.
 """
@@ -6,7 +6,7 @@ The writer holds the database's one write lock from BEGIN IMMEDIATE on, so nothi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Final
 
@@ -51,19 +51,18 @@ class SqliteBulk:
         # One parameter however many keys: the statement stays the same and is kept.
         statement = _pick(shape_of(table), columns)
         return [
-            tuple(row)
-            for row in connection.exec_driver_sql(statement, (json.dumps(list(keys)),))
+            tuple(row) for row in connection.exec_driver_sql(statement, (json.dumps(list(keys)),))
         ]
 
-    def load(self, connection: Connection, table: Table, rows: Iterable[Values]) -> None:
+    def load(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Append rows to a table that has none of their keys."""
         _many(connection, _insert(shape_of(table)), rows)
 
 
-def _many(connection: Connection, statement: str, rows: Iterable[Values]) -> None:
+def _many(connection: Connection, statement: str, rows: Collection[Values]) -> None:
     cursor = connection.connection.cursor()
     try:
-        cursor.executemany(statement, rows)
+        cursor.executemany(statement, list(rows))
     finally:
         cursor.close()
 
@@ -103,6 +102,4 @@ def _delete(shape: Shape) -> str:
 def _pick(shape: Shape, columns: tuple[str, ...]) -> str:
     (key,) = shape.key
     listed = ", ".join(f'"{each}"' for each in columns)
-    return (
-        f"SELECT {listed} FROM {shape.table} WHERE {key} IN (SELECT value FROM json_each(?))"
-    )
+    return f"SELECT {listed} FROM {shape.table} WHERE {key} IN (SELECT value FROM json_each(?))"

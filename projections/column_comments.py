@@ -1,7 +1,7 @@
 """What each column means, with its unit and where it comes from; shown by `\\d+` in PostgreSQL.
 
-One sentence per column of every table, in the order of the columns. Knows no types and no keys: those are in
-`projections.rows` (functions of the log) and `projections.tables` (the others).
+One sentence per column of every table, in the order of the columns. Knows no types and no keys:
+those are in `projections.rows` (functions of the log) and `projections.tables` (the others).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A URL becomes an engine that keeps our promises: SQLite as one writer at a time, PostgreSQL with bounds on waiting.
+"""A URL becomes an engine: one writer at a time on SQLite, bounded waits on PostgreSQL.
 
 Knows the settings of both databases and what a URL may look like; knows no table.
 """

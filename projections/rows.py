@@ -1,8 +1,8 @@
 """One value per row of each table: what a projection returns and what the auditor compares.
 
-Field names are column names, in order; the first `KEYS[table]` fields are the primary key. Times are BIGINT µs
-UTC of the log's append time; integers and text only, no floats. Names and shapes are nova's
-where nova has the table. This module knows no SQL.
+Field names are column names, in order; the first `KEYS[table]` fields are the primary key. Times
+are BIGINT µs UTC of the log's append time; integers and text only, no floats. Names and shapes are
+nova's where nova has the table. This module knows no SQL.
 """
 
 from __future__ import annotations
@@ -296,7 +296,8 @@ Changes = dict[str, dict[Key, Row | None]]
 
 def put(changes: Changes, table: str, row: Row) -> None:
     """Leave `row` in `changes` as the last word on its key."""
-    changes.setdefault(table, {})[row[: TABLES[table][1]]] = row
+    key: Key = row[: TABLES[table][1]]  # type: ignore[assignment]  # no key has a null or bytes
+    changes.setdefault(table, {})[key] = row
 
 
 def drop(changes: Changes, table: str, key: Key) -> None:

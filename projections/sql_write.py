@@ -1,6 +1,7 @@
-"""The one transaction of the fold: checkpoints first, under the owner's epoch, then everything that hangs on them.
+"""The one transaction of the fold: checkpoints first, under the owner's epoch, then all the rest.
 
-Also what the fold reads back. Each function works in the transaction of the connection that it is given.
+Also what the fold reads back. Each function works in the transaction of the connection that it is
+given.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from events.log import TopicPartition
-from projections.bulk import Bulk, Values
-from projections.rows import Changes, Key, Row
+from projections.bulk import Bulk
+from projections.rows import Changes
 from projections.store import Batch, Checkpoint, Fenced, Order
 from projections.tables import ANSWERS, CHECKPOINTS, OUTBOX, RESERVATIONS, ROWS, TIMERS
 
@@ -88,15 +89,11 @@ def _write_rows(connection: Connection, bulk: Bulk, changes: Changes) -> None:
         if not (changed := changes.get(name)):
             continue
         # In key order, as the scheduler locks hosts: two transactions never wait for each other.
-        ordered = sorted(changed.items(), key=_key)
-        if rows := [row for _, row in ordered if row is not None]:
+        keys = sorted(changed)
+        if rows := [row for each in keys if (row := changed[each]) is not None]:
             bulk.upsert(connection, table, rows)
-        if gone := [key for key, row in ordered if row is None]:
+        if gone := [each for each in keys if changed[each] is None]:
             bulk.delete(connection, table, gone)
-
-
-def _key(item: tuple[Key, Row | None]) -> Values:
-    return item[0]
 
 
 def _merged(changes: Sequence[Changes]) -> Changes:
@@ -115,11 +112,10 @@ def _fenced(connection: Connection, batch: Batch) -> str:
         for row in connection.execute(_CHOSEN, {"which": [batch.partition]})
     }
     there = found.get(batch.partition)
-    stands = "there is none" if there is None else f"{there.next_offset}, epoch {there.epoch}"
     topic, partition = batch.partition
+    if there is None:
+        return f"Expected a checkpoint of {topic}/{partition}, but there is none."
     return (
         f"Expected the checkpoint of {topic}/{partition} at offset {batch.begin}, epoch"
-        f" {batch.epoch}, but it is at {stands}."
-        if there is not None
-        else f"Expected a checkpoint of {topic}/{partition}, but {stands}."
+        f" {batch.epoch}, but it is at {there.next_offset}, epoch {there.epoch}."
     )

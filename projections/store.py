@@ -1,11 +1,11 @@
 """What the conductor asks of a database: the one transaction, and the turns of a partition's owner.
 
 Three implementations obey one contract suite: PostgreSQL and SQLite (`projections.sql_store`) and
-the simulation's model. Every write of an owner is conditional on its epoch: a conductor that was fenced
-changes nothing, however late it wakes.
+the simulation's model. Every write of an owner is conditional on its epoch: a conductor that was
+fenced changes nothing, however late it wakes.
 
-Operational tables (never compared with the log): checkpoints, outbox, timers, reservations, answers, last-seen of
-hosts, markers, set_aside. Everything else is rows of `projections.rows`.
+Operational tables (never compared with the log): checkpoints, outbox, timers, reservations,
+answers, last-seen of hosts, markers, set_aside. Everything else is rows of `projections.rows`.
 """
 
 from __future__ import annotations
@@ -232,8 +232,8 @@ class Store(Protocol):
     ) -> Answer | None:
         """Let `choose` pick with the rooms of all hosts locked, and store its answer.
 
-        Also starts the order's timer. The order stays in the outbox until its answer is judged. None
-        where the partition is not ours any more, the order is gone, or it was answered before.
+        Also starts the order's timer. The order stays in the outbox until its answer is judged.
+        None where the partition is not ours any more, the order is gone, or it was answered before.
         """
         ...
 
@@ -292,7 +292,7 @@ class Store(Protocol):
     # Crash-loop guard.
 
     def mark(self, partition: TopicPartition, offset: int) -> int:
-        """Note that a batch that begins at `offset` is about to be tried; returns how often it was."""
+        """Note that a batch that begins at `offset` is tried; returns how often it was before."""
         ...
 
     def unmark(self, partition: TopicPartition) -> None:

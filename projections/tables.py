@@ -1,8 +1,9 @@
 """The tables of the database, as SQLAlchemy Core describes them.
 
-Those that are functions of the log are derived from `projections.rows`: a field is a column. The operational ones are
-written out here. Text sorts by code point in every database, so that key order is the same in all. This module
-describes the newest shape; how a database gets there is in `projections.revisions`.
+Those that are functions of the log are derived from `projections.rows`: a field is a column. The
+operational ones are written out here. Text sorts by code point in every database, so that key order
+is the same in all. This module describes the newest shape; how a database gets there is in
+`projections.revisions`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.types import TypeEngine
 
 from projections.column_comments import COMMENTS
 from projections.rows import TABLES, Row
@@ -34,7 +34,11 @@ BYTES: Final = LargeBinary()
 
 METADATA: Final = MetaData()
 
-_TYPES: Final[Mapping[type, TypeEngine[object]]] = {str: TEXT, int: BIGINT, bytes: BYTES}
+_TYPES: Final[Mapping[type, Text | BigInteger | LargeBinary]] = {
+    str: TEXT,
+    int: BIGINT,
+    bytes: BYTES,
+}
 
 #: Indexes beside the primary keys, by table; each is a list of columns.
 _INDEXES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {

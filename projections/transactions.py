@@ -1,7 +1,8 @@
 """Transactions on an engine, and what their failures mean to the rest of the house.
 
 What the world does to us (database away, lock not had, disk full, lost answer to COMMIT) leaves as
-StoreUnavailable, a database without our tables as SchemaMismatch. Everything else is a bug of ours and passes.
+StoreUnavailable, a database without our tables as SchemaMismatch. Everything else is a bug of ours
+and passes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from projections.store import SchemaMismatch, StoreUnavailable
 
 _FAILURES: Final = (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error)
 
-#: Not OperationalError to the driver, yet of the world: read-only standby, idle too long, bad pages.
+#: No OperationalError, yet of the world: read-only standby, idle too long, bad pages.
 _OF_THE_WORLD: Final = frozenset({"25006", "25P03", "XX001", "XX002"})
 _NO_SUCH_THING: Final = frozenset({"42P01", "42703"})
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tests.servers.kafka import KafkaServer
     from tests.servers.postgres import PostgresServer
 
+# Its asserts shall explain themselves, though it is no test module.
+pytest.register_assert_rewrite("tests.contract.log_contract")
+
 SERVERS = ("kafka", "postgres")
 STARTED = pytest.StashKey[dict[str, str]]()
 

@@ -114,6 +114,7 @@ class KafkaReader:
         `timeout_s`: the client forgets an answer of the group that comes between two polls and
         begins again, and with it all the others.
         """
+        self._check_same()
         for _ in range(max(1, math.ceil(timeout_s / SLICE_S))):
             if records := self._poll_slice(max_records, min(timeout_s, SLICE_S)):
                 return records
@@ -123,7 +124,8 @@ class KafkaReader:
             if records := self._poll_slice(max_records, SLICE_S):
                 return records
         self._settle()
-        self._check_topics()
+        self._check_same()
+        self._check_there()
         return []
 
     def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -230,16 +232,19 @@ class KafkaReader:
     def _remember(self, topics: set[str]) -> None:
         self._topic_ids = {name: self.topic(name).topic_id for name in topics}
 
-    def _check_topics(self) -> None:
+    def _check_same(self) -> None:
         for name, known in self._topic_ids.items():
             found = self._consumer._cluster.topic_id(name)
-            if found is None:
-                self.topic(name)  # raises UnknownTopic if it is gone indeed
-            elif str(found) != known:
+            if found is not None and str(found) != known:
                 raise LogRecreated(
                     f"Expected topic {name} to be {known}, but it is {found}:"
                     " it was deleted and made again."
                 )
+
+    def _check_there(self) -> None:
+        for name in self._topic_ids:
+            if self._consumer._cluster.topic_id(name) is None:
+                self.topic(name)  # raises UnknownTopic if it is gone indeed
 
     def _offsets(
         self, ask: Callable[..., Mapping[Any, int]], partitions: Sequence[TopicPartition]

@@ -14,11 +14,17 @@ from itertools import count
 import pytest
 
 from events.errors import LogRecreated, PositionLost, TopicMismatch, UnknownTopic
-from events.kafka_log import KafkaLog
-from events.log import LogAdmin, LogReader, LogWriter, Message, Record, TopicPartition
-from events.memory_log import MemoryLog
+from events.log import (
+    Log,
+    LogAdmin,
+    LogGroup,
+    LogReader,
+    LogWriter,
+    Message,
+    Record,
+    TopicPartition,
+)
 from events.ports import SystemClock
-from events.sqlite_log import SqliteLog
 from events.topics import TopicSpec
 
 PATIENCE_S = 15.0
@@ -28,13 +34,16 @@ numbers = count()
 class OpenLog(ABC):
     """A log, opened every way, and what can happen to it."""
 
-    def __init__(self, log: MemoryLog | SqliteLog | KafkaLog) -> None:
+    def __init__(self, log: Log) -> None:
         self.log = log
         self.writer: LogWriter = log.writer()
         self.reader: LogReader = log.reader()
         self.admin: LogAdmin = log.admin()
         # One broker serves every test, so no two tests use a topic of the same name.
         self.topic = f"contract.{next(numbers)}.{time.monotonic_ns()}"
+
+    def member(self) -> LogGroup:
+        return self.log.group(self.topic)
 
     def create(self, partitions: int = 2, retention_ms: int = -1) -> None:
         spec = TopicSpec(name=self.topic, partitions=partitions, retention_ms=retention_ms)
@@ -289,7 +298,7 @@ class LogContract(ABC):
         opened.append(b"1", b"2")
         opened.append(b"3", partition=1)
         owner = Books({opened.at(0): 1})
-        member = opened.log.group(opened.topic)
+        member = opened.member()
         member.subscribe([opened.topic], owner)
 
         records = read(member, 2)
@@ -304,7 +313,7 @@ class LogContract(ABC):
         opened.create()
         opened.append(b"1", b"2")
         opened.append(b"3", partition=1)
-        member = opened.log.group(opened.topic)
+        member = opened.member()
         member.subscribe([opened.topic], Books({}))
         read(member, 3)
 
@@ -323,7 +332,7 @@ class LogContract(ABC):
         opened.append(b"1")
         opened.append(b"2", b"3", partition=1)
         opened.expire(1, 1)
-        member = opened.log.group(opened.topic)
+        member = opened.member()
         member.subscribe([opened.topic], Books({}))
 
         records: list[Record] = []

@@ -49,6 +49,11 @@ class KafkaServer:
         """Return the address that clients are given."""
         return self._broker.bootstrap
 
+    @property
+    def is_ours(self) -> bool:
+        """Say whether we started it; somebody else's is not ours to freeze."""
+        return not isinstance(self._broker, _Given)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Keep the broker alive and silent meanwhile; clients see no broken connection."""

@@ -1,0 +1,124 @@
+"""The host watch: reads heartbeats and says which hosts are lost, and which are back.
+
+A host is lost only after this owner itself has missed its heartbeat for `service_down_time`; what it
+heard is counted on its own clock, so that nobody's wrong clock makes a host disappear. Heartbeats are never folded.
+"""
+
+from __future__ import annotations
+
+from conductor import limits
+from conductor.owned import Owned
+from conductor.speaker import Speaker
+from events.codec import decode_fact
+from events.errors import BadRecord, PositionLost
+from events.log import LogReader, Record, TopicPartition
+from events.node import HeartbeatSent, NodeLost, NodeReturned
+from events.ports import Clock
+from events.seal import MasterKeyring, unseal
+from events.topics import Topics, partition_of
+from projections.store import HostSeen, Store
+
+
+class HostWatch:
+    """Watches the hosts whose node partitions are ours."""
+
+    def __init__(
+        self,
+        *,
+        reader: LogReader,
+        store: Store,
+        speaker: Speaker,
+        keyring: MasterKeyring,
+        topics: Topics,
+        clock: Clock,
+        owned: Owned,
+        service_down_time_s: int,
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._speaker = speaker
+        self._keyring = keyring
+        self._topics = topics
+        self._clock = clock
+        self._owned = owned
+        self._down_us = service_down_time_s * 1_000_000
+        self._reading: frozenset[int] = frozenset()
+        #: host → (boot epoch, µs of our clock at which it was last heard).
+        self._heard: dict[str, tuple[int, int]] = {}
+        self._next_look_s = 0.0
+
+    def turn(self) -> bool:
+        """Read a bounded number of heartbeats, then look who is missing; say whether any came."""
+        partitions = frozenset(tp.partition for tp in self._owned.acting(self._topics.node_events))
+        if partitions != self._reading:
+            self._read_from_now(partitions)
+        if not partitions:
+            return False
+        records = self._poll()
+        if records:
+            self._hear(records)
+        if self._clock.monotonic_s() >= self._next_look_s:
+            self._look(partitions)
+            self._next_look_s = self._clock.monotonic_s() + limits.SLOW_LOOK_S
+        return bool(records)
+
+    def forget(self) -> None:
+        """Start the wait for every host anew: the log was away, so nobody could be heard."""
+        now = self._clock.now_us()
+        self._heard = {host: (boot, now) for host, (boot, _) in self._heard.items()}
+
+    def _read_from_now(self, partitions: frozenset[int]) -> None:
+        topic = self._topics.heartbeats
+        wanted = [TopicPartition(topic, p) for p in sorted(partitions)]
+        ends = self._reader.end_offsets(wanted) if wanted else {}
+        self._reader.assign(ends)
+        self._reading = partitions
+
+    def _poll(self) -> list[Record]:
+        try:
+            return self._reader.poll(limits.HEARTBEATS_MAX, 0.0)
+        except PositionLost:
+            # Kept for an hour only: what expired unread is of no use to anybody.
+            self._reading = frozenset()
+            return []
+
+    def _hear(self, records: list[Record]) -> None:
+        now = self._clock.now_us()
+        seen: dict[str, tuple[int, int]] = {}
+        for record in records:
+            try:
+                sealed = unseal(record, self._keyring)
+                meta, fact = decode_fact(record.value or b"")
+            except BadRecord:
+                continue
+            if isinstance(fact, HeartbeatSent) and sealed.name == meta.instance_id:
+                seen[sealed.name] = (meta.boot_epoch, record.timestamp_us)
+                self._heard[sealed.name] = (meta.boot_epoch, now)
+        if seen:
+            self._store.seen(seen)
+
+    def _look(self, partitions: frozenset[int]) -> None:
+        topic = self._topics.node_events
+        mine = {p: self._owned.partitions.get(TopicPartition(topic, p)) for p in partitions}
+        count = next(m.fold.rules.partitions for m in mine.values() if m is not None)
+        facts: list[tuple[TopicPartition, str, object]] = []
+        for host in self._store.hosts(count, partitions):
+            partition = partition_of(host.host, count)
+            owner = mine[partition]
+            if owner is None:
+                continue
+            fact = self._judge(host, owner.taken_at)
+            if fact is not None:
+                facts.append((TopicPartition(topic, partition), host.host, fact))
+        self._speaker.say(facts)
+
+    def _judge(self, host: HostSeen, taken_at: int) -> NodeLost | NodeReturned | None:
+        now = self._clock.now_us()
+        boot, heard_at = self._heard.get(host.host, (host.boot_epoch, 0))
+        missing = now - max(heard_at, taken_at) > self._down_us
+        if host.status == "started" and missing:
+            return NodeLost(boot_epoch=host.boot_epoch, n=host.lost_count + 1)
+        fresh = heard_at > 0 and now - heard_at <= self._down_us
+        if host.status == "lost" and fresh and boot == host.boot_epoch:
+            return NodeReturned(boot_epoch=host.boot_epoch, n=host.lost_count)
+        return None

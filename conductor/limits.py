@@ -1,0 +1,29 @@
+"""Every bound of the conductor, with its unit and its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Records folded in one transaction: where the bulk paths of the database are at their best.
+BATCH_RECORDS_MAX: Final = 5_000
+#: Seconds that a poll may wait for records when there is nothing else to do.
+POLL_WAIT_S: Final = 0.02
+#: Commands sent in one turn of the relay: what one flush of the producer carries well.
+RELAY_ORDERS_MAX: Final = 500
+#: Choices made in one turn: each is a transaction that locks the hosts.
+SCHEDULER_ORDERS_MAX: Final = 50
+#: Timers that become facts in one turn, so that a storm of them does not starve the fold.
+TIMERS_MAX: Final = 200
+#: Heartbeats read in one turn.
+HEARTBEATS_MAX: Final = 5_000
+#: Instances whose state a partition keeps in memory between batches (about 2 kB each).
+CACHE_INSTANCES_MAX: Final = 50_000
+#: Instances looked at in one turn of the repair after a takeover.
+REPAIR_INSTANCES_MAX: Final = 1_000
+#: Deaths at the same offset after which a record is set aside.
+DEATHS_MAX: Final = 3
+#: Seconds between looks at what only changes slowly (lost hosts, owed clean-ups).
+SLOW_LOOK_S: Final = 1.0
+#: Seconds to wait after the world failed, doubled up to the second figure.
+BACK_OFF_S: Final = 0.2
+BACK_OFF_MAX_S: Final = 10.0

@@ -1,0 +1,59 @@
+"""The partitions that this conductor owns: the fold of each, its epoch, and how far it may act.
+
+Shared by the worker, which fills it, and by the owner's turns (relay, scheduler, timers), which act only for
+partitions in it, under the epoch in it, and only when they have caught up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from conductor.fold import Fold
+from events.log import TopicPartition
+
+
+@dataclass(slots=True)
+class Ownership:
+    """One partition of ours."""
+
+    fold: Fold
+    epoch: int
+    topic_id: str
+    #: The end of the partition when it was taken over: until then nobody acts for it.
+    end_at_takeover: int
+    #: µs of the clock at the takeover: nothing is overdue, and no host is lost, before this plus
+    #: `service_down_time`.
+    taken_at: int
+    #: Have orders that neither the outbox nor a timer has been put back?
+    repaired: bool = False
+    #: Records are taken one at a time, each behind a marker: a batch that began here was fatal.
+    careful: bool = False
+    marked: bool = False
+    #: Why it is stopped, loudly, until a person decides; None while it goes on.
+    stopped: str | None = None
+
+    @property
+    def caught_up(self) -> bool:
+        """Has everything been folded that was there at the takeover?"""
+        return self.fold.next_offset >= self.end_at_takeover
+
+
+@dataclass(slots=True)
+class Owned:
+    """All of them."""
+
+    partitions: dict[TopicPartition, Ownership] = field(default_factory=dict)
+
+    def acting(self, topic: str) -> Mapping[TopicPartition, int]:
+        """Return the epochs of the partitions of a topic for which one may act now."""
+        return {
+            tp: mine.epoch
+            for tp, mine in self.partitions.items()
+            if tp.topic == topic and mine.repaired and mine.caught_up and mine.stopped is None
+        }
+
+    def fold_of(self, partition: TopicPartition) -> Fold | None:
+        """Return the fold of a partition of ours."""
+        mine = self.partitions.get(partition)
+        return None if mine is None else mine.fold

@@ -1,0 +1,381 @@
+"""What the fold leaves in rows: the state after a fact, and its notes, as plain values.
+
+Pure: the live worker, rebuild and the auditor's verify get the same rows from the same log. Which columns there are
+is said in `projections.rows`; how they get into a database is the store's business.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+from uuid import uuid5
+
+from conductor.step import Outcome
+from events.envelope import Envelope
+from events.errors import BadRecord
+from events.ids import NAMESPACE
+from events.log import Record
+from events.seal import key_id_in
+from projections.rows import (
+    ActionEventRow,
+    ActionRow,
+    Changes,
+    ClaimRow,
+    FaultRow,
+    InstanceRow,
+    InstanceStateRow,
+    MigrationRow,
+    NodeRow,
+    ParkedRow,
+    QuarantineRow,
+    RejectionRow,
+    SagaRow,
+    SagaStepRow,
+    drop,
+    put,
+)
+from statemachines.held import Held, Move, Parked
+from statemachines.node import NodeHeld
+from statemachines.notes import (
+    ActionNote,
+    EventNote,
+    FaultNote,
+    MigrationNote,
+    Note,
+    SagaNote,
+    StepNote,
+)
+from statemachines.rules import Rules
+from statemachines.sagas import SAGAS
+from statemachines.states import VmState
+from statemachines.verdict import Rejected
+
+#: Text longer than this is cut: reasons are sentences, and a column is no place for a novel.
+TEXT_MAX = 2_000
+
+
+def instance_row(held: Held) -> InstanceRow:
+    """Return what is true now of an instance."""
+    flavor = held.flavor
+    return InstanceRow(
+        uuid=held.instance_id,
+        display_name=held.name,
+        vm_state=held.vm_state,
+        task_state=held.task_state,
+        power_state=held.power_state,
+        host=held.host,
+        node=held.node,
+        user_id=held.user_id,
+        project_id=held.project_id,
+        image_ref=held.image,
+        flavor_name=flavor.name,
+        vcpus=flavor.vcpus,
+        memory_mb=flavor.memory_mb,
+        root_gb=flavor.disk_gb,
+        locked=int(held.locked),
+        launched_at=held.launched_at,
+        terminated_at=held.deleted_at,
+        created_at=held.created_at,
+        updated_at=held.updated_at,
+        deleted=int(held.vm_state == VmState.DELETED),
+        deleted_at=held.deleted_at,
+        origin=held.origin,
+        generation=held.generation,
+    )
+
+
+def state_rows(
+    changes: Changes, before: Held | None, after: Held, partition: int, body: bytes
+) -> None:
+    """Leave the rows that say what is true now: instance, state, claims, shadow's migrations."""
+    put(changes, "instances", instance_row(after))
+    put(changes, "instance_states", InstanceStateRow(after.instance_id, partition, body))
+    claims = () if before is None else before.claims
+    if claims is not after.claims:
+        kept = {(c.saga_id, c.host) for c in after.claims}
+        for gone in claims:
+            if (gone.saga_id, gone.host) not in kept:
+                drop(changes, "claims", (after.instance_id, gone.saga_id, gone.host))
+        for c in after.claims:
+            put(
+                changes,
+                "claims",
+                ClaimRow(
+                    after.instance_id,
+                    c.saga_id,
+                    c.host,
+                    c.vcpus,
+                    c.memory_mb,
+                    c.disk_gb,
+                    c.created_at,
+                ),
+            )
+    if after.shadow is not None:
+        _shadow_migrations(changes, after)
+
+
+def _shadow_migrations(changes: Changes, held: Held) -> None:
+    assert held.shadow is not None
+    for known in held.shadow.migrations:
+        name = f"{held.instance_id}/shadow/{known.number}"
+        identity = uuid5(NAMESPACE, name)
+        put(
+            changes,
+            "migrations",
+            MigrationRow(
+                id=identity.int >> 65,
+                uuid=str(identity),
+                instance_uuid=held.instance_id,
+                migration_type=known.migration_type,
+                status=known.status,
+                source_compute=known.source_compute,
+                source_node=known.source_compute,
+                dest_compute=known.dest_compute,
+                dest_node=known.dest_compute,
+                old_flavor=known.old_flavor_id or "",
+                new_flavor=known.new_flavor_id or "",
+                user_id=held.user_id,
+                project_id=held.project_id,
+                created_at=known.begun_at_us or held.created_at,
+                updated_at=known.updated_at_us or held.updated_at,
+                memory_total=None,
+                memory_processed=None,
+                memory_remaining=None,
+                disk_total=None,
+                disk_processed=None,
+                disk_remaining=None,
+                status_provenance=str(known.status_provenance),
+            ),
+        )
+
+
+def note_rows(changes: Changes, held: Held, outcome: Outcome, partition: int, rules: Rules) -> None:
+    """Leave the rows of history that one fact added."""
+    for note in outcome.notes:
+        _note_row(changes, held, note, partition, rules)
+
+
+def _note_row(changes: Changes, held: Held, note: Note, partition: int, rules: Rules) -> None:
+    match note:
+        case MigrationNote():
+            put(changes, "migrations", _migration_row(held.instance_id, note.move))
+        case ActionNote():
+            put(
+                changes,
+                "instance_actions",
+                ActionRow(
+                    held.instance_id,
+                    note.request_id,
+                    note.action,
+                    note.user_id,
+                    note.project_id,
+                    note.start_time,
+                    note.finish_time,
+                    note.message,
+                    note.saga_id,
+                ),
+            )
+        case EventNote():
+            put(
+                changes,
+                "instance_actions_events",
+                ActionEventRow(
+                    note.row_id,
+                    held.instance_id,
+                    note.request_id,
+                    note.event,
+                    note.host,
+                    note.start_time,
+                    note.finish_time,
+                    note.result,
+                    None if note.details is None else note.details[:TEXT_MAX],
+                ),
+            )
+        case FaultNote():
+            put(
+                changes,
+                "instance_faults",
+                FaultRow(
+                    note.row_id,
+                    held.instance_id,
+                    note.code,
+                    note.message[:255],
+                    note.details[:TEXT_MAX],
+                    note.host,
+                    note.created_at,
+                ),
+            )
+        case SagaNote():
+            put(changes, "sagas", _saga_row(held, note, partition, rules))
+        case StepNote():
+            put(
+                changes,
+                "saga_steps",
+                SagaStepRow(
+                    note.saga_id,
+                    note.n,
+                    held.instance_id,
+                    note.step,
+                    note.attempt,
+                    ",".join(note.hosts),
+                    note.entered_at,
+                    note.left_at,
+                    note.left_by,
+                ),
+            )
+        case _:
+            assert_never(note)
+
+
+def _migration_row(instance_id: str, move: Move) -> MigrationRow:
+    return MigrationRow(
+        id=move.migration_id,
+        uuid=str(uuid5(NAMESPACE, f"{instance_id}/migration/{move.migration_id}")),
+        instance_uuid=instance_id,
+        migration_type=move.migration_type,
+        status=move.status,
+        source_compute=move.source,
+        source_node=move.source_node,
+        dest_compute=move.destination,
+        dest_node=move.dest_node,
+        old_flavor=move.old_flavor.name,
+        new_flavor=move.new_flavor.name,
+        user_id=move.user_id,
+        project_id=move.project_id,
+        created_at=move.created_at,
+        updated_at=move.updated_at,
+        memory_total=move.memory_total,
+        memory_processed=move.memory_processed,
+        memory_remaining=move.memory_remaining,
+        disk_total=move.disk_total,
+        disk_processed=move.disk_processed,
+        disk_remaining=move.disk_remaining,
+        status_provenance="judged",
+    )
+
+
+def _saga_row(held: Held, note: SagaNote, partition: int, rules: Rules) -> SagaRow:
+    saga = note.state
+    table = SAGAS[saga.saga]
+    step = table.steps.get(saga.step)
+    ended = note.ending is not None
+    status = "ended" if ended else "needs_operator" if saga.needs_operator else "running"
+    waits = step is not None and not step.patient and not ended
+    move = held.move
+    mine = move is not None and move.saga_id == saga.saga_id
+    return SagaRow(
+        saga_id=saga.saga_id,
+        instance_uuid=held.instance_id,
+        saga=saga.saga,
+        version=saga.version,
+        is_primary=int(table.primary),
+        request_id=saga.request_id,
+        generation=saga.generation,
+        step=saga.step,
+        attempt=saga.attempt,
+        waits_for=",".join(saga.pending),
+        status=status,
+        ending=note.ending,
+        ok=None if note.ok is None else int(note.ok),
+        reason=_cut(saga.needs_operator or saga.reason),
+        source=move.source if move is not None and mine else saga.target,
+        destination=saga.destination,
+        deadline_s=rules.deadline_s(step.deadline) if step is not None and waits else 0,
+        partition=partition,
+        started_at=saga.started_at,
+        entered_at=saga.entered_at,
+        updated_at=note.updated_at,
+        ended_at=note.updated_at if ended else None,
+    )
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:TEXT_MAX]
+
+
+def rejection_row(
+    changes: Changes, envelope: Envelope[object], held: Held | None, verdict: Rejected
+) -> None:
+    """Leave the row that says why a fact changed nothing, and the state that it met."""
+    meta = envelope.meta
+    put(
+        changes,
+        "rejections",
+        RejectionRow(
+            envelope.topic,
+            envelope.partition,
+            envelope.offset,
+            meta.instance_id,
+            meta.source,
+            type(envelope.fact).__name__,
+            meta.sequence,
+            meta.request_id,
+            verdict.code,
+            verdict.sentence[:TEXT_MAX],
+            None if held is None else held.vm_state,
+            None if held is None else held.task_state,
+            0 if held is None else held.generation,
+            envelope.timestamp_us,
+        ),
+    )
+
+
+def parked_row(changes: Changes, subject: str, parked: Parked) -> None:
+    """Leave the row of a record that waits."""
+    put(
+        changes,
+        "parked",
+        ParkedRow(
+            parked.topic,
+            parked.partition,
+            parked.offset,
+            subject,
+            parked.source,
+            parked.sequence,
+            parked.reason,
+            parked.timestamp_us,
+        ),
+    )
+
+
+def quarantine_row(changes: Changes, record: Record, bad: BadRecord) -> None:
+    """Leave the row of a record that is no fact of ours; the bytes stay in the log."""
+    key = (record.key or b"")[:100].decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    put(
+        changes,
+        "quarantine",
+        QuarantineRow(
+            record.topic,
+            record.partition,
+            record.offset,
+            key[:255],
+            key_id_in(record.headers)[:255].replace("\0", "\\0"),
+            bad.code,
+            bad.sentence[:TEXT_MAX].replace("\0", "\\0"),
+            "waiting",
+            record.timestamp_us,
+        ),
+    )
+
+
+def node_row(changes: Changes, held: NodeHeld, body: bytes) -> None:
+    """Leave what is true now of a host."""
+    put(
+        changes,
+        "nodes",
+        NodeRow(
+            held.host,
+            held.node,
+            held.hypervisor_type,
+            held.vcpus,
+            held.memory_mb,
+            held.disk_gb,
+            held.boot_epoch,
+            0 if held.head is None else held.head.enrolment,
+            held.status,
+            held.lost_count,
+            held.guest_count,
+            held.created_at,
+            held.updated_at,
+            body,
+        ),
+    )

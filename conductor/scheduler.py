@@ -1,0 +1,156 @@
+"""The scheduler: an executor like a node, for `ChooseDestination`; its answers are facts like every other.
+
+It locks the hosts' rows, sees what is claimed and reserved, and leaves a reservation and its answer in one transaction; the
+log is told afterwards, again if need be. Filters and weighers are small functions, named as nova's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from conductor import limits
+from conductor.owned import Owned
+from conductor.speaker import Speaker
+from events.codec import decode_command
+from events.commands import ChooseDestination
+from events.decisions import DestinationChosen, NoValidHost
+from events.log import TopicPartition
+from events.ports import Clock
+from events.topics import Topics
+from projections.store import Decision, HostRoom, Order, Reservation, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerOptions:
+    """Nova's ratios and reserves; ratios in hundredths, so that no float decides."""
+
+    cpu_allocation_ratio_percent: int = 400
+    ram_allocation_ratio_percent: int = 100
+    disk_allocation_ratio_percent: int = 100
+    reserved_host_cpus: int = 0
+    reserved_host_memory_mb: int = 512
+    reserved_host_disk_gb: int = 0
+
+
+Filter = Callable[[HostRoom, ChooseDestination, SchedulerOptions], bool]
+
+
+def compute_filter(room: HostRoom, _ask: ChooseDestination, _options: SchedulerOptions) -> bool:
+    """Pass hosts whose service is up."""
+    return room.status == "started"
+
+
+def different_host_filter(
+    room: HostRoom, ask: ChooseDestination, _options: SchedulerOptions
+) -> bool:
+    """Pass hosts that were not tried yet and may be chosen at all."""
+    return room.host not in ask.excluded_hosts
+
+
+def forced_host_filter(room: HostRoom, ask: ChooseDestination, _options: SchedulerOptions) -> bool:
+    """Pass the host that was asked for by name, where one was."""
+    return ask.forced_host is None or room.host == ask.forced_host
+
+
+def room_filter(room: HostRoom, ask: ChooseDestination, options: SchedulerOptions) -> bool:
+    """Pass hosts with room: used + wanted <= inventory × ratio − reserved by the host."""
+    return (
+        room.vcpus_used + ask.flavor.vcpus
+        <= room.vcpus * options.cpu_allocation_ratio_percent // 100 - options.reserved_host_cpus
+        and room.memory_mb_used + ask.flavor.memory_mb
+        <= room.memory_mb * options.ram_allocation_ratio_percent // 100
+        - options.reserved_host_memory_mb
+        and room.disk_gb_used + ask.flavor.disk_gb
+        <= room.disk_gb * options.disk_allocation_ratio_percent // 100
+        - options.reserved_host_disk_gb
+    )
+
+
+FILTERS: tuple[tuple[str, Filter], ...] = (
+    ("ComputeFilter", compute_filter),
+    ("DifferentHostFilter", different_host_filter),
+    ("ForcedHostFilter", forced_host_filter),
+    ("RoomFilter", room_filter),
+)
+
+
+def ram_weigher(room: HostRoom) -> int:
+    """Weigh a host by its free memory, the most first (nova's default spreads guests)."""
+    return room.memory_mb - room.memory_mb_used
+
+
+def select_destination(
+    rooms: Sequence[HostRoom], ask: ChooseDestination, options: SchedulerOptions
+) -> HostRoom | str:
+    """Return the host to take, or the sentence that says why there is none."""
+    left = list(rooms)
+    counts = [f"{len(left)} hosts"]
+    for name, passes in FILTERS:
+        left = [room for room in left if passes(room, ask, options)]
+        counts.append(f"{name}: {len(left)}")
+        if not left:
+            return f"No valid host was found. There are not enough hosts available ({', '.join(counts)})."
+    return max(left, key=lambda room: (ram_weigher(room), room.host))
+
+
+class Scheduler:
+    """Answers `ChooseDestination`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        speaker: Speaker,
+        topics: Topics,
+        clock: Clock,
+        owned: Owned,
+        options: SchedulerOptions,
+    ) -> None:
+        self._store = store
+        self._speaker = speaker
+        self._topics = topics
+        self._clock = clock
+        self._owned = owned
+        self._options = options
+
+    def turn(self) -> bool:
+        """Decide a bounded number of choices and tell the log; say whether there were any."""
+        acting = self._owned.acting(self._topics.instance_events)
+        if not acting:
+            return False
+        orders = self._store.unsent(acting, limits.SCHEDULER_ORDERS_MAX, scheduler=True)
+        for order in orders:
+            self._store.decide(acting, order, partial(self._choose, order), self._clock.now_us())
+        answers = self._store.answers(acting, limits.SCHEDULER_ORDERS_MAX)
+        if answers:
+            self._speaker.tell(
+                [
+                    self._speaker.message(
+                        TopicPartition(a.topic, a.partition), a.instance_uuid, a.value
+                    )
+                    for a in answers
+                ]
+            )
+            self._store.told([a.command_id for a in answers])
+        return bool(orders or answers)
+
+    def _choose(self, order: Order, rooms: Sequence[HostRoom]) -> Decision:
+        ask = cast("ChooseDestination", decode_command(order.value).command)
+        found = select_destination(rooms, ask, self._options)
+        if isinstance(found, str):
+            none = NoValidHost(
+                saga_id=order.saga_id, step=order.step, attempt=order.attempt, reason=found
+            )
+            return Decision(self._speaker.encode(order.instance_uuid, none), None)
+        chosen = DestinationChosen(
+            saga_id=order.saga_id,
+            step=order.step,
+            attempt=order.attempt,
+            host=found.host,
+            node=found.node or found.host,
+        )
+        room = Reservation(found.host, ask.flavor.vcpus, ask.flavor.memory_mb, ask.flavor.disk_gb)
+        return Decision(self._speaker.encode(order.instance_uuid, chosen), room)

@@ -1,0 +1,107 @@
+"""The timers: deadlines, losses and returns become facts in the log; nobody else decides by the clock.
+
+A step's clock starts when its command was sent. They act only for partitions that have caught up to
+the end seen at the takeover, so that after a long outage nothing is born overdue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from conductor import limits
+from conductor.fold import order_of
+from conductor.owned import Owned
+from conductor.speaker import Speaker
+from events.decisions import HostReturned, StepHostLost, StepTimedOut
+from events.log import TopicPartition
+from events.ports import Clock
+from events.topics import Topics, partition_of
+from projections.store import Order, Store, Timer
+from statemachines.resume import RESEND, resume
+
+
+class Timers:
+    """Tells the log what did not happen in time, and which hosts are gone or back."""
+
+    def __init__(
+        self, *, store: Store, speaker: Speaker, topics: Topics, clock: Clock, owned: Owned
+    ) -> None:
+        self._store = store
+        self._speaker = speaker
+        self._topics = topics
+        self._clock = clock
+        self._owned = owned
+        self._next_look_s = 0.0
+
+    def turn(self) -> bool:
+        """Tell of a bounded number of waits that are over; say whether there were any."""
+        acting = self._owned.acting(self._topics.instance_events)
+        if not acting:
+            return False
+        worked = self._time_out(acting)
+        if self._clock.monotonic_s() >= self._next_look_s:
+            worked = self._look_slowly(acting) or worked
+            self._next_look_s = self._clock.monotonic_s() + limits.SLOW_LOOK_S
+        return worked
+
+    def _time_out(self, acting: Mapping[TopicPartition, int]) -> bool:
+        due = self._store.due(acting, self._clock.now_us(), limits.TIMERS_MAX)
+        if not due:
+            return False
+        self._resend(acting, [t for t in due if t.step == RESEND])
+        self._speaker.say(
+            [
+                (
+                    TopicPartition(t.topic, t.partition),
+                    t.instance_uuid,
+                    StepTimedOut(saga_id=t.saga_id, step=t.step, attempt=t.attempt, host=t.host),
+                )
+                for t in due
+                if t.step != RESEND
+            ]
+        )
+        self._store.fired([t.command_id for t in due])
+        return True
+
+    def _resend(self, acting: Mapping[TopicPartition, int], timers: Sequence[Timer]) -> None:
+        """A gap that is still open is asked about once more; it decides nothing by itself."""
+        orders: list[Order] = []
+        for timer in timers:
+            partition = TopicPartition(timer.topic, timer.partition)
+            fold = self._owned.fold_of(partition)
+            if fold is None:
+                continue
+            orders += [
+                order_of(letter, partition, fold.rules, self._clock.now_us())
+                for letter in resume(fold.state(timer.instance_uuid))
+                if letter.address.command_id == timer.command_id
+            ]
+        if orders:
+            self._store.restore(acting, orders)
+
+    def _look_slowly(self, acting: Mapping[TopicPartition, int]) -> bool:
+        waits = self._store.waiting_on_lost(acting, limits.TIMERS_MAX)
+        self._speaker.say(
+            [
+                (
+                    TopicPartition(w.topic, w.partition),
+                    w.instance_uuid,
+                    StepHostLost(saga_id=w.saga_id, step=w.step, attempt=w.attempt, host=w.host),
+                )
+                for w in waits
+                if w.step != RESEND
+            ]
+        )
+        if waits:
+            self._store.fired([w.command_id for w in waits])
+        owed = self._store.owed(acting, limits.TIMERS_MAX)
+        self._speaker.say(
+            [(self._home(acting, uuid), uuid, HostReturned(host=host)) for uuid, host in owed]
+        )
+        return bool(waits or owed)
+
+    def _home(self, acting: Mapping[TopicPartition, int], uuid: str) -> TopicPartition:
+        topic = self._topics.instance_events
+        fold = self._owned.fold_of(next(iter(acting)))
+        assert fold is not None
+        return TopicPartition(topic, partition_of(uuid, fold.rules.partitions))

@@ -1,0 +1,128 @@
+"""The scheduler's transaction: hosts locked, room summed, an answer stored; and hosts as last seen.
+
+Who chooses is not known here. Claims and reservations are summed in one statement, so a reservation
+that turns into a claim is counted once whenever it is looked at; the locks make choices wait for
+each other, so no two take the same room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import BigInteger, Connection, bindparam, cast, func, insert, select, union_all
+from sqlalchemy.dialects import postgresql, sqlite
+
+from events.topics import partition_of
+from projections.sql_owner import NODES, Owned, still_owned, timer_of
+from projections.store import Answer, Decision, HostRoom, HostSeen, Order
+from projections.tables import ANSWERS, LAST_SEEN, OUTBOX, RESERVATIONS, ROWS, TIMERS
+
+_AMOUNTS: Final = ("vcpus", "memory_mb", "disk_gb")
+_CLAIMS: Final = ROWS["claims"]
+
+_ORDER: Final = (
+    select(OUTBOX.c.command_id).where(OUTBOX.c.command_id == bindparam("command")).with_for_update()
+)
+_ANSWER: Final = select(ANSWERS.c.command_id).where(ANSWERS.c.command_id == bindparam("command"))
+_HOSTS: Final = (
+    select(NODES.c.host, NODES.c.node, NODES.c.status, *(NODES.c[each] for each in _AMOUNTS))
+    .order_by(NODES.c.host)
+    .with_for_update()
+)
+_TAKEN = union_all(
+    *(select(each.c.host, *(each.c[a] for a in _AMOUNTS)) for each in (_CLAIMS, RESERVATIONS))
+).subquery()
+#: PostgreSQL sums BIGINT into NUMERIC; a count of MiB fits.
+_USED: Final = select(
+    _TAKEN.c.host, *(cast(func.sum(_TAKEN.c[each]), BigInteger) for each in _AMOUNTS)
+).group_by(_TAKEN.c.host)
+
+_SEEN: Final = (
+    select(
+        NODES.c.host,
+        NODES.c.boot_epoch,
+        func.coalesce(LAST_SEEN.c.last_seen_at, 0),
+        NODES.c.status,
+        NODES.c.lost_count,
+    )
+    .join(LAST_SEEN, LAST_SEEN.c.host == NODES.c.host, isouter=True)
+    .order_by(NODES.c.host)
+)
+
+Choose = Callable[[Sequence[HostRoom]], Decision]
+
+
+def decide(
+    connection: Connection, owned: Owned, order: Order, choose: Choose, now_us: int
+) -> Answer | None:
+    """Let `choose` pick with all hosts locked, store its answer, and start the order's timer."""
+    which = {"command": order.command_id}
+    ours = still_owned(connection, owned)
+    if (order.topic, order.partition) not in ours:
+        return None
+    if connection.execute(_ORDER, which).first() is None:
+        return None
+    if connection.execute(_ANSWER, which).first() is not None:
+        return None
+    decision = choose(rooms(connection))
+    answer = Answer(
+        command_id=order.command_id,
+        topic=order.topic,
+        partition=order.partition,
+        instance_uuid=order.instance_uuid,
+        value=decision.value,
+    )
+    connection.execute(insert(ANSWERS), answer._asdict() | {"told": 0, "created_at": now_us})
+    if decision.reservation is not None:
+        held = decision.reservation._asdict()
+        connection.execute(
+            insert(RESERVATIONS),
+            held | {"command_id": order.command_id, "created_at": now_us},
+        )
+    connection.execute(insert(TIMERS), timer_of(order, now_us))
+    return answer
+
+
+def rooms(connection: Connection) -> tuple[HostRoom, ...]:
+    """Lock every host, in order, and return what it has and what is taken of it."""
+    hosts = connection.execute(_HOSTS).all()
+    # Only now: a statement sees what was committed before it began, not before the locks.
+    used = {row[0]: tuple(row[1:]) for row in connection.execute(_USED)}
+    return tuple(HostRoom(*row, *used.get(row.host, (0, 0, 0))) for row in hosts)
+
+
+def seen(connection: Connection, heartbeats: Mapping[str, tuple[int, int]]) -> None:
+    """Note each host's last heartbeat; one that is older than what is known changes nothing."""
+    rows = [
+        {"host": host, "boot_epoch": boot_epoch, "last_seen_at": at}
+        for host, (boot_epoch, at) in sorted(heartbeats.items())
+    ]
+    connection.execute(_NOTE[connection.dialect.name], rows)
+
+
+def hosts(connection: Connection, partitions: int, owned: Collection[int]) -> tuple[HostSeen, ...]:
+    """Return the hosts whose node partition is among `owned`."""
+    found = (HostSeen(*row) for row in connection.execute(_SEEN))
+    return tuple(each for each in found if partition_of(each.host, partitions) in owned)
+
+
+def _note_sqlite() -> sqlite.Insert:
+    new = sqlite.insert(LAST_SEEN)
+    return new.on_conflict_do_update(
+        index_elements=[LAST_SEEN.c.host],
+        set_={"boot_epoch": new.excluded.boot_epoch, "last_seen_at": new.excluded.last_seen_at},
+        where=new.excluded.last_seen_at >= LAST_SEEN.c.last_seen_at,
+    )
+
+
+def _note_postgres() -> postgresql.Insert:
+    new = postgresql.insert(LAST_SEEN)
+    return new.on_conflict_do_update(
+        index_elements=[LAST_SEEN.c.host],
+        set_={"boot_epoch": new.excluded.boot_epoch, "last_seen_at": new.excluded.last_seen_at},
+        where=new.excluded.last_seen_at >= LAST_SEEN.c.last_seen_at,
+    )
+
+
+_NOTE: Final = {"sqlite": _note_sqlite(), "postgresql": _note_postgres()}

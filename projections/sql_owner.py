@@ -1,0 +1,286 @@
+"""The turns of a partition's owner in SQL: what to send, what is due, who is lost.
+
+Each function works in the transaction of the connection that it is given. Whatever writes locks the
+checkpoints of its partitions first and leaves out those that somebody else has taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+
+from events.log import TopicPartition
+from events.topics import Topics
+from projections.bulk import Bulk
+from projections.sql_write import add_orders
+from projections.store import SCHEDULER_HOST, Answer, Order, Timer
+from projections.tables import ANSWERS, CHECKPOINTS, OUTBOX, ROWS, TIMERS
+
+#: Due time of a command whose answer may take as long as it takes.
+NEVER: Final = 2**63 - 1
+_US_PER_S: Final = 1_000_000
+
+NODES: Final = ROWS["nodes"]
+SAGAS: Final = ROWS["sagas"]
+_LOST: Final = "lost"
+
+Owned = Mapping[TopicPartition, int]
+
+
+def _in(table: Table) -> ColumnElement[bool]:
+    return tuple_(table.c.topic, table.c.partition).in_(bindparam("which", expanding=True))
+
+
+_EPOCHS: Final = (
+    select(CHECKPOINTS.c.topic, CHECKPOINTS.c.partition, CHECKPOINTS.c.epoch)
+    .where(_in(CHECKPOINTS))
+    .order_by(CHECKPOINTS.c.topic, CHECKPOINTS.c.partition)
+)
+#: Shared: the relay and the scheduler of one owner may hold it at a time, a new owner must wait.
+_EPOCHS_HELD: Final = _EPOCHS.with_for_update(read=True)
+
+_ORDER: Final = select(*(OUTBOX.c[each] for each in Order._fields)).where(_in(OUTBOX))
+_IS_ANSWERED: Final = exists().where(ANSWERS.c.command_id == OUTBOX.c.command_id)
+_UNSENT: Final = {
+    False: _ORDER.where(OUTBOX.c.host != SCHEDULER_HOST),
+    True: _ORDER.where(OUTBOX.c.host == SCHEDULER_HOST, ~_IS_ANSWERED),
+}
+_UNSENT_NEXT: Final = {
+    scheduler: statement.order_by(OUTBOX.c.id).limit(bindparam("most"))
+    for scheduler, statement in _UNSENT.items()
+}
+
+_COMMANDS: Final[BindParameter[str]] = bindparam("commands", expanding=True)
+_DUE_AT: Final = case(
+    (OUTBOX.c.deadline_s == 0, NEVER),
+    else_=bindparam("now_us", type_=OUTBOX.c.id.type) + OUTBOX.c.deadline_s * _US_PER_S,
+)
+_START_TIMERS: Final = insert(TIMERS).from_select(
+    list(TIMERS.c.keys()),
+    select(
+        OUTBOX.c.command_id,
+        OUTBOX.c.topic,
+        OUTBOX.c.partition,
+        OUTBOX.c.instance_uuid,
+        OUTBOX.c.saga_id,
+        OUTBOX.c.step,
+        OUTBOX.c.attempt,
+        OUTBOX.c.host,
+        _DUE_AT,
+        OUTBOX.c.fired,
+    ).where(
+        OUTBOX.c.command_id.in_(_COMMANDS),
+        ~exists().where(TIMERS.c.command_id == OUTBOX.c.command_id),
+    ),
+)
+_TAKE_OUT: Final = delete(OUTBOX).where(OUTBOX.c.command_id.in_(_COMMANDS))
+
+_UNTOLD: Final = (
+    select(*(ANSWERS.c[each] for each in Answer._fields))
+    .where(_in(ANSWERS), ANSWERS.c.told == 0)
+    .order_by(ANSWERS.c.created_at, ANSWERS.c.command_id)
+    .limit(bindparam("most"))
+)
+_TOLD: Final = update(ANSWERS).where(ANSWERS.c.command_id.in_(_COMMANDS)).values(told=1)
+
+_TIMER = [TIMERS.c[each] for each in Timer._fields]
+_DUE: Final = (
+    select(*_TIMER)
+    .where(_in(TIMERS), TIMERS.c.fired == 0, TIMERS.c.due_at <= bindparam("now_us"))
+    .order_by(TIMERS.c.due_at, TIMERS.c.command_id)
+    .limit(bindparam("most"))
+)
+_ORDER_AS_TIMER = [
+    *(OUTBOX.c[each] for each in Timer._fields[:-1]),
+    OUTBOX.c.created_at.label("due_at"),
+]
+_WAITING = union_all(
+    select(*_TIMER)
+    .join(NODES, NODES.c.host == TIMERS.c.host)
+    .where(_in(TIMERS), TIMERS.c.fired == 0, NODES.c.status == _LOST),
+    select(*_ORDER_AS_TIMER)
+    .join(NODES, NODES.c.host == OUTBOX.c.host)
+    .where(_in(OUTBOX), OUTBOX.c.fired == 0, NODES.c.status == _LOST),
+).subquery()
+_WAITING_ON_LOST: Final = (
+    select(_WAITING).order_by(_WAITING.c.due_at, _WAITING.c.command_id).limit(bindparam("most"))
+)
+_FIRED: Final = tuple(
+    update(each).where(each.c.command_id.in_(_COMMANDS)).values(fired=1)
+    for each in (TIMERS, OUTBOX)
+)
+
+_UNTIL = bindparam("until_us", type_=TIMERS.c.due_at.type)
+_POSTPONE: Final = (
+    update(TIMERS).where(_in(TIMERS), TIMERS.c.due_at < _UNTIL).values(due_at=_UNTIL),
+    update(TIMERS).where(_in(TIMERS), TIMERS.c.fired == 1).values(fired=0),
+    update(OUTBOX).where(_in(OUTBOX), OUTBOX.c.fired == 1).values(fired=0),
+    update(ANSWERS).where(_in(ANSWERS), ANSWERS.c.told == 1).values(told=0),
+)
+
+_PATIENT: Final = (
+    select(SAGAS.c.instance_uuid, SAGAS.c.waits_for)
+    .where(
+        SAGAS.c.status == "running",
+        SAGAS.c.deadline_s == 0,
+        SAGAS.c.waits_for != "",
+        SAGAS.c.partition.in_(bindparam("numbers", expanding=True)),
+    )
+    .order_by(SAGAS.c.entered_at, SAGAS.c.saga_id)
+)
+_OPEN: Final = (
+    select(SAGAS.c.instance_uuid)
+    .where(
+        SAGAS.c.status.in_(("running", "needs_operator")),
+        SAGAS.c.partition == bindparam("number"),
+    )
+    .distinct()
+    .order_by(SAGAS.c.instance_uuid)
+)
+
+
+def still_owned(connection: Connection, owned: Owned, *, held: bool = True) -> list[TopicPartition]:
+    """Return the partitions whose epoch is still ours; with `held` nobody takes one meanwhile."""
+    if not owned:
+        return []
+    statement = _EPOCHS_HELD if held else _EPOCHS
+    found = connection.execute(statement, {"which": sorted(owned)})
+    rows = [(TopicPartition(row.topic, row.partition), row.epoch) for row in found]
+    return [partition for partition, epoch in rows if owned[partition] == epoch]
+
+
+def unsent(
+    connection: Connection, owned: Owned, limit: int, *, scheduler: bool
+) -> tuple[Order, ...]:
+    """Return orders in the outbox, oldest first: for hosts, or for the scheduler."""
+    if not (which := still_owned(connection, owned, held=False)):
+        return ()
+    rows = connection.execute(_UNSENT_NEXT[scheduler], {"which": which, "most": limit})
+    return tuple(Order(*row) for row in rows)
+
+
+def sent(connection: Connection, owned: Owned, orders: Iterable[Order], now_us: int) -> None:
+    """Take sent orders out of the outbox and start their timers, where still owned."""
+    ours = set(still_owned(connection, owned))
+    commands = [each.command_id for each in orders if (each.topic, each.partition) in ours]
+    if commands:
+        connection.execute(_START_TIMERS, {"commands": commands, "now_us": now_us})
+        connection.execute(_TAKE_OUT, {"commands": commands})
+
+
+def answers(connection: Connection, owned: Owned, limit: int) -> tuple[Answer, ...]:
+    """Return stored answers that have not been marked as told."""
+    if not (which := still_owned(connection, owned, held=False)):
+        return ()
+    rows = connection.execute(_UNTOLD, {"which": which, "most": limit})
+    return tuple(Answer(*row) for row in rows)
+
+
+def told(connection: Connection, command_ids: Collection[str]) -> None:
+    """Mark answers as appended to the log."""
+    connection.execute(_TOLD, {"commands": sorted(command_ids)})
+
+
+def due(connection: Connection, owned: Owned, now_us: int, limit: int) -> tuple[Timer, ...]:
+    """Return timers whose time has come and that have not been marked as fired."""
+    if not (which := still_owned(connection, owned, held=False)):
+        return ()
+    rows = connection.execute(_DUE, {"which": which, "now_us": now_us, "most": limit})
+    return tuple(Timer(*row) for row in rows)
+
+
+def waiting_on_lost(connection: Connection, owned: Owned, limit: int) -> tuple[Timer, ...]:
+    """Return orders and timers of lost hosts; an order's `due_at` is when it was called for."""
+    if not (which := still_owned(connection, owned, held=False)):
+        return ()
+    rows = connection.execute(_WAITING_ON_LOST, {"which": which, "most": limit})
+    return tuple(Timer(*row) for row in rows)
+
+
+def fired(connection: Connection, command_ids: Collection[str]) -> None:
+    """Mark that the log has been told of these waits."""
+    for statement in _FIRED:
+        connection.execute(statement, {"commands": sorted(command_ids)})
+
+
+def postpone(connection: Connection, owned: Owned, until_us: int) -> None:
+    """Move every earlier due time to `until_us` and unmark what was marked as fired or told."""
+    if not (which := still_owned(connection, owned)):
+        return
+    move, *unmark = _POSTPONE
+    connection.execute(move, {"which": which, "until_us": until_us})
+    for statement in unmark:
+        connection.execute(statement, {"which": which})
+
+
+def owed(connection: Connection, owned: Owned, limit: int) -> tuple[tuple[str, str], ...]:
+    """Return (instance, host) of patient sagas whose host is there, the longest waiting first."""
+    numbers = _instance_partitions(still_owned(connection, owned, held=False))
+    if not numbers:
+        return ()
+    waits = [
+        (row.instance_uuid, host)
+        for row in connection.execute(_PATIENT, {"numbers": numbers})
+        for host in row.waits_for.split(",")
+    ]
+    if not waits:
+        return ()
+    lost = select(NODES.c.host, NODES.c.status)
+    there = {row.host for row in connection.execute(lost) if row.status != _LOST}
+    # An instance may owe the same host twice; to tell the log once is enough.
+    found = dict.fromkeys(each for each in waits if each[1] in there)
+    return tuple(found)[:limit]
+
+
+def open_instances(connection: Connection, partition: TopicPartition) -> tuple[str, ...]:
+    """Name the instances with a saga that has not ended."""
+    if not (numbers := _instance_partitions([partition])):
+        return ()
+    return tuple(connection.scalars(_OPEN, {"number": numbers[0]}))
+
+
+def missing(connection: Connection, bulk: Bulk, command_ids: Collection[str]) -> frozenset[str]:
+    """Return those that have neither an outbox row nor a timer."""
+    there = {
+        str(row[0])
+        for table in (OUTBOX, TIMERS)
+        for row in bulk.pick(connection, table, ("command_id",), command_ids)
+    }
+    return frozenset(command_ids) - there
+
+
+def restore(connection: Connection, bulk: Bulk, owned: Owned, orders: Sequence[Order]) -> None:
+    """Put orders back into the outbox, where still owned and neither there nor sent."""
+    ours = set(still_owned(connection, owned))
+    mine = [each for each in orders if (each.topic, each.partition) in ours]
+    gone = missing(connection, bulk, {each.command_id for each in mine}) if mine else frozenset()
+    add_orders(connection, bulk, [each for each in mine if each.command_id in gone])
+
+
+def timer_of(order: Order, now_us: int) -> dict[str, object]:
+    """Return the timer row that starts when an order is taken up."""
+    due_at = now_us + order.deadline_s * _US_PER_S if order.deadline_s else NEVER
+    values = {each: getattr(order, each) for each in Timer._fields[:-1]}
+    return values | {"due_at": due_at, "fired": 0}
+
+
+def _instance_partitions(partitions: Iterable[TopicPartition]) -> list[int]:
+    # Sagas know the number of their partition; the node topic has numbers of its own.
+    node_events = Topics("").node_events
+    return [each.partition for each in partitions if not each.topic.endswith(node_events)]
