@@ -6,28 +6,36 @@ An effect returns the fact that it made true, or a sentence that says why it cou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
 from events import commands as c
 from events import instance as i
 from events import migration as m
-from events.envelope import Letter
-
-Effect = Callable[[World, str, Letter[Any], Half | None], object]
+from events.requests import Flavor
 
 
-def _destroy(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+class Place(NamedTuple):
+    """Where a half is, or would be."""
+
+    host: str
+    instance_id: str
+
+
+Effect = Callable[[World, Place, object, Half | None], object]
+
+
+def _destroy(world: World, place: Place, command: object, half: Half | None) -> object:
     return _leave_nothing(world, half, i.GuestDestroyed())
 
 
 def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, ...]) -> Effect:
     """Return the effect that brings a guest that is in one of the states `only` to another."""
 
-    def effect(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+    def effect(world: World, place: Place, command: object, half: Half | None) -> object:
         if half is None or half.role not in PRESENT:
-            return f"there is no guest on {host}"
+            return f"there is no guest on {place.host}"
         if half.power_state != after and half.power_state not in only:
             return f"the guest is in power state {int(half.power_state)}"
         world.change(half.becomes(power_state=after))
@@ -36,92 +44,94 @@ def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, .
     return effect
 
 
-def _prepare_resize(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _prepare_resize(world: World, place: Place, command: object, half: Half | None) -> object:
     if half and half.role is not Role.CLAIMED:
-        return f"there is something of it on {host} already"
-    world.change(_new(host, letter, Role.CLAIMED, PowerState.NOSTATE))
+        return f"there is something of it on {place.host} already"
+    assert isinstance(command, c.PrepareResize), f"Expected PrepareResize, but {command!r}"
+    world.change(_new(place, Role.CLAIMED, PowerState.NOSTATE, command.new_flavor))
     return m.ResizePrepared()
 
 
-def _restore(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _restore(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role not in (Role.GUEST, Role.KEPT):
-        return f"there is no guest on {host}"
-    power = PowerState.RUNNING if letter.command.power_on else PowerState.SHUTDOWN
-    old = letter.command.old_flavor
+        return f"there is no guest on {place.host}"
+    assert isinstance(command, c.RestoreGuest), f"Expected RestoreGuest, but {command!r}"
+    power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN
+    old = command.old_flavor
     world.change(half.becomes(role=Role.GUEST, power_state=power, flavor=old))
     return m.GuestRestored(power_state=power)
 
 
-def _release(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _release(world: World, place: Place, command: object, half: Half | None) -> object:
     return _leave_nothing(world, half, m.DestinationReleased())
 
 
-def _confirm(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _confirm(world: World, place: Place, command: object, half: Half | None) -> object:
     if half and half.role is not Role.KEPT:
-        return f"{host} has not given the guest away"
+        return f"{place.host} has not given the guest away"
     return _leave_nothing(world, half, m.ResizeConfirmed())
 
 
-def _revert(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _revert(world: World, place: Place, command: object, half: Half | None) -> object:
     return _leave_nothing(world, half, m.ResizeReverted())
 
 
-def _check_destination(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
-    return f"there is something of it on {host} already" if half else m.DestinationChecked()
+def _check_destination(world: World, place: Place, command: object, half: Half | None) -> object:
+    return f"there is something of it on {place.host} already" if half else m.DestinationChecked()
 
 
-def _check_source(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _check_source(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role is not Role.GUEST:
-        return f"there is no guest on {host}"
+        return f"there is no guest on {place.host}"
     if half.power_state not in (PowerState.RUNNING, PowerState.PAUSED):
         return f"the guest does not run: power state {int(half.power_state)}"
     return m.SourceChecked()
 
 
-def _prepare_destination(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _prepare_destination(world: World, place: Place, command: object, half: Half | None) -> object:
     if half and half.role is not Role.INCOMING:
-        return f"there is something of it on {host} already"
-    world.change(_new(host, letter, Role.INCOMING, PowerState.PAUSED))
+        return f"there is something of it on {place.host} already"
+    assert isinstance(command, c.PrepareDestination), (
+        f"Expected PrepareDestination, but {command!r}"
+    )
+    world.change(_new(place, Role.INCOMING, PowerState.PAUSED, command.flavor))
     return m.DestinationPrepared()
 
 
-def _finish_live(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _finish_live(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role not in PRESENT:
-        return f"no guest arrived on {host}"
+        return f"no guest arrived on {place.host}"
     world.change(half.becomes(role=Role.GUEST))
     return m.LiveMigrationFinished(power_state=half.power_state)
 
 
-def _clean_up_source(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _clean_up_source(world: World, place: Place, command: object, half: Half | None) -> object:
     if half and half.role not in (Role.LEFT, Role.LEAVING):
-        return f"{host} has not given the guest away"
+        return f"{place.host} has not given the guest away"
     return _leave_nothing(world, half, m.SourceCleanedUp())
 
 
-def _rollback_destination(
-    world: World, host: str, letter: Letter[Any], half: Half | None
-) -> object:
+def _rollback_destination(world: World, place: Place, command: object, half: Half | None) -> object:
     if half and half.role is not Role.INCOMING:
-        return f"the guest is on {host}"
+        return f"the guest is on {place.host}"
     return _leave_nothing(world, half, m.DestinationRolledBack())
 
 
-def _rollback_source(world: World, host: str, letter: Letter[Any], half: Half | None) -> object:
+def _rollback_source(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role is not Role.GUEST:
-        return f"the guest has left {host}"
+        return f"the guest has left {place.host}"
     power = half.power_state if half.resume_to is None else half.resume_to
     world.change(half.becomes(power_state=power))
     return m.SourceRolledBack(power_state=power)
 
 
-def _new(host: str, letter: Letter[Any], role: Role, power_state: PowerState) -> Half:
-    command = letter.command
+def _new(place: Place, role: Role, power_state: PowerState, flavor: Flavor) -> Half:
     return Half(
-        host=host,
-        instance_id=letter.address.instance_id,
+        host=place.host,
+        instance_id=place.instance_id,
         role=role,
         power_state=power_state,
-        flavor=command.new_flavor if isinstance(command, c.PrepareResize) else command.flavor,
+        flavor=flavor,
     )
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from compute.endings import ENDINGS
-from compute.fake_effects import EFFECTS
+from compute.fake_effects import EFFECTS, Place
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
 from events import commands as c
@@ -95,24 +95,24 @@ Operation = Generator[Said, None, None]
 Check = Generator[Said, None, Failure | None]
 
 
-def operation_of(site: Site, letter: Letter[Any], steering: Steering) -> Operation:
+def operation_of(site: Site, letter: Letter[object], steering: Steering) -> Operation:
     """Return the operation that carries a command out."""
-    command = letter.command
-    match command:
-        case c.BuildGuest():
-            return _build(site, letter)
-        case c.RebootGuest():
-            return _reboot(site, letter)
-        case c.ResizeGuest():
-            return _resize(site, letter)
-        case c.FinishResize():
-            return _finish_resize(site, letter)
-        case c.FinishRevertResize():
-            return _finish_revert(site, letter)
-        case c.LiveMigrateGuest():
-            return _LiveMigration(site, letter, steering).steps()
-        case _:
-            return _one_step(site, letter)
+    instance_id = letter.address.instance_id
+    match letter.command:
+        case c.BuildGuest() as command:
+            return _build(site, instance_id, command)
+        case c.RebootGuest() as command:
+            return _reboot(site, instance_id, command)
+        case c.ResizeGuest() as command:
+            return _resize(site, instance_id, command)
+        case c.FinishResize() as command:
+            return _finish_resize(site, instance_id, command)
+        case c.FinishRevertResize() as command:
+            return _finish_revert(site, instance_id, command)
+        case c.LiveMigrateGuest() as command:
+            return _LiveMigration(site, instance_id, command, steering).steps()
+        case command:
+            return _one_step(site, instance_id, command)
 
 
 def failed(
@@ -134,13 +134,12 @@ def power_of(half: Half | None) -> PowerState:
     return half.power_state if half else PowerState.NOSTATE
 
 
-def _half(site: Site, letter: Letter[Any]) -> Half | None:
-    return site.world.half(site.host, letter.address.instance_id)
+def _half(site: Site, instance_id: str) -> Half | None:
+    return site.world.half(site.host, instance_id)
 
 
-def _check(site: Site, letter: Letter[Any], stage: str = "") -> Check:
-    call = type(letter.command).__name__ + stage
-    failure = site.faults(site.host, call, letter.address.instance_id)
+def _check(site: Site, instance_id: str, command: object, stage: str = "") -> Check:
+    failure = site.faults(site.host, type(command).__name__ + stage, instance_id)
     if failure is None:
         return None
     for _ in range(failure.delay_polls):
@@ -148,27 +147,26 @@ def _check(site: Site, letter: Letter[Any], stage: str = "") -> Check:
     return None if failure.kind is FailureKind.DELAY else failure
 
 
-def _one_step(site: Site, letter: Letter[Any]) -> Operation:
-    failure = yield from _check(site, letter)
-    half = _half(site, letter)
+def _one_step(site: Site, instance_id: str, command: object) -> Operation:
+    failure = yield from _check(site, instance_id, command)
+    half = _half(site, instance_id)
     if failure:
-        yield (failed(letter.command, half, failure.reason, failure.kind),)
+        yield (failed(command, half, failure.reason, failure.kind),)
         return
-    done = EFFECTS[type(letter.command)](site.world, site.host, letter, half)
-    yield (failed(letter.command, half, done) if isinstance(done, str) else done,)
+    done = EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half)
+    yield (failed(command, half, done) if isinstance(done, str) else done,)
 
 
-def _build(site: Site, letter: Letter[Any]) -> Operation:
-    command = letter.command
-    failure = yield from _check(site, letter, ".claim")
-    half = _half(site, letter)
+def _build(site: Site, instance_id: str, command: c.BuildGuest) -> Operation:
+    failure = yield from _check(site, instance_id, command, ".claim")
+    half = _half(site, instance_id)
     if failure or (half and half.role is not Role.BUILDING):
         reason = failure.reason if failure else f"there is something of it on {site.host} already"
         yield (failed(command, None, reason, failure.kind if failure else FailureKind.FAIL),)
         return
     half = Half(
         host=site.host,
-        instance_id=letter.address.instance_id,
+        instance_id=instance_id,
         role=Role.BUILDING,
         power_state=PowerState.NOSTATE,
         flavor=command.flavor,
@@ -177,7 +175,7 @@ def _build(site: Site, letter: Letter[Any]) -> Operation:
     yield (i.BuildAccepted(node=site.host),)
     for stage, fact in _BUILD_STAGES:
         yield (fact,)
-        failure = yield from _check(site, letter, stage)
+        failure = yield from _check(site, instance_id, command, stage)
         if failure:
             site.world.change(gone=[half])
             yield (failed(command, None, failure.reason, failure.kind),)
@@ -193,42 +191,42 @@ _BUILD_STAGES: Final[tuple[tuple[str, object], ...]] = (
 )
 
 
-def _reboot(site: Site, letter: Letter[Any]) -> Operation:
-    if not ((half := _half(site, letter)) and half.role in PRESENT):
-        yield (failed(letter.command, None, f"there is no guest on {site.host}"),)
+def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
+    if not ((half := _half(site, instance_id)) and half.role in PRESENT):
+        yield (failed(command, None, f"there is no guest on {site.host}"),)
         return
     yield (i.RebootPending(),)
     yield (i.RebootStarted(),)
-    failure = yield from _check(site, letter)
+    failure = yield from _check(site, instance_id, command)
     is_ignored = failure is not None and failure.kind is FailureKind.IGNORE
     after = PowerState.SHUTDOWN if failure and not is_ignored else PowerState.RUNNING
     half = half.becomes(power_state=after)
     site.world.change(half)
     if failure:
-        yield (failed(letter.command, half, failure.reason, failure.kind),)
+        yield (failed(command, half, failure.reason, failure.kind),)
         return
     yield (i.GuestRebooted(power_state=after),)
 
 
-def _resize(site: Site, letter: Letter[Any]) -> Operation:
-    before = _half(site, letter)
+def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
+    before = _half(site, instance_id)
     if before is None or before.role is not Role.GUEST:
-        yield (failed(letter.command, None, f"there is no guest on {site.host}"),)
+        yield (failed(command, None, f"there is no guest on {site.host}"),)
         return
     yield (m.ResizeStarted(),)
     off = before.becomes(power_state=PowerState.SHUTDOWN, resume_to=before.power_state)
     site.world.change(off)
     for stage in (".copy", ".migrate"):
-        failure = yield from _check(site, letter, stage)
-        claim = site.world.half(letter.command.destination, letter.address.instance_id)
+        failure = yield from _check(site, instance_id, command, stage)
+        claim = site.world.half(command.destination, instance_id)
         if failure is None and (claim is None or claim.role is not Role.CLAIMED):
-            reason = f"there is no claim on {letter.command.destination}"
+            reason = f"there is no claim on {command.destination}"
             failure = Failure(kind=FailureKind.FAULT_ROLLBACK, reason=reason)
         if failure or claim is None:
             assert failure
             if failure.kind is FailureKind.FAULT_ROLLBACK:
                 site.world.change(before)
-            yield (failed(letter.command, None, failure.reason, failure.kind),)
+            yield (failed(command, None, failure.reason, failure.kind),)
             return
         if stage == ".copy":
             yield (m.ResizeCopied(),)
@@ -239,14 +237,13 @@ def _resize(site: Site, letter: Letter[Any]) -> Operation:
         yield (m.ResizeMigrated(),)
 
 
-def _finish_resize(site: Site, letter: Letter[Any]) -> Operation:
-    command = letter.command
-    half = _half(site, letter)
+def _finish_resize(site: Site, instance_id: str, command: c.FinishResize) -> Operation:
+    half = _half(site, instance_id)
     if half is None or half.role not in (Role.COPIED, Role.GUEST):
         yield (failed(command, half, f"no disks came to {site.host}"),)
         return
     yield (m.ResizeFinishing(),)
-    failure = yield from _check(site, letter)
+    failure = yield from _check(site, instance_id, command)
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
@@ -255,14 +252,13 @@ def _finish_resize(site: Site, letter: Letter[Any]) -> Operation:
     yield (m.ResizeFinished(power_state=power),)
 
 
-def _finish_revert(site: Site, letter: Letter[Any]) -> Operation:
-    command = letter.command
-    half = _half(site, letter)
+def _finish_revert(site: Site, instance_id: str, command: c.FinishRevertResize) -> Operation:
+    half = _half(site, instance_id)
     if half is None or half.role not in (Role.KEPT, Role.GUEST):
         yield (failed(command, half, f"nothing was kept on {site.host}"),)
         return
     yield (m.RevertStarted(),)
-    failure = yield from _check(site, letter)
+    failure = yield from _check(site, instance_id, command)
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
@@ -276,11 +272,14 @@ def _finish_revert(site: Site, letter: Letter[Any]) -> Operation:
 class _LiveMigration:
     """The copy of a guest's memory, and its switch to the other host."""
 
-    def __init__(self, site: Site, letter: Letter[Any], steering: Steering) -> None:
+    def __init__(
+        self, site: Site, instance_id: str, command: c.LiveMigrateGuest, steering: Steering
+    ) -> None:
         self._site = site
-        self._letter = letter
+        self._instance_id = instance_id
+        self._command = command
         self._steering = steering
-        self._destination: str = letter.command.destination
+        self._destination = command.destination
 
     def steps(self) -> Operation:
         """Copy, and hand the guest over; or say why not."""
@@ -289,7 +288,7 @@ class _LiveMigration:
             return
         yield (m.LiveMigrationStarted(),)
         for done in range(1, self._site.copy_polls + 1):
-            failure = yield from _check(self._site, self._letter, ".copy")
+            failure = yield from _check(self._site, self._instance_id, self._command, ".copy")
             if ending := self._ending(failure):
                 yield (ending,)
                 return
@@ -300,7 +299,7 @@ class _LiveMigration:
                 self._freeze()
                 break
             yield (self._progress(done),)
-        failure = yield from _check(self._site, self._letter, ".switch")
+        failure = yield from _check(self._site, self._instance_id, self._command, ".switch")
         if ending := self._ending(failure):
             yield (ending,)
             return
@@ -314,7 +313,7 @@ class _LiveMigration:
         elif problem := self._problem():
             ending = m.LiveMigrationFailed(reason=problem)
         elif failure and failure.kind is not FailureKind.POST_COPY:
-            ending = failed(self._letter.command, None, failure.reason, failure.kind)
+            ending = failed(self._command, None, failure.reason, failure.kind)
         source = self._half(self._site.host)
         if ending and source and source.resume_to is not None:
             self._site.world.change(source.becomes(power_state=source.resume_to))
@@ -331,7 +330,7 @@ class _LiveMigration:
         return None
 
     def _half(self, host: str) -> Half | None:
-        return self._site.world.half(host, self._letter.address.instance_id)
+        return self._site.world.half(host, self._instance_id)
 
     def _both(self) -> tuple[Half, Half]:
         source, destination = self._half(self._site.host), self._half(self._destination)

@@ -7,7 +7,7 @@ elsewhere. It clears away what never ran.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from compute.endings import ENDINGS
 from compute.fake_operations import FailureKind, failed, power_of
@@ -21,7 +21,7 @@ from events.envelope import Letter
 _DIED: Final = "the agent died while it was at it"
 
 
-def outcome(world: World, host: str, letter: Letter[Any]) -> tuple[object, ...]:
+def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ...]:
     """Return the facts that answer a command of which only the world is left."""
     half = world.half(host, letter.address.instance_id)
     command = letter.command
@@ -37,30 +37,31 @@ def outcome(world: World, host: str, letter: Letter[Any]) -> tuple[object, ...]:
     return (failed(command, half, _DIED, kind),)
 
 
-def _is(*roles: Role) -> Callable[[Any, Half | None], bool]:
+def _is(*roles: Role) -> Callable[[object, Half | None], bool]:
     return lambda command, half: half is not None and half.role in roles
 
 
-def _is_in(*states: PowerState) -> Callable[[Any, Half | None], bool]:
+def _is_in(*states: PowerState) -> Callable[[object, Half | None], bool]:
     return lambda command, half: (
         half is not None and half.role in PRESENT and half.power_state in states
     )
 
 
-def _has_nothing(command: Any, half: Half | None) -> bool:
+def _has_nothing(command: object, half: Half | None) -> bool:
     return half is None
 
 
-def _is_as_asked(command: Any, half: Half | None) -> bool:
+def _is_as_asked(command: object, half: Half | None) -> bool:
+    assert isinstance(command, c.FinishResize | c.RestoreGuest | c.FinishRevertResize)
     power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN
     return half is not None and half.role is Role.GUEST and half.power_state is power
 
 
-def _runs_on(command: Any, half: Half | None) -> bool:
+def _runs_on(command: object, half: Half | None) -> bool:
     return half is not None and half.role is Role.GUEST and half.resume_to is None
 
 
-_IS_DONE: Final[Mapping[type, Callable[[Any, Half | None], bool]]] = {
+_IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.BuildGuest: _is(Role.GUEST),
     c.DestroyGuest: _has_nothing,
     c.StopGuest: _is_in(PowerState.SHUTDOWN),
@@ -94,7 +95,7 @@ def _success(command: object, half: Half | None) -> object:
     return fact()
 
 
-def _said_before(command: Any, host: str) -> tuple[object, ...]:
+def _said_before(command: object, host: str) -> tuple[object, ...]:
     """Return what is said of a command before its success, in order."""
     match command:
         case c.BuildGuest():

@@ -17,6 +17,8 @@ WAITING_MAX: Final = 1_000
 #: Facts sent in one turn, and their bytes: one request to a broker that takes 1 MiB.
 EMIT_PER_TURN: Final = 500
 EMIT_BYTES: Final = 512 * 1024
+#: A reason is a sentence for people; a record that grows too large would stop its whole chain.
+REASON_CHARS_MAX: Final = 1_000
 #: Beyond this many times `unsent_max`, not even refusals are written: nothing more is read.
 HARD_BOUND_FACTOR: Final = 2
 #: After so many seconds without having read the command topic, the agent counts as cut off.

@@ -48,6 +48,7 @@ class Mailbox:
     def __init__(
         self, *, host: str, key: Key, topics: Topics, reader: LogReader, poll_s: float = 0.0
     ) -> None:
+        self._host = host
         self._poll_s = poll_s
         self._partition = TopicPartition(topics.commands(host), 0)
         self._keyring = OneKey(command_key(key))
@@ -110,11 +111,11 @@ class Mailbox:
 
     def _note_generations(self, journal: Journal, records: list[Record]) -> None:
         letters = [letter for r in records if (letter := self._letter(r, is_counted=False))]
-        if not letters:
+        addresses = [each.address for each in letters if each.address.host == self._host]
+        if not addresses:
             return
         with journal.transaction():
-            for letter in letters:
-                address = letter.address
+            for address in addresses:
                 journal.raise_generation(address.instance_id, address.generation)
 
     def _letter(self, record: Record, *, is_counted: bool) -> Letter[object] | None:

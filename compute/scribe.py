@@ -6,7 +6,10 @@ a transaction of the journal, so that number, hash and whatever else changes sta
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compute.journal import Entry, Journal
+from compute.limits import REASON_CHARS_MAX
 from events.codec import encode_fact
 from events.envelope import COMPUTE, Letter, Meta
 from events.ports import Clock
@@ -39,8 +42,9 @@ class Scribe:
         return self._write(self._topics.instance_events, address.instance_id, fact, letter)
 
     def resend(self, instance_id: str, from_sequence: int) -> int:
-        """Have the facts about an instance sent again from a number on; returns how many."""
-        topic = self._topics.instance_events
+        """Have the facts about an instance, or about this host, sent again from a number on; returns how many."""
+        is_host = instance_id == self._host
+        topic = self._topics.node_events if is_host else self._topics.instance_events
         numbers = self._journal.chain(topic, instance_id, from_sequence)
         self._journal.mark_unsent(numbers)
         return len(numbers)
@@ -66,9 +70,17 @@ class Scribe:
                 subject=subject,
                 sequence=meta.sequence,
                 prev=head.digest,
-                value=encode_fact(meta, fact),
+                value=encode_fact(meta, _shortened(fact)),
                 kind=type(fact).__name__,
                 command_id=meta.command_id,
                 written_at_us=now,
             )
         )
+
+
+def _shortened(fact: object) -> object:
+    """Return a fact that fits into a record, whatever a driver gave as its reason."""
+    reason = getattr(fact, "reason", "")
+    if len(reason) <= REASON_CHARS_MAX:
+        return fact
+    return replace(fact, reason=reason[: REASON_CHARS_MAX - 1] + "…")  # type: ignore[type-var]

@@ -73,6 +73,6 @@ def open_journal(state_dir: Path, host: str) -> SqliteJournal:
     return SqliteJournal(folder / JOURNAL_FILE)
 
 
-def partitions_of(reader: LogReader, node_topic: str) -> int:
+def partitions_of(reader: LogReader, event_topic: str) -> int:
     """Return the number of partitions that the event topics have; raises UnknownTopic."""
-    return reader.topic(node_topic).partitions
+    return reader.topic(event_topic).partitions

@@ -6,6 +6,7 @@ A wrong setting is one sentence that names it, where it stands, and what was exp
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,9 +38,12 @@ class Loaded:
     file: Path | None
     from_file: Layer
     from_environment: Layer
+    from_options: Layer
 
     def origin(self, group: str, name: str) -> str:
         """Say where the value of an option comes from; the group of DEFAULT is empty."""
+        if _has(self.from_options, group, name):
+            return f"option --{name.replace('_', '-')}"
         if _has(self.from_environment, group, name):
             return f"environment {variable(group, name)}"
         if _has(self.from_file, group, name):
@@ -47,16 +51,17 @@ class Loaded:
         return "default"
 
 
-def load(config: str | None, environment: Mapping[str, str]) -> Loaded:
-    """Return the settings in force; raises SettingsError."""
-    file = _file(config, environment)
+def load(config: str | None = None, options: Layer | None = None) -> Loaded:
+    """Return the settings in force, options of the command line on top; raises SettingsError."""
+    file = _file(config, os.environ)
     told = {} if file is None else _read(file)
     named = EnvSettingsSource(Settings)()
+    over = options or {}
     try:
-        settings = Settings(**_merged(told, named))  # type: ignore[arg-type]  # validated there
+        settings = Settings(**_merged(_merged(told, named), over))  # type: ignore[arg-type]  # checked there
     except ValidationError as error:
         raise SettingsError(_sentence(error, named, file)) from error
-    return Loaded(settings, file, told, named)
+    return Loaded(settings, file, told, named, over)
 
 
 def options(settings: Settings) -> Iterator[tuple[str, str, object, str]]:

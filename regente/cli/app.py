@@ -75,7 +75,7 @@ class Regente(App):
         argparse_kwargs: dict[str, Any] | None = None,
     ) -> argparse.ArgumentParser:
         """Return the parser of the options that every command takes."""
-        parser = super().build_option_parser(description, version, argparse_kwargs)
+        parser = super().build_option_parser(description, version, {"prog": self.NAME})
         parser.add_argument(
             "--config", metavar="FILE", help="settings (TOML); else REGENTE_CONFIG, ./regente.toml"
         )

@@ -7,9 +7,9 @@ a table, JSON, YAML or CSV is cliff's business.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from cliff.show import ShowOne as CliffShowOne
 from regente.cli.exits import Exit, described
 
 if TYPE_CHECKING:
+    from projections.views import Views
     from regente.settings import Settings
     from regente.settings_file import Loaded
     from regente.state_folder import StateFolder
@@ -77,10 +78,8 @@ class Command(CliffCommand):
         """The settings with their origins."""
         from regente.settings_file import load
 
-        environment = dict(os.environ)
-        if self.app.options.state_dir:
-            os.environ["REGENTE_STATE_DIR"] = self.app.options.state_dir
-        return load(self.app.options.config, environment)
+        state_dir = self.app.options.state_dir
+        return load(self.app.options.config, {"state_dir": state_dir} if state_dir else None)
 
     @property
     def settings(self) -> Settings:
@@ -93,6 +92,14 @@ class Command(CliffCommand):
         from regente.state_folder import StateFolder
 
         return StateFolder(self.settings.state_dir)
+
+    @contextmanager
+    def views(self) -> Iterator[Views]:
+        """Give the questions to the database that the settings name."""
+        from regente.places import existing_database_url, opened_views
+
+        with opened_views(existing_database_url(self.settings, self.folder)) as views:
+            yield views
 
 
 class Lister(Command, CliffLister):

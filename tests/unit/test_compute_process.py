@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compute.errors import JournalInUse, WrongEnrolment
-from compute.limits import EMIT_BYTES, EMIT_PER_TURN, Bounds
+from compute.limits import EMIT_BYTES, EMIT_PER_TURN, REASON_CHARS_MAX, Bounds
 from compute.node import Node
 from compute.run import run
 from compute.scribe import Scribe
@@ -90,17 +90,30 @@ def test_a_batch_is_bounded_in_number() -> None:
     assert host.parts.emitter.is_empty
 
 
-def test_a_batch_is_bounded_in_bytes_but_takes_at_least_one() -> None:
+def test_a_batch_is_bounded_in_bytes() -> None:
     host = Host()
     host.settle()
-    reason = "x" * (EMIT_BYTES // 3)
     with host.journal.transaction():
-        for _ in range(4):
-            scribe(host).say_of_instance(GUEST, BuildAborted(reason=reason))
+        for _ in range(EMIT_PER_TURN):
+            scribe(host).say_of_instance(GUEST, BuildAborted(reason="x" * REASON_CHARS_MAX))
 
     host.parts.emitter.turn()
 
-    assert host.journal.unsent_count() == 2
+    sent = [r.value or b"" for r in host.records()]
+    assert 0 < len(sent) < EMIT_PER_TURN
+    assert EMIT_BYTES - 2 * len(sent[0]) < sum(map(len, sent)) <= EMIT_BYTES
+
+
+def test_a_reason_is_cut_to_what_a_record_bears() -> None:
+    host = Host()
+    host.settle()
+    with host.journal.transaction():
+        scribe(host).say_of_instance(GUEST, BuildAborted(reason="x" * 300_000))
+    host.settle()
+
+    ((_, fact),) = host.said()
+
+    assert fact == BuildAborted(reason="x" * 999 + "…")
 
 
 def test_the_emitter_counts_what_the_log_did_not_acknowledge() -> None:

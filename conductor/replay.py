@@ -1,0 +1,204 @@
+"""The log folded again, from nothing, into tables in memory: the ground truth of verify and rebuild.
+
+Facts that set a record aside are obeyed before the fold, so they are collected first, to the end of each partition.
+Nothing is sent and nothing is written: effects are not linked into this code at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from conductor import limits
+from conductor.fold import RULES_CODEC, START_OF_CHAIN, Fold
+from events.codec import decode_fact, is_canonical, registry
+from events.decisions import RecordSetAside
+from events.envelope import CONDUCTOR
+from events.errors import BadRecord
+from events.log import LogReader, Record, TopicPartition
+from events.seal import MasterKeyring, unseal
+from events.topics import Topics
+from projections.rows import TABLES, Changes, InstanceStateRow, Key, NodeRow, ParkedRow, Row
+from projections.store import Checkpoint
+
+Tables = dict[str, dict[Key, Row]]
+#: Seconds that a read of the log may go without a record before it is called cut off.
+SILENCE_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What the log says at certain positions."""
+
+    tables: Tables = field(default_factory=lambda: {name: {} for name in TABLES})
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    #: Positions of records that are authentic but not in the one form that an encoder gives.
+    odd: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+class LogCutOff(Exception):
+    """The log did not give the records up to the position that was asked for."""
+
+
+class Replay:
+    """Folds the event topics of a log again."""
+
+    def __init__(
+        self,
+        *,
+        reader: LogReader,
+        keyring: MasterKeyring,
+        topics: Topics,
+        check_form: bool = False,
+        seen: Callable[[Record], None] | None = None,
+    ) -> None:
+        self._reader = reader
+        self._keyring = keyring
+        self._topics = topics
+        self._check_form = check_form
+        self._seen = seen
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """Return the present end of every partition of the event topics."""
+        return self._reader.end_offsets(self.partitions())
+
+    def partitions(self) -> list[TopicPartition]:
+        """Return every partition of the event topics."""
+        return [
+            TopicPartition(topic, p)
+            for topic in (self._topics.node_events, self._topics.instance_events)
+            for p in range(self._reader.topic(topic).partitions)
+        ]
+
+    def fold_to(self, positions: Mapping[TopicPartition, int]) -> Replayed:
+        """Return the tables as the log says them at exactly these positions.
+
+        Raises LogCutOff, PositionLost, LogUnavailable where the log can't be read that far.
+        """
+        found = Replayed()
+        for partition in self.partitions():
+            self._fold(found, partition, positions.get(partition, 0))
+        return found
+
+    def _fold(self, found: Replayed, partition: TopicPartition, end: int) -> None:
+        info = self._reader.topic(partition.topic)
+        tables = found.tables
+        of_nodes = partition.topic == self._topics.node_events
+        fold = Fold(
+            partition,
+            keyring=self._keyring,
+            partitions=info.partitions,
+            load=_bodies_of(tables, of_nodes=of_nodes),
+            of_nodes=of_nodes,
+        )
+        fold.aside = self._set_aside(partition)
+        fold.waiting_for_schema = lambda: [
+            row.subject
+            for row in tables["parked"].values()
+            if isinstance(row, ParkedRow)
+            and row.reason == "schema"
+            and (row.topic, row.partition) == partition
+        ]
+        for records in self._read(partition, end):
+            batch = fold.fold(records)
+            if batch is not None:
+                fold.keep()
+                merge(tables, batch.changes)
+            self._look_at(found, records)
+        found.counts += fold.counts
+        found.checkpoints.append(
+            Checkpoint(
+                topic=partition.topic,
+                partition=partition.partition,
+                next_offset=end,
+                epoch=0,
+                topic_id=info.topic_id,
+                leader_epoch=fold.leader_epoch,
+                chain=fold.chain,
+                rules=RULES_CODEC.encode(fold.rules) if fold.next_offset else b"",
+            )
+        )
+
+    def _look_at(self, found: Replayed, records: list[Record]) -> None:
+        if self._seen is not None:
+            for record in records:
+                self._seen(record)
+        if not self._check_form:
+            return
+        for record in records:
+            try:
+                if record.value is not None and not is_canonical(record.value):
+                    found.odd.append((record.topic, record.partition, record.offset))
+            except Exception:  # Undecodable: it is in quarantine, where it is named.
+                continue
+
+    def _set_aside(self, partition: TopicPartition) -> frozenset[int]:
+        mark = registry().newest["RecordSetAside"].fingerprint
+        aside: set[int] = set()
+        end = self._reader.end_offsets([partition])[partition]
+        for records in self._read(partition, end):
+            for record in records:
+                if record.value is None or record.value[2:10] != mark:
+                    continue
+                try:
+                    sealed = unseal(record, self._keyring)
+                    _, fact = decode_fact(record.value)
+                except BadRecord:
+                    continue
+                if sealed.name == CONDUCTOR and isinstance(fact, RecordSetAside):
+                    aside.add(fact.offset)
+        return frozenset(aside)
+
+    def _read(self, partition: TopicPartition, end: int) -> Iterator[list[Record]]:
+        begin = self._reader.begin_offsets([partition])[partition]
+        if begin >= end:
+            return
+        self._reader.assign({partition: begin})
+        position, silent = begin, 0
+        while position < end:
+            records = self._reader.poll(limits.BATCH_RECORDS_MAX, 1.0)
+            if not records:
+                silent += 1
+                if silent > SILENCE_S:
+                    raise LogCutOff(
+                        f"Expected {partition.topic}/{partition.partition} up to {end}, but the log "
+                        f"gave nothing after {position}"
+                    )
+                continue
+            silent = 0
+            position = records[-1].offset + 1
+            wanted = [r for r in records if r.offset < end]
+            if wanted:
+                yield wanted
+
+
+def merge(tables: Tables, changes: Changes) -> None:
+    """Write a batch's changes into tables in memory."""
+    for name, rows in changes.items():
+        table = tables[name]
+        for key, row in rows.items():
+            if row is None:
+                table.pop(key, None)
+            else:
+                table[key] = row
+
+
+def _bodies_of(
+    tables: Tables, *, of_nodes: bool
+) -> Callable[[Collection[str]], Mapping[str, bytes]]:
+    def load(keys: Collection[str]) -> Mapping[str, bytes]:
+        table = tables["nodes" if of_nodes else "instance_states"]
+        bodies: dict[str, bytes] = {}
+        for key in keys:
+            row = table.get((key,))
+            if isinstance(row, InstanceStateRow | NodeRow):
+                bodies[key] = row.body
+        return bodies
+
+    return load
+
+
+__all__ = ["START_OF_CHAIN", "LogCutOff", "Replay", "Replayed", "Tables", "merge"]
