@@ -41,13 +41,12 @@ class Scribe:
         address = letter.address
         return self._write(self._topics.instance_events, address.instance_id, fact, letter)
 
-    def resend(self, instance_id: str, from_sequence: int) -> int:
-        """Have the facts about an instance, or about this host, sent again from a number on; returns how many."""
+    def resend(self, instance_id: str, from_sequence: int) -> None:
+        """Have the facts about an instance (or this host) sent again from a number on."""
         is_host = instance_id == self._host
         topic = self._topics.node_events if is_host else self._topics.instance_events
         numbers = self._journal.chain(topic, instance_id, from_sequence)
         self._journal.mark_unsent(numbers)
-        return len(numbers)
 
     def _write(self, topic: str, subject: str, fact: object, letter: Letter[object] | None) -> int:
         head = self._journal.head(topic, subject)
@@ -83,4 +82,4 @@ def _shortened(fact: object) -> object:
     reason = getattr(fact, "reason", "")
     if len(reason) <= REASON_CHARS_MAX:
         return fact
-    return replace(fact, reason=reason[: REASON_CHARS_MAX - 1] + "…")  # type: ignore[type-var]
+    return replace(fact, reason=reason[: REASON_CHARS_MAX - 1] + "…")  # type: ignore[type-var]  # a dataclass

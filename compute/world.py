@@ -149,7 +149,12 @@ def hosts_by_guest(halves: Iterable[Half]) -> dict[str, tuple[str, ...]]:
 
 
 def power_failure(world: World, host: str) -> None:
-    """Leave nothing running on a host, as a cut of its power would."""
+    """Leave nothing running on a host, as a cut of its power would.
+
+    What waited there for a guest's memory is gone: a copy to it fails.
+    """
     for half in world.halves_of(host):
-        if half.power_state in (PowerState.RUNNING, PowerState.PAUSED):
+        if half.role is Role.INCOMING:
+            world.change(gone=[half])
+        elif half.power_state in (PowerState.RUNNING, PowerState.PAUSED):
             world.change(half.becomes(power_state=PowerState.SHUTDOWN, resume_to=None))

@@ -127,6 +127,15 @@ class Fold:
             self._fetch([instance_id])
         return self._cache.get(instance_id)
 
+    def outstanding(self, instance_id: str, now_us: int) -> list[Order]:
+        """Return every order that an instance's sagas still wait for, as it would be sent now."""
+        held = self.state(instance_id)
+        if held is None:
+            return []
+        return [
+            order_of(letter, held, self.partition, self.rules, now_us) for letter in resume(held)
+        ]
+
     # A batch.
 
     def fold(self, records: Iterable[Record]) -> Batch | None:
@@ -394,12 +403,16 @@ class Fold:
         batch.forget |= known - named
         for letter in new:
             if letter.address.command_id not in known:
-                order = order_of(letter, self.partition, now.rules, after.updated_at)
+                order = order_of(letter, after, self.partition, now.rules, after.updated_at)
                 batch.orders[order.command_id] = order
 
 
 def order_of(
-    letter: Letter[object], partition: TopicPartition, rules: Rules, created_at: int
+    letter: Letter[object],
+    held: Held,
+    partition: TopicPartition,
+    rules: Rules,
+    created_at: int,
 ) -> Order:
     """Return a command as it stands in the outbox."""
     address = letter.address
@@ -414,7 +427,7 @@ def order_of(
         command=type(letter.command).__name__,
         host=address.host,
         value=encode_command(letter),
-        deadline_s=deadline_s(letter, rules),
+        deadline_s=deadline_s(letter, held, rules),
         created_at=created_at,
     )
 

@@ -116,7 +116,7 @@ class HostWatch:
         now = self._clock.now_us()
         boot, heard_at = self._heard.get(host.host, (host.boot_epoch, 0))
         missing = now - max(heard_at, taken_at) > self._down_us
-        if host.status == "started" and missing:
+        if host.status in ("started", "stopped") and missing:
             return NodeLost(boot_epoch=host.boot_epoch, n=host.lost_count + 1)
         fresh = heard_at > 0 and now - heard_at <= self._down_us
         if host.status == "lost" and fresh and boot == host.boot_epoch:

@@ -44,6 +44,7 @@ from statemachines.notes import (
     SagaNote,
     StepNote,
 )
+from statemachines.resume import step_deadline_s
 from statemachines.rules import Rules
 from statemachines.sagas import SAGAS
 from statemachines.states import VmState
@@ -279,7 +280,7 @@ def _saga_row(held: Held, note: SagaNote, partition: int, rules: Rules) -> SagaR
         reason=_cut(saga.needs_operator or saga.reason),
         source=move.source if move is not None and mine else saga.target,
         destination=saga.destination,
-        deadline_s=rules.deadline_s(step.deadline) if step is not None and waits else 0,
+        deadline_s=step_deadline_s(step, held, rules) if step is not None and waits else 0,
         partition=partition,
         started_at=saga.started_at,
         entered_at=saga.entered_at,

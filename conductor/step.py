@@ -1,8 +1,9 @@
-"""The heart: what one fact does to one instance. Pure; live processing, replay, rebuild and audit call it.
+"""The heart: what one fact does to one instance. Live work, replay, rebuild and audit call it.
 
     judge ▸ move the head ▸ evolve (arrow, effects) ▸ the saga reacts ▸ Outcome
 
-The same state, fact and rules give the same outcome, today and in a replay. It touches no clock, no dice, no I/O.
+The same state, fact and rules give the same outcome, today and in a replay. It touches no clock, no
+dice, no I/O.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from events import requests
-from events.decisions import RecordSetAside
-from events.envelope import Envelope, Letter
+from events.decisions import HostReturned, RecordSetAside
+from events.envelope import COMPUTE, Envelope, Letter
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound
 from events.requests import ActionRequested, Flavor
 from statemachines import shadow
 from statemachines.chain import head_of, moved, with_head
+from statemachines.conditions import may_have
 from statemachines.effects import take_effect
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, operate, owe, progress, start
-from statemachines.judge import addressee, answering_host, judge, moves_head
+from statemachines.judge import addressee, answering_host, judge, moves_head, owing
 from statemachines.notes import ActionNote, Note
 from statemachines.parking import early, unparked
 from statemachines.permissions import PERMISSIONS
@@ -149,7 +151,9 @@ def _evolve(run: Run) -> None:
         case requests.RecordDiscarded():
             _discard(run, fact)
         case RecordSetAside():
-            pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect these first.
+            pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect it first.
+        case GuestFound() | GuestAbsent() | HostReturned():
+            _see(run)
         case _:
             _say(run)
 
@@ -162,7 +166,16 @@ def _say(run: Run) -> None:
     if saga is not None:
         saga = _as_it_is(run.held, saga)
         progress(run, saga, answering_host(run.envelope))
-    elif isinstance(run.envelope.fact, GuestFound | GuestAbsent):
+
+
+def _see(run: Run) -> None:
+    """Fold what a host saw of itself: whatever it owes is asked now, left-overs are found."""
+    host = answering_host(run.envelope)
+    debts = owing(run.held, host)
+    take_effect(run, None)
+    for debt in debts:
+        progress(run, debt, host)
+    if not debts and isinstance(run.envelope.fact, GuestFound):
         _found(run)
 
 
@@ -176,11 +189,9 @@ def _found(run: Run) -> None:
     """A guest where none of the instance should be: left-overs are cleaned up, never guessed at."""
     held, host = run.held, run.envelope.host
     assert host is not None
-    if not isinstance(run.envelope.fact, GuestFound) or held.saga is not None or host == held.host:
-        return
     if held.vm_state == VmState.DELETED:
         owe(run, Owe.DESTROY, host, "deleted")
-    elif held.host is not None and held.vm_state != VmState.RESIZED:
+    elif held.host is not None and held.saga is None and host not in may_have(held):
         owe(run, Owe.DESTROY, host, "moved")
 
 
@@ -238,8 +249,8 @@ def _discard(run: Run, fact: requests.RecordDiscarded) -> None:
     held = run.held
     kept = tuple(p for p in held.parked if p.offset != fact.offset)
     held = replace(held, parked=kept, set_aside=any(p.reason == "set-aside" for p in kept))
-    head = head_of(held, fact.source) if fact.source else None
-    if fact.source:
+    head = head_of(held, fact.source)
+    if fact.source.startswith(COMPUTE):
         sequence = 1 if head is None else head.sequence + 1
         digests = (fact.digest,) if head is None else (*head.digests, fact.digest)[-16:]
         held = with_head(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conductor import limits
-from conductor.fold import order_of
 from conductor.owned import Owned
 from conductor.speaker import Speaker
 from events.decisions import HostReturned, StepHostLost, StepTimedOut
@@ -17,7 +16,7 @@ from events.log import TopicPartition
 from events.ports import Clock
 from events.topics import Topics, partition_of
 from projections.store import Order, Store, Timer
-from statemachines.resume import RESEND, resume
+from statemachines.resume import RESEND
 
 
 class Timers:
@@ -71,11 +70,8 @@ class Timers:
             fold = self._owned.fold_of(partition)
             if fold is None:
                 continue
-            orders += [
-                order_of(letter, partition, fold.rules, self._clock.now_us())
-                for letter in resume(fold.state(timer.instance_uuid))
-                if letter.address.command_id == timer.command_id
-            ]
+            outstanding = fold.outstanding(timer.instance_uuid, self._clock.now_us())
+            orders += [o for o in outstanding if o.command_id == timer.command_id]
         if orders:
             self._store.restore(acting, orders)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from conductor import limits
-from conductor.fold import START_OF_CHAIN, Fold, order_of
+from conductor.fold import START_OF_CHAIN, Fold
 from conductor.owned import Owned, Ownership
 from conductor.speaker import Speaker
 from events.decisions import RecordSetAside
@@ -22,7 +22,6 @@ from events.ports import Clock
 from events.seal import MasterKeyring
 from events.topics import Topics
 from projections.store import Batch, Checkpoint, Fenced, Order, Store, StoreUnavailable
-from statemachines.resume import resume
 
 _log = logging.getLogger(__name__)
 
@@ -311,11 +310,7 @@ class Worker:
         for start in range(0, len(uuids), limits.REPAIR_INSTANCES_MAX):
             orders: list[Order] = []
             for uuid in uuids[start : start + limits.REPAIR_INSTANCES_MAX]:
-                held = mine.fold.state(uuid)
-                orders += [
-                    order_of(letter, partition, mine.fold.rules, self._clock.now_us())
-                    for letter in resume(held)
-                ]
+                orders += mine.fold.outstanding(uuid, self._clock.now_us())
             missing = self._store.missing([o.command_id for o in orders])
             if missing:
                 back = [o for o in orders if o.command_id in missing]

@@ -1,8 +1,9 @@
 """Bytes ⇄ facts and commands: Avro single-object encoding, the one door to fastavro.
 
-A value is `C3 01`, the 8-byte CRC-64-AVRO fingerprint of its schema, and the body `{meta, …payload}`
-(a command: `{address, …arguments}`). Schemas are the `.avsc` files of this package, found by
-fingerprint; none is ever fetched. Size and MAC are checked before anything here runs (`events.seal`).
+A value is `C3 01`, the 8-byte CRC-64-AVRO fingerprint of its schema, and the body
+`{meta, …payload}` (a command: `{address, …arguments}`). Schemas are the `.avsc` files of this
+package, found by fingerprint; none is ever fetched. Size and MAC are checked before anything here
+runs (`events.seal`).
 """
 
 from __future__ import annotations
@@ -130,8 +131,7 @@ def is_canonical(value: bytes) -> bool:
     form = registry().by_fingerprint.get(fingerprint_in(value))
     if form is None:
         return True
-    body = fastavro.schemaless_reader(BytesIO(value[HEADER_BYTES:]), form.schema, None)
-    return _encode(form, cast("dict[str, object]", body)) == value
+    return _encode(form, _read(form, value)) == value
 
 
 class StateCodec:
@@ -153,7 +153,7 @@ class StateCodec:
         if form is None:
             mark = fingerprint_in(body).hex()
             raise BadRecord("unknown-schema", f"Expected a known state schema, but {mark}")
-        return self.shape.load(_read(form, body))
+        return _load(form, _read(form, body))
 
 
 def _class(name: str) -> tuple[type, type, str]:

@@ -13,7 +13,7 @@ from events.requests import Flavor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChooseDestination:
-    """Choose a host with room (the scheduler's, in the conductor). Undone by the claim's release."""
+    """Choose a host with room (the conductor's scheduler). Undone by the claim's release."""
 
     flavor: Flavor
     #: The host that was asked for by name; only this one may be chosen then.
@@ -97,7 +97,7 @@ class ResizeGuest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishResize:
-    """Define the guest in its new size, start it if it ran (destination). Undone by RevertResize."""
+    """Define the guest in its new size, start it if it ran (destination); RevertResize undoes."""
 
     source: str
     new_flavor: Flavor

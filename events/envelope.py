@@ -1,7 +1,7 @@
 """A fact or a command together with who said it, in which order, and why.
 
-`Meta` and `Address` travel inside the Avro body; `Envelope` and `Letter` are what the codec makes of a
-record of the log. Nothing here knows bytes; order is the log's, never a writer's clock's.
+`Meta` and `Address` travel inside the Avro body; `Envelope` and `Letter` are what the codec makes
+of a record of the log. Nothing here knows bytes; order is the log's, never a writer's clock's.
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ def command_id(saga: SagaId, step: str, attempt: int, command: str, host: str) -
     return CommandId(str(uuid5(NAMESPACE, f"{saga}/{step}/{attempt}/{command}/{host}")))
 
 
+def resend_id(instance_id: InstanceId, source: str, generation: int, missing: int) -> CommandId:
+    """Name the command by which a writer is asked for its facts from a number on."""
+    return CommandId(str(uuid5(NAMESPACE, f"{instance_id}/resend/{source}/{generation}/{missing}")))
+
+
 def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
     """Number the n-th row that the record at a position causes; unique within a topic."""
     assert 0 <= n < IDS_PER_RECORD, f"Expected at most {IDS_PER_RECORD} rows a record, but {n=}"

@@ -122,7 +122,11 @@ class LogGroup(LogReader, Protocol):
     """Reads the partitions that the group gives to this member."""
 
     def subscribe(self, topics: Sequence[str], owner: Owner) -> None:
-        """Join the group; `owner` hears of partitions within later calls of `poll`."""
+        """Join the group; `owner` hears of partitions within later calls of `poll`.
+
+        Called again, it joins anew: every partition is given up without a word to the owner, and
+        comes (to this member or to another) by a new assignment.
+        """
         ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None:

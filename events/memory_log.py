@@ -233,6 +233,8 @@ class MemoryReader:
     def subscribe(self, topics: Sequence[str], owner: Owner) -> None:
         """Join the group; `owner` hears of partitions within later calls of `poll`."""
         assert self._group is not None, "Expected a member of a group, but this reads by itself."
+        self._group.leave(self)
+        self._positions.replace({})
         self._topics, self._owner = tuple(topics), owner
         self._group.members.append(self)
 

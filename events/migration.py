@@ -47,7 +47,7 @@ class ResizeFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResizeFaulted:
-    """The source could not migrate the guest and left it as it was (nova: InstanceFaultRollback)."""
+    """The source could not migrate the guest, left as it was (nova: InstanceFaultRollback)."""
 
     reason: str
 

@@ -1,7 +1,7 @@
 """What people asked for: requests of the API, and the words of an operator.
 
-Requests carry what the API saw (flavor, host service up or down, actor, fence), for the fold may not
-look anywhere else. They are written by `api` with sequence 0: the request id is their identity.
+Requests carry what the API saw (flavor, host service up or down, actor, fence), for the fold may
+not look anywhere else. They are written by `api` with sequence 0: the request id is their identity.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who wrote a record: keys, MACs and the two headers that carry them.
 
-Header `mac` is the key id, a NUL and HMAC-SHA256 over topic, key, `prev` and value, each preceded by its
-length (4 bytes, big-endian), so that no two records share a message. Header `prev` is the hash of
-the writer's previous record about this instance. Keys derive from one master key of the control
+Header `mac` is the key id, a NUL and HMAC-SHA256 over topic, key, `prev` and value, each preceded
+by its length (4 bytes, big-endian), so that no two records share a message. Header `prev` is the hash
+of the writer's previous record about this instance. Keys derive from one master key of the control
 plane; a host knows only its own, and commands to it are sealed under a key derived from that.
 """
 
@@ -26,6 +26,7 @@ EXPIRES_AT: Final = "expires_at"
 FIRST: Final = bytes(32)
 MAC_BYTES: Final = 32
 KEY_ID_BYTES_MAX: Final = 300
+ENROLMENT_DIGITS_MAX: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def command_key(key: Key) -> Key:
 def split_key_id(key_id: str) -> tuple[str, int]:
     """Return name and enrolment of a key id; raises ValueError where it is none."""
     name, slash, enrolment = key_id.rpartition("/")
-    if not (slash and name and enrolment.isascii() and enrolment.isdigit()):
+    plain = enrolment.isascii() and enrolment.isdigit() and len(enrolment) <= ENROLMENT_DIGITS_MAX
+    if not (slash and name and plain and enrolment == str(int(enrolment))):
         raise ValueError(f"Expected a key id <name>/<enrolment>, but {key_id!r}")
     return name, int(enrolment)
 

@@ -1,9 +1,10 @@
 """The Avro schema of a frozen dataclass, and the way between its values and plain ones.
 
 A closed set of field types: str, int, bool, bytes, StrEnum, IntEnum, `X | None`, tuple[X, ...],
-frozenset[str] (a sorted array), dict[str, X], and other such dataclasses. No logical types (they cost 45 % of the decoding speed), no floats, no
-recursion. Pure: knows no library and no bytes. `load` fills fields that an older body lacks
-with the dataclass's defaults, which is all that most upcasts need.
+frozenset[str] (a sorted array), dict[str, X], and other such dataclasses. No logical types (they
+cost 45 % of the decoding speed), no floats, no recursion. Pure: knows no library and no bytes.
+`load` fills fields that an older body lacks with the dataclass's defaults, which is all that most
+upcasts need.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def _form(hint: object) -> _Form:
         return _Form(lambda _seen: "string", str, hint)
     if isinstance(hint, type) and issubclass(hint, IntEnum):
         return _Form(lambda _seen: "long", typing.cast("Callable[[object], object]", int), hint)
-    assert isinstance(hint, type) and is_dataclass(hint), f"Expected a plain type, but {hint!r}"
+    assert isinstance(hint, type), f"Expected a plain type, but {hint!r}"
+    assert is_dataclass(hint), f"Expected a dataclass, but {hint!r}"
     inner = shape_of(hint)
     return _Form(
         inner.schema, inner.dump, lambda plain: inner.load(typing.cast("dict[str, object]", plain))

@@ -268,6 +268,8 @@ class SqliteReader:
     def subscribe(self, topics: Sequence[str], owner: Owner) -> None:
         """Wish for the lock; `owner` hears of partitions within later calls of `poll`."""
         self._topics, self._owner = tuple(topics), owner
+        self._positions.replace({})
+        self._is_owner = False
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read an assigned partition from `offset` on."""

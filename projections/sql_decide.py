@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Connection, bindparam, cast, func, insert, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 
+from events.log import TopicPartition
 from events.topics import partition_of
 from projections.sql_owner import NODES, Owned, still_owned, timer_of
 from projections.store import Answer, Decision, HostRoom, HostSeen, Order
@@ -58,8 +59,9 @@ def decide(
 ) -> Answer | None:
     """Let `choose` pick with all hosts locked, store its answer, and start the order's timer."""
     which = {"command": order.command_id}
-    ours = still_owned(connection, owned)
-    if (order.topic, order.partition) not in ours:
+    partition = TopicPartition(order.topic, order.partition)
+    mine = {partition: owned[partition]} if partition in owned else {}
+    if not still_owned(connection, mine):
         return None
     if connection.execute(_ORDER, which).first() is None:
         return None

@@ -46,7 +46,7 @@ _FOR_SCHEMA: Final = (
 def mark(connection: Connection, partition: TopicPartition, offset: int) -> int:
     """Note that a batch that begins at `offset` is about to be tried.
 
-    Returns how often it was tried before: 0 the first time. The marker of another offset is gone.
+    Returns how often it was, this time included; the marker of another offset is gone.
     """
     found = connection.execute(_MARKER, _of(partition)).first()
     if found is None:
@@ -59,10 +59,10 @@ def mark(connection: Connection, partition: TopicPartition, offset: int) -> int:
                 "tries": 1,
             },
         )
-        return 0
-    before: int = found.tries if found.begin_offset == offset else 0
-    connection.execute(_MARK_AGAIN, _of(partition) | {"at": offset, "times": before + 1})
-    return before
+        return 1
+    tries: int = found.tries + 1 if found.begin_offset == offset else 1
+    connection.execute(_MARK_AGAIN, _of(partition) | {"at": offset, "times": tries})
+    return tries
 
 
 def unmark(connection: Connection, partition: TopicPartition) -> None:

@@ -175,10 +175,10 @@ def unsent(
     return tuple(Order(*row) for row in rows)
 
 
-def sent(connection: Connection, owned: Owned, orders: Iterable[Order], now_us: int) -> None:
+def sent(connection: Connection, owned: Owned, orders: Sequence[Order], now_us: int) -> None:
     """Take sent orders out of the outbox and start their timers, where still owned."""
-    ours = set(still_owned(connection, owned))
-    commands = [each.command_id for each in orders if (each.topic, each.partition) in ours]
+    ours = set(still_owned(connection, _of(owned, orders)))
+    commands = [each.command_id for each in orders if _partition(each) in ours]
     if commands:
         connection.execute(_START_TIMERS, {"commands": commands, "now_us": now_us})
         connection.execute(_TAKE_OUT, {"commands": commands})
@@ -267,8 +267,8 @@ def missing(connection: Connection, bulk: Bulk, command_ids: Collection[str]) ->
 
 def restore(connection: Connection, bulk: Bulk, owned: Owned, orders: Sequence[Order]) -> None:
     """Put orders back into the outbox, where still owned and neither there nor sent."""
-    ours = set(still_owned(connection, owned))
-    mine = [each for each in orders if (each.topic, each.partition) in ours]
+    ours = set(still_owned(connection, _of(owned, orders)))
+    mine = [each for each in orders if _partition(each) in ours]
     gone = missing(connection, bulk, {each.command_id for each in mine}) if mine else frozenset()
     add_orders(connection, bulk, [each for each in mine if each.command_id in gone])
 
@@ -278,6 +278,16 @@ def timer_of(order: Order, now_us: int) -> dict[str, object]:
     due_at = now_us + order.deadline_s * _US_PER_S if order.deadline_s else NEVER
     values = {each: getattr(order, each) for each in Timer._fields[:-1]}
     return values | {"due_at": due_at, "fired": 0}
+
+
+def _partition(order: Order) -> TopicPartition:
+    return TopicPartition(order.topic, order.partition)
+
+
+def _of(owned: Owned, orders: Iterable[Order]) -> dict[TopicPartition, int]:
+    # Others needn't be locked, nor their batches wait.
+    named = {_partition(each) for each in orders}
+    return {each: epoch for each, epoch in owned.items() if each in named}
 
 
 def _instance_partitions(partitions: Iterable[TopicPartition]) -> list[int]:

@@ -201,7 +201,7 @@ class SqlStore:
     # Crash-loop guard.
 
     def mark(self, partition: TopicPartition, offset: int) -> int:
-        """Note that a batch that begins at `offset` is tried; returns how often it was before."""
+        """Note that a batch from `offset` is about to be tried; returns how often, now included."""
         with writing(self._engine) as connection:
             return sql_guard.mark(connection, partition, offset)
 

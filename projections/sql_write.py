@@ -39,6 +39,8 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
     Raises Fenced when any of the checkpoints is not where its batch begins, under its epoch.
     """
     ordered = sorted(batches, key=lambda each: each.partition)
+    names = {each.partition for each in batches}
+    assert len(names) == len(batches), f"Expected one batch of each partition, but {names} of more"
     moved = bulk.advance(connection, ordered)
     if lost := [each for each in ordered if each.partition not in moved]:
         raise Fenced([each.partition for each in lost], _fenced(connection, lost[0]))

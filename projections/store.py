@@ -292,7 +292,7 @@ class Store(Protocol):
     # Crash-loop guard.
 
     def mark(self, partition: TopicPartition, offset: int) -> int:
-        """Note that a batch that begins at `offset` is tried; returns how often it was before."""
+        """Note that a batch from `offset` is about to be tried; returns how often, now included."""
         ...
 
     def unmark(self, partition: TopicPartition) -> None:

@@ -336,6 +336,7 @@ def _left_by_nova(since_us: int) -> Select[tuple[object, ...]]:
     newest = (
         select(func.max(_MIGRATIONS.id))
         .where(_MIGRATIONS.instance_uuid == _INSTANCES.uuid)
+        .correlate(ROWS["instances"])
         .scalar_subquery()
     )
     is_moving = _MIGRATIONS.status.in_(_MOVING)

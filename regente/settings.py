@@ -55,7 +55,7 @@ class Conductor(_Group):
         description="everything on this machine's files; unset: yes, until a broker is configured",
     )
     manager: str = Field(
-        default="conductor.worker.Worker",
+        default="conductor.wiring.Conductor",
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
         description="dotted path of the class that a worker runs",
     )

@@ -30,12 +30,6 @@ def _wanted(held: Held, saga: SagaState, _table: Saga) -> object:
     return move.new_flavor if move is not None and move.saga_id == saga.saga_id else held.flavor
 
 
-def _excluded(held: Held, saga: SagaState, _table: Saga) -> tuple[str, ...]:
-    """Hosts that may not be chosen: tried ones, and those that still owe a clean-up."""
-    owing = {s.target for s in held.sides if s.target is not None}
-    return tuple(sorted(set(saga.excluded) | owing))
-
-
 def _source(held: Held, _saga: SagaState, _table: Saga) -> str:
     return _move(held).source
 
@@ -48,9 +42,9 @@ def _power_on(held: Held, _saga: SagaState, _table: Saga) -> bool:
     return _move(held).old_vm_state != VmState.STOPPED
 
 
-def _evidence(_held: Held, saga: SagaState, _table: Saga) -> str:
+def _evidence(_held: Held, saga: SagaState, table: Saga) -> str:
     """Why a guest may be destroyed; a clean-up owed keeps the reason that it was made with."""
-    return saga.arguments.get("evidence") or ("deleted" if saga.saga == "delete" else "undone")
+    return table.evidence or saga.arguments.get("evidence") or "undone"
 
 
 ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
@@ -58,7 +52,7 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "name": lambda held, _saga, _table: held.name,
         "image": lambda held, _saga, _table: held.image,
         "forced_host": lambda _held, saga, _table: saga.forced_host,
-        "excluded_hosts": _excluded,
+        "excluded_hosts": lambda _held, saga, _table: saga.excluded,
         "hard": lambda _held, saga, _table: saga.saga == "reboot_hard",
         "old_flavor": lambda held, _saga, _table: _move(held).old_flavor,
         "new_flavor": lambda held, _saga, _table: _move(held).new_flavor,

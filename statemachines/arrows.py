@@ -1,4 +1,4 @@
-"""Every arrow of the instance machine: what a fact, a request or a saga's ending does to the two states.
+"""Every arrow of the instance machine: what a fact, a request or an ending does to the two states.
 
 Requests take theirs from the permissions; a failure sets nothing by itself, for its saga's ending
 does; every fact that is named nowhere else keeps both states from anywhere, so that no pair of

@@ -1,7 +1,7 @@
 """Is this the next thing that its writer said? Numbers, hashes and boots of one writer's chain.
 
-Every host numbers its facts about an instance from 1 without gaps and names in each the hash of the one
-before. The head of every chain is part of the instance's state, so judging needs nothing else.
+Every host numbers its facts about an instance from 1 without gaps and names in each the hash of the
+one before. The head of every chain is part of the instance's state, so judging needs nothing else.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from events.envelope import Envelope
 from events.seal import FIRST
 from statemachines.held import Head, Held
 
-#: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones the
-#: auditor finds it.
+#: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones
+#: the auditor finds it.
 DIGESTS_MAX: Final = 16
 #: Writers remembered of one instance.
 HEADS_MAX: Final = 64

@@ -1,4 +1,4 @@
-"""The named questions that a saga or an arrow may ask of the state: a closed list of pure functions."""
+"""The questions that a saga or an arrow may ask of the state: a closed list of pure functions."""
 
 from __future__ import annotations
 
@@ -39,17 +39,26 @@ def _was_stopped(held: Held, _saga: SagaState, _rules: Rules) -> bool:
     return held.move is not None and held.move.old_vm_state == VmState.STOPPED
 
 
+def _same_host(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.move is not None and held.move.source == held.move.destination
+
+
+def _guest_moved(held: Held, saga: SagaState, _rules: Rules) -> bool:
+    return held.host is not None and held.host == saga.destination
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
         "may_build_elsewhere": _attempts_left,
         "may_resize_elsewhere": _attempts_left,
         "may_migrate_elsewhere": _retries_left,
         "abort_requested": lambda _held, saga, _rules: saga.abort_requested,
-        "outcome_noted": lambda _held, saga, _rules: saga.outcome is not None,
         "destination_prepared": _destination_prepared,
         "nothing_anywhere": _nothing_anywhere,
         "guest_is_off": _guest_is_off,
         "was_stopped": _was_stopped,
+        "same_host": _same_host,
+        "guest_moved": _guest_moved,
         "of_create": lambda _held, saga, _rules: saga.saga == "create",
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
     }
@@ -59,13 +68,18 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
 def involved(held: Held, saga: SagaState) -> tuple[str, ...]:
     """Name every host that may have something of the instance, sorted.
 
-    The owner, whoever holds a claim, both ends of a move that is not over, and every host that the saga
+    The owner, whoever holds a claim, both ends of a resize that waits, and every host that the saga
     or the one that it superseded sent a command; not those that owe a clean-up already.
     """
-    hosts = {claim.host for claim in held.claims} | set(saga.commanded)
+    owing = {side.target for side in held.sides if side.saga == "debt"}
+    return tuple(sorted((may_have(held) | set(saga.commanded)) - owing))
+
+
+def may_have(held: Held) -> frozenset[str]:
+    """Name every host that has, or may rightly have, something of the instance by the record."""
+    hosts = {claim.host for claim in held.claims}
     if held.host is not None:
         hosts.add(held.host)
     if held.vm_state == VmState.RESIZED and held.move is not None:
         hosts |= {h for h in (held.move.source, held.move.destination) if h is not None}
-    owing = {side.target for side in held.sides if side.saga == "debt"}
-    return tuple(sorted(hosts - owing))
+    return frozenset(hosts)

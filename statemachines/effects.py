@@ -1,8 +1,9 @@
-"""What a fact does to the state besides the two states and the saga: host, size, power, room, progress.
+"""What a fact does to the state besides the two states and the saga: host, size, power, room.
 
 One small function per fact that does something; a fact that is not here changes none of these.
-Ownership moves at exactly one place per operation: build at the claim, resize when the source gave the
-guest away, revert when the source took it back, live migration at the hand-over or the arrival.
+Ownership moves at exactly one place per operation: build at the claim, resize when the source gave
+the guest away, revert when the source took it back, live migration at the hand-over or the arrival.
+A host that was restarted in the middle may answer with the ending alone: the ending then does it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from events import decisions, instance, migration
+from statemachines.claims import release, release_others
 from statemachines.held import Claim, SagaState
-from statemachines.interpreter import release
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.states import VmState
@@ -23,7 +24,7 @@ Effect = Callable[[Run, SagaState | None], None]
 
 
 def take_effect(run: Run, saga: SagaState | None) -> None:
-    """Fold what the fact says about host, size, power and room; `saga` is the one that it answers."""
+    """Fold what the fact says about host, size, power, room; `saga` is the one that it answers."""
     _power(run)
     effect = EFFECTS.get(run.name)
     if effect is not None:
@@ -36,6 +37,8 @@ def _power(run: Run) -> None:
     held = run.held
     if power_state is None or power_state == held.power_state:
         return
+    if held.vm_state == VmState.DELETED:
+        return
     if run.envelope.host == held.host or run.name in _AT_DESTINATION:
         run.held = replace(held, power_state=power_state)
 
@@ -45,7 +48,8 @@ _AT_DESTINATION: Final = frozenset({"LiveMigrationFinished", "GuestArrived"})
 
 def _destination_chosen(run: Run, saga: SagaState | None) -> None:
     fact = cast("decisions.DestinationChosen", run.envelope.fact)
-    assert saga is not None and run.held.saga is not None
+    assert saga is not None
+    assert run.held.saga is not None
     held, move = run.held, run.held.move
     mine = move is not None and move.saga_id == saga.saga_id
     flavor = move.new_flavor if move is not None and mine else held.flavor
@@ -75,7 +79,8 @@ def _build_accepted(run: Run, _saga: SagaState | None) -> None:
 
 
 def _build_undone(run: Run, saga: SagaState | None) -> None:
-    assert saga is not None and run.envelope.host is not None
+    assert saga is not None
+    assert run.envelope.host is not None
     release(run, run.envelope.host, saga.saga_id)
     run.held = replace(run.held, host=None, node=None)
 
@@ -92,15 +97,18 @@ def _guest_destroyed(run: Run, saga: SagaState | None) -> None:
 
 
 def _guest_built(run: Run, _saga: SagaState | None) -> None:
-    if run.held.launched_at is None:
-        run.held = replace(run.held, launched_at=run.now)
+    held, host = run.held, run.envelope.host
+    if held.host != host:
+        held = replace(held, host=host, node=host)
+    run.held = replace(held, launched_at=held.launched_at or run.now)
 
 
 def _moved_to_destination(run: Run, saga: SagaState | None) -> None:
     """The one place where a move changes the owner."""
     move = run.held.move
     destination = saga.destination if saga is not None else None
-    assert move is not None and destination is not None
+    assert move is not None
+    assert destination is not None
     run.held = replace(run.held, host=destination, node=move.dest_node or destination)
 
 
@@ -113,17 +121,25 @@ def _resize_confirmed(run: Run, _saga: SagaState | None) -> None:
     """The old guest's room is free; on the same host only that of the old size."""
     move = run.held.move
     assert move is not None
-    claims = tuple(c for c in run.held.claims if c.host != move.source or c.saga_id == move.saga_id)
-    run.held = replace(run.held, claims=claims)
+    release_others(run, move.source, move.saga_id)
+
+
+def _resize_confirm_failed(run: Run, saga: SagaState | None) -> None:
+    """On the same host there is nothing to clean up later, so the old size is free all the same."""
+    move = run.held.move
+    assert move is not None
+    if move.source == move.destination:
+        _resize_confirmed(run, saga)
 
 
 def _resize_reverted(run: Run, _saga: SagaState | None) -> None:
     move = run.held.move
-    assert move is not None and move.destination is not None
+    assert move is not None
+    assert move.destination is not None
     release(run, move.destination, move.saga_id)
 
 
-def _revert_started(run: Run, _saga: SagaState | None) -> None:
+def _taken_back(run: Run, _saga: SagaState | None) -> None:
     move = run.held.move
     assert move is not None
     run.held = replace(run.held, host=move.source, node=move.source_node, flavor=move.old_flavor)
@@ -131,13 +147,14 @@ def _revert_started(run: Run, _saga: SagaState | None) -> None:
 
 def _source_cleaned_up(run: Run, saga: SagaState | None) -> None:
     move = run.held.move
-    assert move is not None and saga is not None
-    claims = tuple(c for c in run.held.claims if c.host != move.source or c.saga_id == saga.saga_id)
-    run.held = replace(run.held, claims=claims)
+    assert move is not None
+    assert saga is not None
+    release_others(run, move.source, saga.saga_id)
 
 
 def _destination_released(run: Run, saga: SagaState | None) -> None:
-    assert saga is not None and saga.destination is not None
+    assert saga is not None
+    assert saga.destination is not None
     release(run, saga.destination, saga.saga_id)
 
 
@@ -174,8 +191,10 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "ResizeMigrated": _moved_to_destination,
         "ResizeFinished": _resize_finished,
         "ResizeConfirmed": _resize_confirmed,
+        "ResizeConfirmFailed": _resize_confirm_failed,
         "ResizeReverted": _resize_reverted,
-        "RevertStarted": _revert_started,
+        "RevertStarted": _taken_back,
+        "RevertFinished": _taken_back,
         "GuestHandedOver": _moved_to_destination,
         "GuestArrived": _moved_to_destination,
         "LiveMigrationFinished": _moved_to_destination,

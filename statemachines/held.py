@@ -1,8 +1,8 @@
 """All that is remembered of one instance between two facts: the state that the fold carries.
 
-Plain frozen values, so that it can be stored as one Avro body (`held.vN`), compared field by field, and
-folded again from the log to the same value. It knows no rule; what may follow what is in the arrows
-and in the sagas' tables.
+Plain frozen values, so that it can be stored as one Avro body (`held.vN`), compared field by field,
+and folded again from the log to the same value. It knows no rule; what may follow what is in the
+arrows and in the sagas' tables.
 
 Times are µs UTC of the log's append time, unless a name says otherwise.
 """
@@ -142,7 +142,7 @@ class SagaState:
     target: str | None = None
     destination: str | None = None
     forced_host: str | None = None
-    #: Hosts that may not be chosen (again).
+    #: Hosts that may not be chosen (again): tried ones, and those that owed when it was asked.
     excluded: tuple[str, ...] = ()
     #: How many hosts have been tried and given up.
     tried: int = 0

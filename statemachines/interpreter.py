@@ -1,8 +1,8 @@
 """The one interpreter of the sagas' tables: how a saga starts, moves, waits, gives up and ends.
 
-It works on a `Run`, the private scratch sheet of one fact, and leaves on it the state after the fact and the
-notes of what happened; called twice with the same state and fact it leaves the same. It follows
-tables and never asks which operation it is in.
+It works on a `Run`, the private scratch sheet of one fact, and leaves on it the state after the
+fact and the notes of what happened; called twice with the same state and fact it leaves the same.
+It follows tables and never asks which operation it is in.
 """
 
 from __future__ import annotations
@@ -10,11 +10,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from events.ids import CommandId, InstanceId, SagaId, command_id, saga_id
+from events.ids import InstanceId, SagaId, command_id, saga_id
 from events.requests import ActionRequested
+from statemachines.claims import give_up, keep_one_size, release
 from statemachines.conditions import CONDITIONS, involved
-from statemachines.held import Asked, Move, OpenEvent, SagaState
-from statemachines.notes import ActionNote, EventNote, FaultNote, MigrationNote, SagaNote, StepNote
+from statemachines.held import Asked, Move, SagaState
+from statemachines.notes import MigrationNote
+from statemachines.owing import TABLE_OF, debt_of, debts, evidence_against, owed_by
+from statemachines.recording import (
+    OVER,
+    SCHEDULER,
+    UNCONFIRMED,
+    close_step,
+    note_action,
+    note_fault,
+    note_saga,
+    note_step,
+    open_events,
+    set_migration_status,
+)
 from statemachines.run import ASKED_MAX, Run
 from statemachines.saga import (
     HOST_LOST,
@@ -33,32 +47,14 @@ from statemachines.saga import (
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationStatus, VmState
 
-#: The scheduler answers under this name, as if it were a host.
-SCHEDULER = "@scheduler"
-
-_SIDE_OF_DEBT = {Owe.DESTROY: "debt", Owe.FENCE: "fence"}
-#: Statuses that say that a migration is over; a superseded one is closed with `error` unless in here.
-_OVER = frozenset(
-    {
-        MigrationStatus.CONFIRMED,
-        MigrationStatus.REVERTED,
-        MigrationStatus.COMPLETED,
-        MigrationStatus.CANCELLED,
-        MigrationStatus.FAILED,
-        MigrationStatus.ERROR,
-        MigrationStatus.DONE,
-    }
-)
-
 
 def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
     """Start the saga that a request asks for, superseding the primary one where there is one."""
-    held, identity = run.held, run.request_id
-    commanded: tuple[str, ...] = ()
+    held, identity, before = run.held, run.request_id, None
     if table.primary:
-        if held.saga is not None:
-            commanded = held.saga.commanded
-            supersede(run, held.saga)
+        before = held.saga
+        if before is not None:
+            _supersede(run, before)
         run.held = replace(run.held, generation=run.held.generation + 1)
     saga = SagaState(
         saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
@@ -75,16 +71,77 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         tries=0,
         entered_at=run.now,
         n=0,
-        commanded=commanded,
-        target=None if table.primary else held.host,
-        destination=None,
+        # What the predecessor asked of whom: its hosts have to hear of this one, and a guest that
+        # had left before they did is at home where it went.
+        asked=() if before is None else before.asked,
+        commanded=() if before is None else before.commanded,
+        destination=None if before is None else before.destination,
+        target=None if table.primary else _source(run),
         forced_host=request.host,
         excluded=_own_host(run, table),
         arguments=dict(request.arguments),
     )
-    run.notes.append(_action_note(run, saga, finished=False, ok=True))
+    note_action(run, saga, finished=False, ok=True)
     _open_migration(run, table, saga, request)
     _take(run, table, saga, table.first, "ActionRequested")
+
+
+def progress(run: Run, saga: SagaState, host: str | None) -> None:
+    """Move the saga by the fact in hand; `host` is the host that answers, or that is lost."""
+    table = SAGAS[saga.saga]
+    step = table.steps[saga.step]
+    fact = run.name
+    if fact in table.statuses:
+        set_migration_status(run, table.statuses[fact])
+    next_ = step.on.get(fact)
+    if next_ is None:
+        if fact != TIMED_OUT:
+            return
+        next_ = Again()
+    way = _chosen(run, saga, next_)
+    if len(saga.pending) > 1 and host in saga.pending and not isinstance(way, Again):
+        # One of several: it has answered, or is lost and owes what it was asked.
+        if isinstance(way, To | End) and way.owe is not None and host is not None:
+            _owe_for(run, table, way.owe, (host,))
+        saga = replace(saga, pending=tuple(h for h in saga.pending if h != host))
+        note_saga(run, saga)
+        _put(run, table, saga)
+        return
+    _take(run, table, saga, next_, fact, host)
+
+
+def operate(run: Run, saga: SagaState, next_: Next) -> None:
+    """Lead a saga that waits for a person out, as its operator said."""
+    _take(run, SAGAS[saga.saga], saga, next_, run.name)
+
+
+def again(run: Run, saga: SagaState) -> None:
+    """Enter the present step once more, whatever its retries say; a patient wait asks at once."""
+    table = SAGAS[saga.saga]
+    step = table.steps[saga.step]
+    if step.command is None:
+        _take(run, table, saga, step.exhausted, run.name)
+    else:
+        _enter(run, table, saga, step, run.name)
+
+
+def owe(run: Run, what: Owe, host: str, evidence: str) -> None:
+    """Have a host clean up, or hear a newer generation, as soon as it can."""
+    table, known = TABLE_OF[what], debts(run, what, host)
+    if what is Owe.FENCE:
+        # Only a newer generation makes the host refuse what it was told before.
+        run.held = replace(run.held, generation=run.held.generation + 1)
+    elif known is not None:
+        return
+    debt = known or debt_of(run, what, host, evidence)
+    _take(run, table, debt, table.first, run.name)
+
+
+# How a saga starts.
+
+
+def _source(run: Run) -> str | None:
+    return run.held.host if run.held.move is None else run.held.move.source
 
 
 def _own_host(run: Run, table: Saga) -> tuple[str, ...]:
@@ -120,107 +177,18 @@ def _open_migration(run: Run, table: Saga, saga: SagaState, request: ActionReque
         set_migration_status(run, table.migration_status)
 
 
-def supersede(run: Run, saga: SagaState) -> None:
+def _supersede(run: Run, saga: SagaState) -> None:
     """End a primary saga because a winner takes over, its clean-up included."""
-    _close_step(run, saga, "superseded", ok=False)
-    run.notes.append(_action_note(run, saga, finished=True, ok=False))
-    run.notes.append(
-        SagaNote(
-            state=replace(saga, events=(), pending=()),
-            ending="superseded",
-            ok=False,
-            updated_at=run.now,
-        )
-    )
+    saga = close_step(run, saga, "superseded", ok=False)
+    note_action(run, saga, finished=True, ok=False)
+    note_saga(run, replace(saga, pending=(), needs_operator=None), ending="superseded", ok=False)
     move = run.held.move
-    if move is not None and move.status not in _OVER and move.status != MigrationStatus.FINISHED:
+    if move is not None and move.status not in OVER | UNCONFIRMED:
         set_migration_status(run, MigrationStatus.ERROR)
     run.held = replace(run.held, saga=None)
 
 
-def progress(run: Run, saga: SagaState, host: str | None) -> None:
-    """Move the saga by the fact in hand; `host` is the host that answers, or that is lost."""
-    table = SAGAS[saga.saga]
-    step = table.steps[saga.step]
-    fact = run.name
-    if fact in table.statuses:
-        set_migration_status(run, table.statuses[fact])
-    next_ = step.on.get(fact)
-    if next_ is None:
-        if fact != TIMED_OUT:
-            return
-        next_ = Again()
-    if len(saga.pending) > 1 and host in saga.pending and not _again(run, saga, next_):
-        saga = _answered(run, saga, host, next_)
-        if saga.pending:
-            _put(run, table, saga)
-            return
-    _take(run, table, saga, next_, fact, host)
-
-
-def operate(run: Run, saga: SagaState, next_: Next) -> None:
-    """Lead a saga that waits for a person out, as its operator said."""
-    table = SAGAS[saga.saga]
-    _take(run, table, replace(saga, needs_operator=None), next_, run.name)
-
-
-def again(run: Run, saga: SagaState) -> None:
-    """Enter the present step once more, whatever its retries say."""
-    table = SAGAS[saga.saga]
-    _enter(run, table, replace(saga, needs_operator=None), table.steps[saga.step], run.name)
-
-
-def set_migration_status(run: Run, status: MigrationStatus) -> None:
-    """Leave the last migration with this status."""
-    move = run.held.move
-    if move is None or move.status == status:
-        return
-    move = replace(move, status=str(status), updated_at=run.now)
-    run.held = replace(run.held, move=move)
-    run.notes.append(MigrationNote(move=move))
-
-
-def owe(run: Run, what: Owe, host: str, evidence: str) -> None:
-    """Have a host clean up, or hear a newer generation, as soon as it can."""
-    held = run.held
-    if what is Owe.FENCE:
-        # Only a newer generation makes the host refuse what it was told before.
-        held = replace(held, generation=held.generation + 1)
-        if held.saga is not None:
-            held = replace(held, saga=replace(held.saga, generation=held.generation))
-    run.held = held
-    table = SAGAS[_SIDE_OF_DEBT[what]]
-    if any(s.saga == table.name and s.target == host for s in held.sides):
-        if what is Owe.DESTROY:
-            return
-        run.held = held = replace(
-            held,
-            sides=tuple(s for s in held.sides if not (s.saga == table.name and s.target == host)),
-        )
-    identity = f"{run.topic}/{run.partition}/{run.offset}/{host}"
-    saga = SagaState(
-        saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
-        saga=table.name,
-        version=table.version,
-        request_id=None,
-        action=None,
-        user_id="",
-        project_id="",
-        started_at=run.now,
-        generation=held.generation,
-        step="",
-        attempt=0,
-        tries=0,
-        entered_at=run.now,
-        n=0,
-        target=host,
-        arguments={"evidence": evidence},
-    )
-    _take(run, table, saga, table.first, run.name)
-
-
-def _again(run: Run, saga: SagaState, next_: Next) -> bool:
-    return isinstance(_chosen(run, saga, next_), Again)
+# How a saga moves.
 
 
 def _chosen(run: Run, saga: SagaState, next_: Next) -> To | End | Again | NeedsOperator:
@@ -228,22 +196,6 @@ def _chosen(run: Run, saga: SagaState, next_: Next) -> To | End | Again | NeedsO
         holds = CONDITIONS[next_.condition](run.held, saga, run.rules)
         next_ = next_.then if holds else next_.otherwise
     return next_
-
-
-def _answered(run: Run, saga: SagaState, host: str | None, next_: Next) -> SagaState:
-    """Note that one of several hosts has answered, or is lost and owes what it was asked."""
-    way = _chosen(run, saga, next_)
-    if isinstance(way, To | End) and way.owe is not None and host is not None:
-        _owe_for(run, saga, way.owe, (host,))
-    return replace(saga, pending=tuple(h for h in saga.pending if h != host))
-
-
-def _owe_for(run: Run, saga: SagaState, what: Owe, hosts: tuple[str, ...]) -> None:
-    evidence = "deleted" if saga.saga == "delete" else "undone"
-    if saga.saga in ("confirm_resize", "live_migration") and run.held.host not in hosts:
-        evidence = "moved"
-    for host in hosts:
-        owe(run, what, host, evidence)
 
 
 def _take(
@@ -260,42 +212,33 @@ def _take(
     if isinstance(way, NeedsOperator):
         _wait_for_operator(run, table, saga, fact)
         return
+    keep_claim = False
     if way.owe is not None:
         lost = (host,) if fact == HOST_LOST and host is not None else saga.pending
-        _owe_for(run, saga, way.owe, tuple(h for h in lost if h != SCHEDULER))
-        saga = replace(saga, generation=run.held.generation if table.primary else saga.generation)
+        keep_claim = _owe_for(run, table, way.owe, lost)
+        if table.primary:
+            saga = replace(saga, generation=run.held.generation)
     saga = replace(saga, reason=run.reason or saga.reason)
     if isinstance(way, To):
         saga = replace(saga, outcome=way.outcome or saga.outcome)
         if way.give_up:
-            saga = _give_up(run, saga, keep_claim=way.owe is Owe.DESTROY)
+            saga = give_up(run, saga, keep_claim=keep_claim)
         _enter(run, table, saga, table.steps[way.step], fact)
     else:
         ending = way.ending or saga.outcome
         assert ending is not None, f"Expected an outcome at the end of {table.name}"
-        _end(run, table, saga, ending, fact, keep_claim=way.owe is Owe.DESTROY)
+        _end(run, table, saga, ending, keep_claim=keep_claim)
 
 
-def _give_up(run: Run, saga: SagaState, *, keep_claim: bool) -> SagaState:
-    """Let the chosen host go: its claim is released unless it still owes a clean-up."""
-    host = saga.destination
-    if host is None:
-        return saga
-    if not keep_claim:
-        release(run, host, saga.saga_id)
-    if run.held.vm_state == VmState.BUILDING and run.held.host == host:
-        run.held = replace(run.held, host=None, node=None)
-    excluded = tuple(sorted({*saga.excluded, host}))
-    return replace(saga, destination=None, excluded=excluded, tried=saga.tried + 1)
-
-
-def release(run: Run, host: str, saga: str | None = None) -> None:
-    """Release what the instance claims on a host: all, or what one saga claimed there."""
-    claims = tuple(
-        c for c in run.held.claims if c.host != host or (saga is not None and c.saga_id != saga)
-    )
-    if len(claims) != len(run.held.claims):
-        run.held = replace(run.held, claims=claims)
+def _owe_for(run: Run, table: Saga, what: Owe, hosts: tuple[str, ...]) -> bool:
+    """Have hosts owe what they were asked; say whether one keeps its claim until it has paid."""
+    kinds = set[Owe]()
+    for host in hosts:
+        if host != SCHEDULER:
+            kind = owed_by(run, table, what, host)
+            kinds.add(kind)
+            owe(run, kind, host, evidence_against(run, table, host))
+    return Owe.DESTROY in kinds
 
 
 def _hosts_of(run: Run, saga: SagaState, step: Step) -> tuple[str, ...]:
@@ -322,85 +265,56 @@ def _hosts_of(run: Run, saga: SagaState, step: Step) -> tuple[str, ...]:
 
 def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> None:
     repeated = saga.step == step.name
-    saga = _close_step(run, saga, fact, ok=not _failed(run), keep_events=repeated)
+    saga = close_step(run, saga, fact, ok=run.reason is None, keep_events=repeated)
     hosts = saga.pending if repeated and saga.pending else _hosts_of(run, saga, step)
     entries = {**saga.entries, step.name: saga.entries.get(step.name, 0) + 1}
-    attempt = entries[step.name]
-    asked = (
-        ()
-        if step.command is None
-        else tuple(
-            Asked(
-                command_id=_command_id(saga, step, attempt, host),
-                command=step.command,
-                host=host,
-                step=step.name,
-                attempt=attempt,
-            )
-            for host in hosts
-        )
-    )
-    real = tuple(h for h in hosts if h != SCHEDULER and step.command is not None)
+    asked = _asked(saga, step, entries[step.name], hosts)
+    real = tuple(a.host for a in asked if a.host != SCHEDULER)
+    owing = {s.target for s in run.held.sides if s.target is not None}
     saga = replace(
         saga,
+        # A primary saga has its generation from its start, or from a fence; a side has today's.
+        generation=saga.generation if table.primary else run.held.generation,
         step=step.name,
-        attempt=attempt,
+        attempt=entries[step.name],
         tries=saga.tries + 1 if repeated else 1,
         entered_at=run.now,
         n=saga.n + 1,
         pending=hosts,
         asked=(*saga.asked, *asked)[-ASKED_MAX:],
         commanded=tuple(dict.fromkeys((*saga.commanded, *real))),
+        # Noted on entry: what is asked must not change while the answer is awaited.
+        excluded=tuple(sorted({*saga.excluded, *owing}))
+        if step.to is Role.SCHEDULER
+        else saga.excluded,
+        needs_operator=None,
+        events=saga.events if repeated else open_events(run, saga, step, hosts),
         entries=entries,
-        events=saga.events if repeated else _open_events(run, saga, step, hosts),
     )
     if step.migration_status is not None:
         set_migration_status(run, step.migration_status)
-    run.notes.append(_step_note(run, saga, left_by=None))
-    run.notes.append(SagaNote(state=saga, ending=None, ok=None, updated_at=run.now))
+    note_step(run, saga, left_by=None)
+    note_saga(run, saga)
     _put(run, table, saga)
 
 
-def _command_id(saga: SagaState, step: Step, attempt: int, host: str) -> CommandId:
-    assert step.command is not None
-    return command_id(SagaId(saga.saga_id), step.name, attempt, step.command, host)
-
-
-def _open_events(
-    run: Run, saga: SagaState, step: Step, hosts: tuple[str, ...]
-) -> tuple[OpenEvent, ...]:
-    if saga.request_id is None:
+def _asked(saga: SagaState, step: Step, attempt: int, hosts: tuple[str, ...]) -> tuple[Asked, ...]:
+    command = step.command
+    if command is None:
         return ()
-    opened = tuple(
-        OpenEvent(
-            row_id=run.next_row_id(),
-            event=event,
-            host=None if host == SCHEDULER else host,
-            started_at=run.now,
+    return tuple(
+        Asked(
+            command_id=command_id(SagaId(saga.saga_id), step.name, attempt, command, host),
+            command=command,
+            host=host,
+            step=step.name,
+            attempt=attempt,
         )
-        for event in step.action_events
         for host in hosts
     )
-    run.notes.extend(_event_note(saga.request_id, e, None, None, None) for e in opened)
-    return opened
 
 
-def _close_step(
-    run: Run, saga: SagaState, fact: str, *, ok: bool, keep_events: bool = False
-) -> SagaState:
-    if not saga.step:
-        return saga
-    run.notes.append(_step_note(run, saga, left_by=fact))
-    if keep_events or saga.request_id is None:
-        return saga
-    result = "Success" if ok else "Error"
-    details = None if ok else run.reason or saga.reason
-    run.notes.extend(_event_note(saga.request_id, e, run.now, result, details) for e in saga.events)
-    return replace(saga, events=())
-
-
-def _failed(run: Run) -> bool:
-    return run.reason is not None
+# How a saga waits, and ends.
 
 
 def _wait_for_operator(run: Run, table: Saga, saga: SagaState, fact: str) -> None:
@@ -411,40 +325,52 @@ def _wait_for_operator(run: Run, table: Saga, saga: SagaState, fact: str) -> Non
         + (f": {run.reason}" if run.reason else "")
     )
     saga = replace(saga, needs_operator=sentence, reason=run.reason or saga.reason)
-    run.notes.append(SagaNote(state=saga, ending=None, ok=None, updated_at=run.now))
+    note_saga(run, saga)
     _put(run, table, saga)
 
 
-def _end(
-    run: Run, table: Saga, saga: SagaState, ending: str, fact: str, *, keep_claim: bool
-) -> None:
+def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: bool) -> None:
     end = table.endings[ending]
-    saga = _close_step(run, saga, fact, ok=end.ok or not _failed(run))
+    saga = close_step(run, saga, run.name, ok=end.ok or run.reason is None)
     saga = replace(saga, pending=(), needs_operator=None)
-    if end.release_destination and not keep_claim and saga.destination is not None:
-        release(run, saga.destination, saga.saga_id)
+    given_up = saga.target if end.release_target else saga.destination
+    if given_up is not None and (end.release_target or end.release_destination) and not keep_claim:
+        release(run, given_up, None if end.release_target else saga.saga_id)
     if end.clear_host:
         run.held = replace(run.held, host=None, node=None)
     if end.migration_status is not None:
         set_migration_status(run, end.migration_status)
+    if end.clear_elsewhere:
+        _clear_elsewhere(run, table)
     _remove(run, table, saga)
     run.arrow(f"{table.name}:{ending}", saga)
     if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
         _bury(run)
-    run.notes.append(SagaNote(state=saga, ending=ending, ok=end.ok, updated_at=run.now))
-    if saga.action is not None:
-        run.notes.append(_action_note(run, saga, finished=True, ok=end.ok))
+    note_saga(run, saga, ending=ending, ok=end.ok)
+    note_action(run, saga, finished=True, ok=end.ok)
     if table.primary and not end.ok and ending != "cancelled":
-        run.notes.append(_fault_note(run, saga, ending))
+        note_fault(run, saga, ending)
+
+
+def _clear_elsewhere(run: Run, table: Saga) -> None:
+    """Close what was open, and have every host but the owner leave nothing of the guest."""
+    held, move = run.held, run.held.move
+    if move is not None and move.status not in OVER:
+        set_migration_status(run, MigrationStatus.ERROR)
+    keep_one_size(run)
+    if any(s.saga == TABLE_OF[Owe.FENCE].name and s.target == held.host for s in held.sides):
+        return  # The owner is away: what the others have may be all that is left.
+    for host in sorted({c.host for c in run.held.claims if c.host != held.host}):
+        owe(run, Owe.DESTROY, host, evidence_against(run, table, host))
 
 
 def _bury(run: Run) -> None:
     """Leave the tombstone of a deleted instance; clean-ups owed outlive it."""
     move = run.held.move
-    if move is not None and move.status == MigrationStatus.FINISHED:
+    if move is not None and move.status in UNCONFIRMED:
         # Nova confirms a resize before it deletes the instance.
         set_migration_status(run, MigrationStatus.CONFIRMED)
-    owing = {s.target for s in run.held.sides if s.saga == "debt"}
+    owing = {s.target for s in run.held.sides if s.saga == TABLE_OF[Owe.DESTROY].name}
     run.held = replace(
         run.held,
         power_state=0,
@@ -471,57 +397,3 @@ def _remove(run: Run, table: Saga, saga: SagaState) -> None:
     else:
         left = tuple(s for s in run.held.sides if s.saga_id != saga.saga_id)
         run.held = replace(run.held, sides=left)
-
-
-def _step_note(run: Run, saga: SagaState, *, left_by: str | None) -> StepNote:
-    return StepNote(
-        saga_id=saga.saga_id,
-        n=saga.n,
-        step=saga.step,
-        attempt=saga.attempt,
-        hosts=saga.pending,
-        entered_at=saga.entered_at,
-        left_at=None if left_by is None else run.now,
-        left_by=left_by,
-    )
-
-
-def _event_note(
-    request_id: str, event: OpenEvent, at: int | None, result: str | None, details: str | None
-) -> EventNote:
-    return EventNote(
-        row_id=event.row_id,
-        request_id=request_id,
-        event=event.event,
-        host=event.host,
-        start_time=event.started_at,
-        finish_time=at,
-        result=result,
-        details=details,
-    )
-
-
-def _action_note(run: Run, saga: SagaState, *, finished: bool, ok: bool) -> ActionNote:
-    assert saga.request_id is not None and saga.action is not None
-    return ActionNote(
-        request_id=saga.request_id,
-        action=saga.action,
-        user_id=saga.user_id,
-        project_id=saga.project_id,
-        start_time=saga.started_at,
-        finish_time=run.now if finished else None,
-        message=None if ok else "Error",
-        saga_id=saga.saga_id,
-    )
-
-
-def _fault_note(run: Run, saga: SagaState, ending: str) -> FaultNote:
-    said = run.reason or saga.reason
-    return FaultNote(
-        row_id=run.next_row_id(),
-        code=500,
-        message=said or f"Expected {saga.saga} to succeed, but it ended {ending}",
-        details=f"{saga.saga} {saga.saga_id} ended {ending} after step {saga.step}",
-        host=run.held.host,
-        created_at=run.now,
-    )

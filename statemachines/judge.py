@@ -1,13 +1,14 @@
 """Say of every fact whether it may be folded into the state of its instance. Total: never raises.
 
-Who may speak of an instance: its owner, the declared destination of its move, whoever was sent a command,
-for the answer to it. Any enrolled host may say what guests it found; that changes no ownership. What may follow
-what is in the arrows; what ends which step is in the sagas' tables; what a user may ask is in the permissions.
+Who may speak of an instance: its owner, the declared destination of its move, whoever was sent a
+command, for the answer to it. Any enrolled host may say what guests it found; that changes no
+ownership. What may follow what is in the arrows; what ends which step is in the sagas' tables; what
+a user may ask is in the permissions.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from events import decisions, requests
 from events.envelope import API, CONDUCTOR, NOVA, Envelope
@@ -16,7 +17,7 @@ from events.ids import HostName, InstanceId
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
 from statemachines.chain import HEADS_MAX, Place, head_of, place
-from statemachines.held import Held, SagaState
+from statemachines.held import Asked, Held, SagaState
 from statemachines.permissions import PERMISSIONS, Circumstances, refusal
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
@@ -25,8 +26,9 @@ from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS, WINNERS
 from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
-#: Facts by which the owner of a guest changes, whatever step its saga stands in.
-_OWNERSHIP = frozenset({"GuestHandedOver", "GuestArrived"})
+#: Facts by which the owner of a guest changes, whatever step its saga stands in, and the command
+#: in whose course alone they come to pass.
+_OWNERSHIP: Final = {"GuestHandedOver": "LiveMigrateGuest", "GuestArrived": "LiveMigrateGuest"}
 _ACCEPTED = Accepted()
 _DUPLICATE = Duplicate()
 
@@ -66,9 +68,9 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
         saga = held.saga
         return saga if saga is not None and saga.destination == envelope.host else None
     if isinstance(fact, GuestFound | GuestAbsent):
-        return _owing(held, envelope.host)
+        return next(iter(owing(held, envelope.host)), None)
     if isinstance(fact, decisions.HostReturned):
-        return _owing(held, fact.host)
+        return next(iter(owing(held, fact.host)), None)
     saga_id = getattr(fact, "saga_id", None)
     return next((s for s in sagas_of(held) if s.saga_id == saga_id), None)
 
@@ -83,13 +85,14 @@ def answering_host(envelope: Envelope[object]) -> str | None:
     if envelope.host is not None:
         return envelope.host
     fact = envelope.fact
-    if isinstance(fact, decisions.StepHostLost | decisions.StepTimedOut):
+    if isinstance(fact, decisions.StepHostLost | decisions.StepTimedOut | decisions.HostReturned):
         return fact.host
     return None
 
 
-def _owing(held: Held, host: str | None) -> SagaState | None:
-    return next((s for s in held.sides if s.target == host and s.step == "owed"), None)
+def owing(held: Held, host: str | None) -> tuple[SagaState, ...]:
+    """Return what a host owes and is waited for with patience; it may be more than one debt."""
+    return tuple(s for s in held.sides if s.target == host and SAGAS[s.saga].steps[s.step].patient)
 
 
 def _reject(envelope: Envelope[object], code: str, but: str) -> Rejected:
@@ -137,6 +140,8 @@ def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict
             return _reject(envelope, "not-asked", f"no saga waits for this of {host}")
         return _judge_answer(held, envelope, saga, rules)
     if isinstance(fact, PowerStateReported):
+        if held.vm_state == VmState.DELETED:
+            return _reject(envelope, "deleted", "it was deleted")
         if host != held.host:
             return _reject(
                 envelope, "not-entitled", f"the instance is on {held.host}, not on {host}"
@@ -155,7 +160,7 @@ def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules
         if envelope.meta.generation < saga.generation and asked.step == saga.step:
             generation = envelope.meta.generation
             return _reject(envelope, "older-generation", f"{generation} < {saga.generation}")
-        if (stale := _stale(envelope, saga, asked.step, asked.attempt)) is not None:
+        if (stale := _stale(envelope, saga, asked)) is not None:
             return stale
     step = SAGAS[saga.saga].steps[saga.step]
     if name not in step.on and name not in step.progress:
@@ -168,13 +173,19 @@ def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules
     return _ACCEPTED
 
 
-def _stale(envelope: Envelope[object], saga: SagaState, step: str, attempt: int) -> Rejected | None:
-    """A success of an older attempt counts; its failure is only evidence, as is all of another step."""
+def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejected | None:
+    """A success of an older attempt counts; its failure is only evidence, as is another step's."""
     name = type(envelope.fact).__name__
-    if step != saga.step and name not in _OWNERSHIP:
-        return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}, not at {step}")
+    if asked.step != saga.step:
+        step = SAGAS[saga.saga].steps[saga.step]
+        if _OWNERSHIP.get(name) == asked.command or name in step.progress - _OWNERSHIP.keys():
+            return None
+        but = f"{saga.saga} stands at {saga.step}, not at {asked.step}"
+        return _reject(envelope, "step-past", but)
     failed = hasattr(envelope.fact, "reason")
-    if failed and (attempt < saga.attempt or saga.needs_operator is not None):
+    late = asked.attempt < saga.attempt or saga.needs_operator is not None
+    # An earlier stay at the step was about another host: nothing said of that one counts here.
+    if (failed and late) or asked.attempt <= saga.attempt - saga.tries:
         return _reject(envelope, "older-attempt", f"{saga.saga} is at attempt {saga.attempt}")
     return None
 
@@ -241,6 +252,8 @@ def _judge_circumstances(
         return _reject(envelope, "bad-request", "a reset-state names active or error")
     saga = held.saga
     table = BY_ACTION.get(fact.action)
+    if table is not None and held.host is None and not table.without_host:
+        return Rejected("no-host", f"Instance {held.instance_id} is not ready")
     if table is None or not table.primary or fact.action in WINNERS:
         return _not_twice(held, envelope, fact)
     if saga is not None:

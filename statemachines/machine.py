@@ -1,9 +1,9 @@
-"""The door to `transitions`: arrows are checked by it and compiled to a table that needs it no more.
+"""The door to `transitions`: it checks the arrows, and the table compiled of them needs it no more.
 
-An arrow says for one trigger (a fact, a request `request:<action>`, or an ending `<saga>:<ending>`) from which
-vm_states and task_states it may come and what it leaves. Nova's two states are two small machines
-whose product is judged: an arrow is open when both accept it. `transitions` refuses unknown states and
-owns what "accept" means; a test fires every pair through it and compares.
+An arrow says for one trigger (a fact, a request `request:<action>`, or an ending `<saga>:<ending>`)
+from which vm_states and task_states it may come and what it leaves. Nova's two states are two small
+machines whose product is judged: an arrow is open when both accept it. `transitions` refuses
+unknown states and owns what "accept" means; a test fires every pair through it and compares.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def name_of(arrow: Arrow, n: int) -> str:
 
 
 def machines(arrows: Iterable[Arrow]) -> tuple[Machine, Machine]:
-    """Return the vm machine and the task machine of the arrows; raises ValueError where one is wrong."""
+    """Return vm machine and task machine of the arrows; raises ValueError where one is wrong."""
     vm = Machine(model=None, states=list(VM_STATES), initial="building", auto_transitions=False)
     tasks = [IDLE if s is None else s for s in TASK_STATES]
     task = Machine(model=None, states=tasks, initial=IDLE, auto_transitions=False)

@@ -1,7 +1,8 @@
 """What is remembered of one host: what it has to give, which boot it is in, whether it is lost.
 
-The chain of a host's facts about itself is followed like every chain, but a gap stops nothing: each of these
-facts says everything that it says anew. Being lost and being back are the conductor's words.
+The chain of a host's facts about itself is followed like every chain, but a gap stops nothing: each
+of these facts says everything that it says anew. Being lost and being back are the conductor's
+words.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from events import node
 from events.envelope import CONDUCTOR, Envelope
+from events.register import NODE_FACTS
 from statemachines.chain import DIGESTS_MAX, Place, place
 from statemachines.held import Head
 from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
@@ -60,17 +62,23 @@ def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
     if isinstance(fact, node.NodeLost | node.NodeReturned):
         if envelope.meta.source != CONDUCTOR:
             return Rejected("not-entitled", f"Expected the conductor to say {name}, but it did not")
-        wanted = "lost" if isinstance(fact, node.NodeReturned) else "started"
+        # A host that stopped on purpose and stays away is as lost as one that died.
+        is_loss = isinstance(fact, node.NodeLost)
+        wanted = ("started", "stopped") if is_loss else ("lost",)
         known = held is not None and held.boot_epoch == fact.boot_epoch
-        n = 0 if held is None else held.lost_count + (wanted == "started")
-        if not known or held is None or held.status != wanted or fact.n != n:
+        n = 0 if held is None else held.lost_count + is_loss
+        if not known or held is None or held.status not in wanted or fact.n != n:
             return Duplicate()  # Said before, or overtaken by what the host itself said.
         return Accepted()
     if envelope.host != subject:
         writer = envelope.meta.source
         return Rejected("not-entitled", f"Expected {subject} to speak of itself, but {writer} did")
+    if name not in NODE_FACTS or isinstance(fact, node.HeartbeatSent):
+        return Rejected("not-entitled", f"Expected no {name} of {subject} among facts of hosts")
     head = None if held is None else held.head
     where = place(head, envelope)
+    if where is Place.GAP and head is not None and envelope.enrolment == head.enrolment:
+        where = Place.OLDER_BOOT if envelope.meta.boot_epoch < head.boot_epoch else where
     if where is Place.REPEAT:
         return Duplicate()
     if where in (Place.EQUIVOCATION, Place.BROKEN, Place.OLDER_BOOT, Place.OLDER_KEY):
@@ -78,8 +86,6 @@ def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
         return Rejected(
             where.value, f"Expected number {number} of {subject} to fit, but it doesn't"
         )
-    if isinstance(fact, node.HeartbeatSent):
-        return Rejected("not-entitled", f"Expected no heartbeat of {subject} among its facts")
     return Accepted()
 
 

@@ -1,8 +1,8 @@
 """What one fact added to the records that people read: values, one kind for each table of history.
 
-A note carries the whole row as it is now: an event is noted when it starts and again when it ends. So a
-projection only has to write the last note of a key, and the auditor gets the same rows from the same log.
-Times are µs UTC of the log's append time.
+A note carries the whole row as it is now: an event is noted when it starts and again when it ends.
+So a projection only has to write the last note of a key, and the auditor gets the same rows from
+the same log. Times are µs UTC of the log's append time.
 """
 
 from __future__ import annotations

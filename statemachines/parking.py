@@ -1,8 +1,9 @@
 """Records that wait as part of an instance's state, and when each may be judged.
 
-`early`: something before it in its writer's chain is missing; other writers go on. `schema`: the rules
-in force don't admit it yet; everything about the instance waits behind it, in log order. `set-aside`: a worker died at it
-twice; everything waits for a person. Bounded: what is beyond is dropped, with a row.
+`early`: something before it in its writer's chain is missing; other writers go on. `schema`: the
+rules in force don't admit it yet; everything about the instance waits behind it, in log order.
+`set-aside`: a worker died at it twice; everything waits for a person. Bounded: what is beyond is
+dropped, with a row.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import Final
 
 from events.envelope import Envelope
 from events.log import Record
-from events.seal import MAC, PREV
+from events.seal import MAC, PREV, key_id_in, split_key_id
 from statemachines.chain import head_of
-from statemachines.held import Held, Parked
+from statemachines.held import Head, Held, Parked
 from statemachines.rules import Rules
 from statemachines.verdict import Rejected
-
 
 #: Records, and bytes of them, that may wait for one instance.
 PARKED_MAX: Final = 256
@@ -96,17 +96,31 @@ def _next_of_its_chain(held: Held, waiting: Iterable[Parked]) -> Parked | None:
     for parked in waiting:
         head = head_of(held, parked.source)
         heard = 0 if head is None else head.sequence
-        if parked.sequence <= heard + 1:
+        if parked.sequence <= heard + 1 or (head is not None and _is_outlived(parked, head)):
             return parked
     return None
 
 
+def _is_outlived(parked: Parked, head: Head) -> bool:
+    """Say whether the writer was enrolled again since: what was missing will never come."""
+    enrolment = _enrolment_of(parked)
+    return enrolment is not None and enrolment < head.enrolment
+
+
+def _enrolment_of(parked: Parked) -> int | None:
+    try:
+        return split_key_id(key_id_in(((PREV, parked.prev), (MAC, parked.mac))))[1]
+    except ValueError:
+        return None  # Unsealed, as in the tests of the pure heart.
+
+
 def early(held: Held, envelope: Envelope[object]) -> Held | Rejected | None:
-    """Return the state in which an early fact waits, why it can't, or None where it waits already."""
+    """Return the state in which an early fact waits, why it can't, or None if it does already."""
     source, sequence = envelope.meta.source, envelope.meta.sequence
-    if any(p.source == source and p.sequence == sequence for p in held.parked):
-        return None
     parked = parked_of(envelope.record, source=source, sequence=sequence, reason="early")
+    mine = [p for p in held.parked if p.source == source and p.sequence == sequence]
+    if any(_enrolment_of(p) == _enrolment_of(parked) for p in mine):
+        return None
     if not fits(held, parked):
         return full(held)
     return with_parked(held, parked)

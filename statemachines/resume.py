@@ -1,20 +1,19 @@
-"""What is outstanding: the commands that an instance's sagas still wait for, as a function of its state.
+"""What is outstanding: the commands that an instance's sagas wait for, as a function of its state.
 
-The normal path sends what `resume` names after a fact and did not name before; a successor after a crash, or a
-database rebuilt from nothing, sends the same, byte for byte.
+The normal path sends what `resume` names after a fact and did not name before; a successor after a
+crash, or a database rebuilt from nothing, sends the same, byte for byte.
 """
 
 from __future__ import annotations
 
-from uuid import uuid5
-
 from events.commands import ResendFacts
 from events.envelope import COMPUTE, Address, Letter
-from events.ids import NAMESPACE
+from events.ids import InstanceId, resend_id
 from statemachines.arguments import command_of
 from statemachines.chain import head_of
 from statemachines.held import Held, SagaState
 from statemachines.rules import Rules
+from statemachines.saga import Step
 from statemachines.sagas import SAGAS
 
 #: Step name under which a resend is asked; no saga has it.
@@ -39,19 +38,33 @@ def react(before: Held | None, after: Held | None) -> tuple[Letter[object], ...]
     """Return the commands that a fact called for: those of `after` that were not yet sent."""
     if before is after or after is None:
         return ()
-    if before is not None and before.saga is after.saga and before.sides is after.sides:
-        if before.parked is after.parked and before.heads is after.heads:
-            return ()
+    if (
+        before is not None
+        and before.saga is after.saga
+        and before.sides is after.sides
+        and before.parked is after.parked
+        and (before.heads is after.heads or not after.parked)
+    ):
+        return ()
     known = {letter.address.command_id for letter in resume(before)}
     return tuple(letter for letter in resume(after) if letter.address.command_id not in known)
 
 
-def deadline_s(letter: Letter[object], rules: Rules) -> int:
+def deadline_s(letter: Letter[object], held: Held, rules: Rules) -> int:
     """Return the seconds that an answer to a command may take."""
     address = letter.address
     if address.step == RESEND:
         return rules.number_of("step_timeout")
-    return rules.deadline_s(SAGAS[address.saga].steps[address.step].deadline)
+    return step_deadline_s(SAGAS[address.saga].steps[address.step], held, rules)
+
+
+def step_deadline_s(step: Step, held: Held, rules: Rules) -> int:
+    """Return the seconds that one attempt of a step may take.
+
+    Source:  [libvirt] live_migration_completion_timeout is per GiB, of which nova counts at least 2.
+    """
+    gib = max(2, -(-held.flavor.memory_mb // 1024)) if step.per_gib else 1
+    return rules.deadline_s(step.deadline, gib)
 
 
 def _outstanding(held: Held, saga: SagaState) -> list[Letter[object]]:
@@ -89,8 +102,7 @@ def _resends(held: Held) -> list[Letter[object]]:
     for source in sources:
         head = head_of(held, source)
         missing = 1 if head is None else head.sequence + 1
-        name = f"{held.instance_id}/{RESEND}/{source}/{missing}"
-        identity = str(uuid5(NAMESPACE, name))
+        identity = resend_id(InstanceId(held.instance_id), source, held.generation, missing)
         address = Address(
             command_id=identity,
             saga_id=identity,

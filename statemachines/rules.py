@@ -21,7 +21,7 @@ SETTINGS: Final[dict[str, str]] = {
     # Seconds. 0 means no bound of its own: the ceiling step_max_s applies.
     "instance_build_timeout": "0",
     "long_rpc_timeout": "1800",
-    "live_migration_completion_timeout": "0",
+    "live_migration_completion_timeout": "800",
     "live_migration_queue_timeout": "0",
     "move_timeout": "0",
     "step_timeout": "600",
@@ -54,9 +54,9 @@ class Rules:
         """Return a setting as yes or no."""
         return self.settings.get(setting, SETTINGS[setting]).lower() in ("true", "1", "yes")
 
-    def deadline_s(self, setting: str) -> int:
+    def deadline_s(self, setting: str, gib: int = 1) -> int:
         """Return the seconds that a step may take; the ceiling where the setting says 0."""
-        return self.number_of(setting) or self.number_of("step_max_s")
+        return self.number_of(setting) * gib or self.number_of("step_max_s")
 
     def admits(self, fingerprint: str) -> bool:
         """Say whether facts of this schema may be folded yet."""

@@ -1,9 +1,10 @@
 """What a saga's table is made of, and the check that it can never get stuck.
 
-A saga is data: steps with the command that each asks, the facts that end it and where they lead, deadline,
-retries, and the way out when everything else fails. The tables stand in `statemachines.sagas`, one
-operation a file; `statemachines.interpreter` is the only code that follows them. vm_state and task_state are
-not set here: a fact, or an ending (`resize:failed`), is the trigger of an arrow.
+A saga is data: steps with the command that each asks, the facts that end it and where they lead,
+deadline, retries, and the way out when everything else fails. The tables stand in
+`statemachines.sagas`, one operation a file; `statemachines.interpreter` is the only code that
+follows them. vm_state and task_state are not set here: a fact, or an ending (`resize:failed`), is
+the trigger of an arrow.
 """
 
 from __future__ import annotations
@@ -99,8 +100,10 @@ class Step:
     migration_status: MigrationStatus | None = None
     #: Nova's names of the action events that run during the step.
     action_events: tuple[str, ...] = ()
-    #: Name of the setting (seconds) that bounds one attempt; 0 there means the ceiling `step_max_s`.
+    #: Name of the setting (seconds) that bounds one attempt; 0 there means `step_max_s`.
     deadline: str = "step_max_s"
+    #: The setting is per GiB of the guest's memory, of which at least two are counted.
+    per_gib: bool = False
     retries: int = 0
     after_no_return: bool = False
     #: Waits as long as it takes, by design: a clean-up owed by a host that is away.
@@ -116,8 +119,12 @@ class Ending:
     migration_status: MigrationStatus | None = None
     #: Release the claim that this saga made at the destination (the move did not happen).
     release_destination: bool = False
+    #: Release the claim on the host that a side saga is about: nothing is expected of it any more.
+    release_target: bool = False
     #: The instance is on no host after this.
     clear_host: bool = False
+    #: Whoever else has room claimed owes to leave nothing of it, and no migration stays open.
+    clear_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +144,10 @@ class Saga:
     statuses: Mapping[str, MigrationStatus] = field(default_factory=dict)
     #: May the saga choose the instance's own host? (Name of the setting that allows it.)
     same_host: str | None = None
+    #: Can it begin while the instance is on no host?
+    without_host: bool = False
+    #: Why every host may destroy what it has, the owner too; None where the guest lives on.
+    evidence: str | None = None
 
 
 def saga(*, steps: tuple[Step, ...], endings: tuple[Ending, ...], **rest: object) -> Saga:
@@ -162,10 +173,11 @@ def branches(next_: Next) -> Iterator[To | End | Again | NeedsOperator]:
 def faults_of(table: Saga) -> tuple[str, ...]:
     """Name everything that could leave the saga stuck; empty for a saga that may be loaded.
 
-    Each waiting step has a deadline, an answer to refusal, to a lost host and to a time-out; each way leads
-    to a step or ending that exists; and from each step a terminal state is reached whatever single
-    failure keeps happening. Two waits count as reached: for a person (alarmed, and led out of by retry,
-    compensate or resolve), and the patient wait of a clean-up owed, which ends when its host is back or is resolved.
+    Each waiting step has a deadline, an answer to refusal, to a lost host and to a time-out; each
+    way leads to a step or ending that exists; and from each step a terminal state is reached
+    whatever single failure keeps happening. Two waits count as reached: for a person (alarmed, and
+    led out of by retry, compensate or resolve), and the patient wait of a clean-up owed, which
+    ends when its host is back or is resolved.
     """
     found = [f for step in table.steps.values() for f in _step_faults(table, step)]
     found += [f"first {f}" for f in _dangling(table, table.first)]

@@ -1,7 +1,7 @@
 """Write the `.avsc` files of the states that rows keep: `python -m statemachines.state_schemas`.
 
-States are stored and never sent, so they have no head; the files stand beside those of the facts, for
-one codec reads them all. Not imported at run time.
+States are stored and never sent, so they have no head; the files stand beside those of the facts,
+for one codec reads them all. Not imported at run time.
 """
 
 from __future__ import annotations

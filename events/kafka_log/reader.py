@@ -143,8 +143,12 @@ class KafkaReader:
     def subscribe(self, topics: Sequence[str], owner: Owner) -> None:
         """Join the group; `owner` hears of partitions within later calls of `poll`."""
         self._remember(set(topics))
-        self._owner = owner
         with answering("subscribe"):
+            if self._owner is not None:
+                # The client takes a second subscription to the same topics for nothing new.
+                self._consumer.unsubscribe()
+                self._changes.clear()
+            self._owner = owner
             listener = _Listener(self._consumer, self._changes)
             self._consumer.subscribe(list(topics), listener=listener)
 

@@ -93,12 +93,18 @@ class Command(CliffCommand):
 
         return StateFolder(self.settings.state_dir)
 
+    def database(self) -> str:
+        """Return the URL of a database that is there."""
+        from regente.places import existing_database_url
+
+        return existing_database_url(self.settings, self.folder)
+
     @contextmanager
     def views(self) -> Iterator[Views]:
         """Give the questions to the database that the settings name."""
-        from regente.places import existing_database_url, opened_views
+        from regente.places import opened_views
 
-        with opened_views(existing_database_url(self.settings, self.folder)) as views:
+        with opened_views(self.database()) as views:
             yield views
 
 

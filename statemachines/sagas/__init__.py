@@ -1,6 +1,7 @@
 """Every operation that the house carries out: the table of contents of the sagas.
 
-`BY_ACTION` says which of nova's actions starts which saga; `WINNERS` are the actions that win over a running one.
+`BY_ACTION` says which of nova's actions starts which saga; `WINNERS` are the actions that win over
+a running one.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ _ANOTHER = Choice("may_build_elsewhere", To("schedule", give_up=True), End("max_
 
 CREATE = saga(
     name="create",
+    without_host=True,
     first=To("schedule"),
     steps=(
         Step(

@@ -1,8 +1,8 @@
 """Delete an instance, from every state and whatever else is going on (nova: terminate_instance).
 
-It supersedes the running saga and takes its clean-up over: every host that may have something of the
-instance is told to leave nothing, which also tells it the new generation. A host that is lost owes
-that, and the instance is deleted all the same.
+It supersedes the running saga and takes its clean-up over: every host that may have something of
+the instance is told to leave nothing, which also tells it the new generation. A host that is lost
+owes that, and the instance is deleted all the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, 
 
 DELETE = saga(
     name="delete",
+    without_host=True,
+    evidence="deleted",
     first=Choice("nothing_anywhere", End("deleted"), To("destroy")),
     steps=(
         Step(
@@ -31,7 +33,7 @@ DELETE = saga(
     ),
     endings=(
         Ending(name="deleted", ok=True),
-        Ending(name="failed", ok=False),
+        Ending(name="failed", ok=False, clear_elsewhere=True),
         Ending(name="resolved", ok=False),
     ),
 )

@@ -1,8 +1,8 @@
 """Live migration, its abort and its force-complete, driven by the conductor from end to end.
 
-Ownership moves at the first accepted of "source: handed over" and "destination: arrived"; after that
-nothing restarts the guest at the source. A failure before it is undone at the source first (only the source
-can say that the guest still runs there) and then at the destination.
+Ownership moves at the first accepted of "source: handed over" and "destination: arrived"; after
+that nothing restarts the guest at the source. A failure before it is undone at the source first
+(only the source can say that the guest still runs there) and then at the destination.
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ from statemachines.states import MigrationStatus, MigrationType
 
 #: Step 6 of nova's flow: another host while `migrate_max_retries` lasts and none was asked for.
 _ANOTHER = Choice("may_migrate_elsewhere", To("schedule", give_up=True), End("max_retries"))
-_ARRIVED = frozenset({"GuestHandedOver", "GuestArrived", "PostCopyStarted"})
+_ARRIVED = frozenset({"GuestHandedOver", "GuestArrived"})
 _RUNNING = frozenset({"LiveMigrationStarted", "LiveMigrationProgressed", "PostCopyStarted"})
+#: The source is away and the destination could not take the guest over. Where it had said that the
+#: guest came, its home is there; where not, what is there is no guest.
+_NOT_ADOPTED = Choice(
+    "guest_moved",
+    To("clean_source", outcome="stranded"),
+    To("roll_back_destination", outcome="lost"),
+)
 
 LIVE_MIGRATION = saga(
     name="live_migration",
@@ -137,16 +144,22 @@ LIVE_MIGRATION = saga(
             exhausted=To("roll_back_source", outcome="failed"),
             compensate=To("roll_back_source", outcome="cancelled"),
             deadline="live_migration_completion_timeout",
+            per_gib=True,
         ),
         Step(
             name="adopt",
             command="FinishLiveMigration",
             to=Role.DESTINATION,
             on={
-                "LiveMigrationFinished": To("clean_source"),
-                "LiveMigrationFinishFailed": To("roll_back_destination", outcome="lost"),
-                "CommandRefused": To("roll_back_destination", outcome="lost"),
-                "StepHostLost": End("lost", owe=Owe.DESTROY),
+                "LiveMigrationFinished": To("clean_source", outcome="completed"),
+                "LiveMigrationFinishFailed": _NOT_ADOPTED,
+                "CommandRefused": _NOT_ADOPTED,
+                # With both hosts away nobody can say where the guest is: destroy nothing.
+                "StepHostLost": Choice(
+                    "guest_moved",
+                    To("clean_source", outcome="stranded", owe=Owe.FENCE),
+                    NeedsOperator(),
+                ),
             },
             progress=_ARRIVED | _RUNNING,
             exhausted=NeedsOperator(),
@@ -159,7 +172,7 @@ LIVE_MIGRATION = saga(
             command="FinishLiveMigration",
             to=Role.DESTINATION,
             on={
-                "LiveMigrationFinished": To("clean_source"),
+                "LiveMigrationFinished": To("clean_source", outcome="completed"),
                 "LiveMigrationFinishFailed": To("clean_source", outcome="stranded"),
                 "CommandRefused": To("clean_source", outcome="stranded"),
                 "StepHostLost": To("clean_source", outcome="stranded", owe=Owe.FENCE),
@@ -176,14 +189,10 @@ LIVE_MIGRATION = saga(
             command="CleanUpSource",
             to=Role.SOURCE,
             on={
-                "SourceCleanedUp": Choice("outcome_noted", End(), End("completed")),
+                "SourceCleanedUp": End(),
                 "SourceCleanUpFailed": Again(),
                 "CommandRefused": Again(),
-                "StepHostLost": Choice(
-                    "outcome_noted",
-                    End(owe=Owe.DESTROY),
-                    End("completed", owe=Owe.DESTROY),
-                ),
+                "StepHostLost": End(owe=Owe.DESTROY),
             },
             progress=_ARRIVED | _RUNNING,
             exhausted=NeedsOperator(),

@@ -1,7 +1,8 @@
 """Reset the state by an operator's word, and make sure that nothing of the old operation goes on.
 
-Nova changes the row and nothing else. Here the running saga is superseded and every host that it commanded
-hears of the new generation, so that none of its commands is carried out afterwards.
+Nova changes the row and nothing else. Here the running saga is superseded and every host that it
+commanded hears of the new generation, so that none of its commands is carried out afterwards; a
+guest that had left before is at home where it went. Whoever else has room claimed cleans up.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, 
 
 RESET_STATE = saga(
     name="reset_state",
+    without_host=True,
     first=Choice("nothing_anywhere", End("reset"), To("fence")),
     steps=(
         Step(
@@ -21,10 +23,11 @@ RESET_STATE = saga(
                 "CommandRefused": Again(),
                 "StepHostLost": End("reset", owe=Owe.FENCE),
             },
+            progress=frozenset({"GuestHandedOver", "GuestArrived"}),
             exhausted=End("reset", owe=Owe.FENCE),
             deadline="step_timeout",
             retries=2,
         ),
     ),
-    endings=(Ending(name="reset", ok=True), Ending(name="resolved", ok=True)),
+    endings=(Ending(name="reset", ok=True, clear_elsewhere=True), Ending(name="resolved", ok=True)),
 )

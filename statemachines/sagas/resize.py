@@ -1,9 +1,9 @@
 """Resize and cold migration up to `resized`: the same steps, another flavor or another host only.
 
-Ownership moves when the source says that it gave the guest away (nova's step 11). Before that a failure is
-undone at the source first and then at the destination; after it the guest's home is the destination.
-A late "gave away" after the source was told to restore changes nothing: the old disks are still there,
-and starting the guest at both ends is the one thing that must not happen.
+Ownership moves when the source says that it gave the guest away (nova's step 11). Before that a
+failure is undone at the source first and then at the destination; after it the guest's home is the
+destination. A late "gave away" after the source was told to restore changes nothing: the old disks
+are still there, and starting the guest at both ends is the one thing that must not happen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from statemachines.states import MigrationStatus, MigrationType
 _ANOTHER = Choice("may_resize_elsewhere", To("schedule", give_up=True), End("prepare_failed"))
 
 
-def _table(name: str, migration_type: MigrationType) -> Saga:
+def _table(name: str, migration_type: MigrationType, same_host: str | None) -> Saga:
     return saga(
         name=name,
         first=To("schedule"),
@@ -36,7 +36,7 @@ def _table(name: str, migration_type: MigrationType) -> Saga:
             "ResizeStarted": MigrationStatus.MIGRATING,
             "ResizeCopied": MigrationStatus.POST_MIGRATING,
         },
-        same_host="allow_resize_to_same_host",
+        same_host=same_host,
         steps=(
             Step(
                 name="schedule",
@@ -100,6 +100,7 @@ def _table(name: str, migration_type: MigrationType) -> Saga:
                 },
                 progress=frozenset({"ResizeFinishing"}),
                 exhausted=NeedsOperator(),
+                migration_status=MigrationStatus.POST_MIGRATING,
                 action_events=("compute_finish_resize",),
                 deadline="move_timeout",
                 retries=2,
@@ -161,8 +162,9 @@ def _table(name: str, migration_type: MigrationType) -> Saga:
     )
 
 
-RESIZE = _table("resize", MigrationType.RESIZE)
-MIGRATE = _table("migrate", MigrationType.MIGRATION)
+RESIZE = _table("resize", MigrationType.RESIZE, "allow_resize_to_same_host")
+#: A cold migration to the same host needs a driver trait that only one hypervisor of nova's has.
+MIGRATE = _table("migrate", MigrationType.MIGRATION, None)
 
 CONFIRM = saga(
     name="confirm_resize",
@@ -175,10 +177,13 @@ CONFIRM = saga(
             to=Role.SOURCE,
             on={
                 "ResizeConfirmed": End("confirmed"),
-                "ResizeConfirmFailed": End("failed"),
+                "ResizeConfirmFailed": End("failed", owe=Owe.DESTROY),
                 "CommandRefused": Again(),
-                # Nova leaves `confirming` for ever here; the user's guest is fine where it is.
-                "StepHostLost": End("confirmed", owe=Owe.DESTROY),
+                # Nova leaves `confirming` for ever here; the user's guest is fine where it is,
+                # unless it is on the very host that was lost.
+                "StepHostLost": Choice(
+                    "same_host", NeedsOperator(), End("confirmed", owe=Owe.DESTROY)
+                ),
             },
             exhausted=NeedsOperator(),
             action_events=("compute_confirm_resize",),

@@ -1,7 +1,8 @@
 """Small sagas beside the primary one: abort, force-complete, and what a host owes.
 
-A clean-up owed is a promise that outlives the operation: it waits, as long as it takes, for a host that is away,
-and then has it destroy what it still has (`debt`) or hear of a newer generation (`fence`).
+A clean-up owed is a promise that outlives the operation: it waits, as long as it takes, for a host
+that is away, and then has it destroy what it still has (`debt`) or hear of a newer generation
+(`fence`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _one_command(name: str, command: str, *, taken: str, failed: str, event: str
     )
 
 
-def _owed(name: str, command: str, *, paid: str, failed: dict[str, Next]) -> Saga:
+def _owed(name: str, command: str, *, paid: str, failed: dict[str, Next], keeps_room: bool) -> Saga:
     return saga(
         name=name,
         primary=False,
@@ -66,11 +67,15 @@ def _owed(name: str, command: str, *, paid: str, failed: dict[str, Next]) -> Sag
                 command=None,
                 to=Role.TARGET,
                 on={fact: To("ask") for fact in _BACK},
+                exhausted=To("ask"),
                 deadline="",
                 patient=True,
             ),
         ),
-        endings=(Ending(name="paid", ok=True), Ending(name="resolved", ok=False)),
+        endings=(
+            Ending(name="paid", ok=True),
+            Ending(name="resolved", ok=False, release_target=keeps_room),
+        ),
     )
 
 
@@ -88,5 +93,11 @@ FORCE_COMPLETE = _one_command(
     failed="ForceCompleteFailed",
     event="compute_live_migration_force_complete",
 )
-DEBT = _owed("debt", "DestroyGuest", paid="GuestDestroyed", failed={"GuestDestroyFailed": Again()})
-FENCE = _owed("fence", "RaiseGeneration", paid="GenerationRaised", failed={})
+DEBT = _owed(
+    "debt",
+    "DestroyGuest",
+    paid="GuestDestroyed",
+    failed={"GuestDestroyFailed": Again()},
+    keeps_room=True,
+)
+FENCE = _owed("fence", "RaiseGeneration", paid="GenerationRaised", failed={}, keeps_room=False)

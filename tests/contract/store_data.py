@@ -21,6 +21,9 @@ from projections.rows import (
 )
 from projections.store import SCHEDULER_HOST, Batch, Order, Store
 
+#: A row, and the name of its table.
+Named = tuple[str, Row]
+
 TOPIC: Final = Topics().instance_events
 P0: Final = TopicPartition(TOPIC, 0)
 P1: Final = TopicPartition(TOPIC, 1)
@@ -42,7 +45,7 @@ def own(store: Store, *partitions: TopicPartition) -> dict[TopicPartition, int]:
 def batch(
     owned: Mapping[TopicPartition, int],
     begin: int = 0,
-    rows: Iterable[tuple[str, Row]] = (),
+    rows: Iterable[Named] = (),
     orders: Iterable[Order] = (),
     partition: TopicPartition = P0,
 ) -> Batch:
@@ -92,7 +95,7 @@ def choice(command_id: str, partition: TopicPartition = P0) -> Order:
     return order(command_id, host=SCHEDULER_HOST, partition=partition)
 
 
-def instance(uuid: str = "i1", **values: object) -> tuple[str, InstanceRow]:
+def instance(uuid: str = "i1", **values: object) -> Named:
     row = InstanceRow(
         uuid=uuid,
         display_name="one",
@@ -121,11 +124,11 @@ def instance(uuid: str = "i1", **values: object) -> tuple[str, InstanceRow]:
     return "instances", row._replace(**values)  # type: ignore[arg-type]  # a test names its fields
 
 
-def state(uuid: str = "i1", body: bytes = b"body") -> tuple[str, InstanceStateRow]:
+def state(uuid: str = "i1", body: bytes = b"body") -> Named:
     return "instance_states", InstanceStateRow(instance_uuid=uuid, partition=0, body=body)
 
 
-def node(host: str = "host1", **values: object) -> tuple[str, NodeRow]:
+def node(host: str = "host1", **values: object) -> Named:
     row = NodeRow(
         host=host,
         node=f"{host}.node",
@@ -145,7 +148,7 @@ def node(host: str = "host1", **values: object) -> tuple[str, NodeRow]:
     return "nodes", row._replace(**values)  # type: ignore[arg-type]  # a test names its fields
 
 
-def claim(uuid: str, host: str = "host1", vcpus: int = 1) -> tuple[str, ClaimRow]:
+def claim(uuid: str, host: str = "host1", vcpus: int = 1) -> Named:
     row = ClaimRow(
         instance_uuid=uuid,
         saga_id="s1",
@@ -158,7 +161,7 @@ def claim(uuid: str, host: str = "host1", vcpus: int = 1) -> tuple[str, ClaimRow
     return "claims", row
 
 
-def saga(saga_id: str = "s1", **values: object) -> tuple[str, SagaRow]:
+def saga(saga_id: str = "s1", **values: object) -> Named:
     row = SagaRow(
         saga_id=saga_id,
         instance_uuid="i1",
@@ -186,7 +189,7 @@ def saga(saga_id: str = "s1", **values: object) -> tuple[str, SagaRow]:
     return "sagas", row._replace(**values)  # type: ignore[arg-type]  # a test names its fields
 
 
-def parked(offset: int, subject: str, reason: str = "schema") -> tuple[str, ParkedRow]:
+def parked(offset: int, subject: str, reason: str = "schema") -> Named:
     row = ParkedRow(
         topic=TOPIC,
         partition=0,
@@ -200,7 +203,7 @@ def parked(offset: int, subject: str, reason: str = "schema") -> tuple[str, Park
     return "parked", row
 
 
-def rejection(offset: int, request_id: str | None = None) -> tuple[str, RejectionRow]:
+def rejection(offset: int, request_id: str | None = None) -> Named:
     row = RejectionRow(
         topic=TOPIC,
         partition=0,

@@ -169,13 +169,13 @@ class FoldContract:
         owned = own(store)
         store.commit([batch(owned, rows=[state("i1", b"first")])])
 
-        with pytest.raises(Fenced, match=r"Expected the checkpoint of .* offset 0, epoch 1, but"):
+        with pytest.raises(Fenced):
             store.commit([batch(owned, rows=[state("i1", b"twice")])])
 
         assert store.states(["i1"]) == {"i1": b"first"}
 
     def test_a_partition_that_was_never_taken_over_is_fenced(self, store: Store) -> None:
-        with pytest.raises(Fenced, match="there is none"):
+        with pytest.raises(Fenced):
             store.commit([Batch(partition=P0, epoch=1, begin=0, end=1)])
 
     def test_one_lost_partition_holds_back_the_others_of_its_transaction(
@@ -229,22 +229,22 @@ class FoldContract:
         assert store.waiting_for_schema(P0) == ("i1", "i2")
         assert store.waiting_for_schema(P1) == ()
 
-    def test_a_marker_counts_the_tries_before(self, store: Store) -> None:
-        assert [store.mark(P0, 7) for _ in range(3)] == [0, 1, 2]
-        assert store.mark(P1, 7) == 0
+    def test_a_marker_counts_the_tries(self, store: Store) -> None:
+        assert [store.mark(P0, 7) for _ in range(3)] == [1, 2, 3]
+        assert store.mark(P1, 7) == 1
 
     def test_a_marker_of_another_offset_counts_anew(self, store: Store) -> None:
         store.mark(P0, 7)
         store.mark(P0, 8)
 
-        assert store.mark(P0, 7) == 0
+        assert store.mark(P0, 7) == 1
 
     def test_an_unmarked_partition_counts_anew(self, store: Store) -> None:
         store.mark(P0, 7)
 
         store.unmark(P0)
 
-        assert store.mark(P0, 7) == 0
+        assert store.mark(P0, 7) == 1
 
     def test_offsets_are_set_aside_once_each(self, store: Store) -> None:
         store.note_set_aside(P0, 7, "crashed twice")

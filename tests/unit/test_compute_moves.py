@@ -6,6 +6,7 @@ from compute.fake_driver import FakeOptions
 from compute.hypervisor import PowerState
 from compute.world import Role
 from events import commands as c
+from events import instance as i
 from events import migration as m
 from tests.unit.compute_host import (
     GUEST,
@@ -211,3 +212,72 @@ def test_a_resize_of_a_stopped_guest_is_reverted_to_stopped() -> None:
     assert beta.kinds()[-1] == "ResizeReverted"
     assert cloud.world.running() == {}
     assert beta.half() is None
+
+
+def test_a_force_with_nothing_to_force_fails() -> None:
+    host = Host()
+    host.has()
+    force = host.ask(c.ForceCompleteLiveMigration())
+    host.settle()
+
+    (answer,) = host.answers(force)
+
+    assert isinstance(answer, m.ForceCompleteFailed)
+
+
+def test_a_queued_live_migration_gives_way_to_a_higher_generation() -> None:
+    host = Host()
+    host.has()
+    host.has(instance_id=OTHER)
+    host.ask(c.QueueLiveMigration(destination="beta"))
+    queued = host.ask(c.QueueLiveMigration(destination="beta"), instance_id=OTHER)
+    host.settle()
+    host.ask(c.RaiseGeneration(), instance_id=OTHER, generation=2)
+    host.settle()
+
+    refused = host.answers(queued)[-1]
+
+    assert isinstance(refused, i.CommandRefused)
+    assert refused.code == "superseded"
+    assert host.kinds(OTHER)[-1] == "GenerationRaised"
+
+
+def test_a_new_attempt_takes_over_the_place_in_the_queue() -> None:
+    host = Host()
+    host.has()
+    host.has(instance_id=OTHER)
+    host.ask(c.QueueLiveMigration(destination="beta"))
+    first = host.ask(c.QueueLiveMigration(destination="beta"), instance_id=OTHER)
+    host.settle()
+    second = host.ask(c.QueueLiveMigration(destination="beta"), instance_id=OTHER, attempt=2)
+    host.die()
+    host.settle()
+    host.ask(c.RollbackSource())
+    host.settle()
+
+    assert host.answers(first) == [m.LiveMigrationQueued()]
+    assert host.answers(second) == [m.LiveMigrationAdmitted()]
+
+
+def test_a_destruction_waits_for_the_end_of_post_copy() -> None:
+    alpha, beta = migrating(options=FakeOptions(copy_polls=10_000))
+    alpha.ask(c.ForceCompleteLiveMigration())
+    while alpha.cloud.world.running()[GUEST] != ("beta",):
+        alpha.parts.agent.turn()
+    destroy = alpha.ask(c.DestroyGuest(evidence="deleted"), generation=2)
+    settle([alpha, beta])
+
+    assert alpha.kinds()[-2:] == ["GuestHandedOver", "GuestDestroyed"]
+    assert alpha.answers(destroy) == [i.GuestDestroyed()]
+    assert alpha.half() is None
+
+
+def test_a_generation_is_raised_when_what_can_not_be_cancelled_has_ended() -> None:
+    alpha, beta = migrating(options=FakeOptions(copy_polls=10_000))
+    alpha.ask(c.ForceCompleteLiveMigration())
+    while alpha.cloud.world.running()[GUEST] != ("beta",):
+        alpha.parts.agent.turn()
+    alpha.ask(c.RaiseGeneration(), generation=2)
+    settle([alpha, beta])
+
+    assert alpha.kinds()[-2:] == ["GuestHandedOver", "GenerationRaised"]

@@ -1,0 +1,1 @@
+"""Measurements: what one worker does in a second, beside what the bare client could."""

@@ -1,0 +1,166 @@
+"""An operator's request, from what was typed to what became of it.
+
+Looks up what the fold may not look up (the flavor, the instance by name, whether the host's service is up), appends
+the request, then waits in the rows for the verdict and, if asked to, for the saga's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final, NamedTuple, TypeVar
+
+from events.ports import Clock, IdSource
+from events.requests import ActionRequested, Flavor
+from projections.rows import ActionRow, InstanceRow, RejectionRow, SagaRow
+from projections.views import Views
+from regente.flavors import FLAVORS
+from regente.requests import Appended, Requests
+from statemachines.permissions import PERMISSIONS
+
+#: After this the caller is told that the request is recorded and not judged yet.
+VERDICT_S: Final = 10.0
+_POLL_S: Final = 0.05
+_SLOW_POLL_S: Final = 0.25
+_UP: Final = "started"
+#: Actions that need the host that a move came from, not the one that the instance is on.
+_AT_THE_SOURCE: Final = frozenset({"confirm_resize"})
+
+Found = TypeVar("Found")
+
+
+class UnknownThing(Exception):
+    """What was named is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody typed."""
+
+    action: str
+    #: Uuid or name; the name of the new one for a create.
+    instance: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    host: str | None = None
+    is_admin: bool = False
+    user_id: str = "operator"
+    project_id: str = "operator"
+
+
+class Answer(NamedTuple):
+    """What became of a request."""
+
+    request_id: str
+    instance_uuid: str
+    #: `accepted`, `refused` or `pending`.
+    verdict: str
+    saga_id: str | None
+    reason: str | None
+
+
+class Desk:
+    """Takes requests and tells what became of them."""
+
+    def __init__(
+        self, *, views: Views, requests: Requests, clock: Clock, ids: IdSource
+    ) -> None:
+        self._views = views
+        self._requests = requests
+        self._clock = clock
+        self._ids = ids
+
+    def send(self, wish: Wish) -> tuple[Appended, str]:
+        """Leave the request in the log; return where, and the instance that it is about.
+
+        Raises UnknownThing for an action, flavor or instance that nobody knows; LogUnavailable.
+        """
+        action = known_action(wish.action)
+        row = None if action == "create" else self._instance(wish.instance)
+        instance_id = self._ids.uuid() if row is None else row.uuid
+        arguments = dict(wish.arguments)
+        flavor = _flavor(arguments.pop("flavor", None))
+        if row is None:
+            arguments["name"] = wish.instance
+            if flavor is None:
+                raise UnknownThing(
+                    f"Expected --arg flavor=NAME of {', '.join(FLAVORS)}, but a create names none."
+                )
+        fact = ActionRequested(
+            action=action,
+            user_id=wish.user_id,
+            project_id=wish.project_id,
+            is_admin=wish.is_admin,
+            flavor=flavor,
+            host=wish.host,
+            source_up=row is None or self._is_up(action, row),
+            arguments=arguments,
+        )
+        return self._requests.about(instance_id, fact), instance_id
+
+    def verdict(self, sent: Appended, instance_id: str, within_s: float = VERDICT_S) -> Answer:
+        """Return what the judge said of a request, `pending` if nothing within that time."""
+        row = self._wait(lambda: self._views.verdict(sent.request_id), within_s, _POLL_S)
+        match row:
+            case None:
+                return Answer(sent.request_id, instance_id, "pending", None, None)
+            case ActionRow():
+                return Answer(sent.request_id, instance_id, "accepted", row.saga_id, None)
+            case RejectionRow():
+                return Answer(sent.request_id, instance_id, "refused", None, row.reason)
+
+    def ending(self, saga_id: str, within_s: float | None) -> SagaRow | None:
+        """Return the saga once it has ended or needs a person; None if not within that time."""
+
+        def ended() -> SagaRow | None:
+            row = self._views.saga(saga_id)
+            return None if row is None or row.status == "running" else row
+
+        return self._wait(ended, within_s, _SLOW_POLL_S)
+
+    def _wait(
+        self, look: Callable[[], Found | None], within_s: float | None, poll_s: float
+    ) -> Found | None:
+        end_s = None if within_s is None else self._clock.monotonic_s() + within_s
+        while True:
+            found = look()
+            if found is not None or (end_s is not None and self._clock.monotonic_s() >= end_s):
+                return found
+            self._clock.sleep(poll_s)
+
+    def _instance(self, name: str) -> InstanceRow:
+        row = self._views.instance(name)
+        if row is None:
+            raise UnknownThing(
+                f"Expected an instance with uuid or name {name}, but there is none:"
+                " `regente instance list` shows them."
+            )
+        return row
+
+    def _is_up(self, action: str, row: InstanceRow) -> bool:
+        """Say whether the service is up that the action needs, as nova's API looks at it."""
+        host = row.host
+        if action in _AT_THE_SOURCE:
+            moves = self._views.migrations(instance_uuid=row.uuid)
+            host = moves[-1].source_compute if moves else host
+        status = {each.host: each.status for each in self._views.services()}
+        return host is None or status.get(host) == _UP
+
+
+def known_action(typed: str) -> str:
+    """Return the action that was typed; raises UnknownThing, with what may have been meant."""
+    action = typed.replace("-", "_")
+    if action in PERMISSIONS:
+        return action
+    close = get_close_matches(action, PERMISSIONS, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise UnknownThing(f"Expected one of nova's {len(PERMISSIONS)} actions, but {typed}.{hint}")
+
+
+def _flavor(name: str | None) -> Flavor | None:
+    if name is None:
+        return None
+    flavor = FLAVORS.get(name)
+    if flavor is None:
+        raise UnknownThing(f"Expected a flavor of {', '.join(FLAVORS)}, but {name}.")
+    return flavor

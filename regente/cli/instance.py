@@ -1,0 +1,95 @@
+"""`regente instance`: what is true now of instances, and what happened to them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, Final
+
+from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows
+from regente.cli.exits import Exit
+
+_SHORT: Final = ("uuid", "display_name", "vm_state", "task_state", "power_state", "host")
+_LONG: Final = (*_SHORT, "flavor_name", "locked", "created_at", "updated_at", "origin")
+
+
+class List(Lister):
+    """List instances, oldest first."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--host", help="those on this host")
+        parser.add_argument("--vm-state", metavar="STATE", help="those in this vm_state")
+        parser.add_argument("--deleted", action="store_true", help="tombstones too")
+        parser.add_argument("--long", action="store_true", help="more columns")
+        parser.add_argument("--limit", type=int, default=1000, metavar="N", help="at most (1000)")
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], list[tuple[object, ...]]]:
+        """Return one row for each instance."""
+        with self.views() as views:
+            found = views.instances(
+                host=parsed_args.host,
+                vm_state=parsed_args.vm_state,
+                deleted=parsed_args.deleted,
+                limit=parsed_args.limit,
+            )
+        return as_rows(found, _LONG if parsed_args.long else _SHORT)
+
+
+class Show(ShowOne):
+    """Show all that is true now of one instance."""
+
+    exits = (Exit.NO,)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        return with_instance(super().get_parser(prog_name))
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Return its fields."""
+        from projections.rows import InstanceRow
+
+        with self.views() as views:
+            row = views.instance(parsed_args.instance)
+        if row is None:
+            raise Refused(f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO)
+        return as_one(row, InstanceRow._fields)
+
+
+class History(ShowOne):
+    """Show what was asked of an instance, what was done for it, and what went wrong."""
+
+    exits = (Exit.NO,)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        return with_instance(super().get_parser(prog_name))
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Return its past, one list for each kind of row."""
+        with self.views() as views:
+            row = views.instance(parsed_args.instance)
+            if row is None:
+                raise Refused(
+                    f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
+                )
+            past = views.history(row.uuid)
+        kinds = ("actions", "events", "faults", "migrations", "sagas", "rejections")
+        lists: list[list[dict[str, Any]]] = [
+            [each._asdict() for each in getattr(past, kind)] for kind in kinds
+        ]
+        return ("uuid", *kinds), (row.uuid, *(Nested(each) for each in lists))
+
+
+def with_instance(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return the parser with an instance to name."""
+    parser.add_argument("instance", metavar="INSTANCE", help="uuid or name")
+    return parser

@@ -1,0 +1,122 @@
+"""A conductor on the log and the database that the settings name.
+
+Translates settings into the options of `conductor.wiring`, and `[conductor] manager` into the class that is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from conductor.scheduler import SchedulerOptions
+from conductor.wiring import Options, Ports
+from events.log import Log
+from events.ports import Clock
+from events.seal import MasterKeyring
+from projections.sql_store import SqlStore, open_store
+from regente.places import topics_of
+from regente.settings import Settings
+from regente.settings_file import SettingsError
+from regente.state_folder import StateError
+
+#: The consumer group of all conductors of one set of topics.
+GROUP = "{prefix}.conductors"
+_MIB_PER_GIB = 1024
+
+
+class Runs(Protocol):
+    """What a worker process runs: the built-in conductor, or a class in its place."""
+
+    def turn(self) -> bool:
+        """Do a bounded piece of work."""
+        ...
+
+    def stop(self) -> None:
+        """Finish cleanly."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conducting:
+    """A conductor and what it holds open."""
+
+    conductor: Runs
+    store: SqlStore
+    close: Callable[[], None]
+
+
+def build_conductor(
+    settings: Settings, *, log: Log, url: str, master: bytes, clock: Clock
+) -> Conducting:
+    """Return a conductor that has not taken a turn yet.
+
+    Raises SchemaMismatch, StoreUnavailable, LogUnavailable; SettingsError for a manager that is no class.
+    """
+    topics = topics_of(settings)
+    manager = manager_of(settings.conductor.manager)
+    store = open_store(url)
+    reader, writer = log.reader(), log.writer()
+
+    def close() -> None:
+        reader.close()
+        writer.close()
+        store.close()
+
+    ports = Ports(
+        group=log.group(GROUP.format(prefix=topics.prefix)),
+        reader=reader,
+        writer=writer,
+        store=store,
+        clock=clock,
+        keyring=MasterKeyring(master),
+        topics=topics,
+    )
+    return Conducting(manager(ports, options_of(settings)), store, close)
+
+
+def options_of(settings: Settings) -> Options:
+    """Return what a conductor is told."""
+    return Options(
+        service_down_time_s=settings.service_down_time,
+        scheduler=SchedulerOptions(
+            cpu_allocation_ratio_percent=round(settings.cpu_allocation_ratio * 100),
+            ram_allocation_ratio_percent=round(settings.ram_allocation_ratio * 100),
+            disk_allocation_ratio_percent=round(settings.disk_allocation_ratio * 100),
+            reserved_host_cpus=settings.reserved_host_cpus,
+            reserved_host_memory_mb=settings.reserved_host_memory_mb,
+            # A GiB that is begun is kept whole: the scheduler counts in GiB.
+            reserved_host_disk_gb=-(-settings.reserved_host_disk_mb // _MIB_PER_GIB),
+        ),
+    )
+
+
+def manager_of(path: str) -> Callable[[Ports, Options], Runs]:
+    """Return the class that `[conductor] manager` names; raises SettingsError."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        found = None
+    if not isinstance(found, type):
+        raise SettingsError(
+            f"Expected [conductor] manager to name a class of a module that is installed, but {path}."
+        )
+    return found
+
+
+def refuse_foreign(versions: dict[str, str], known: dict[str, str]) -> None:
+    """Raise StateError if rules are in force that this code does not know."""
+    foreign = sorted(
+        f"{name} {version}"
+        for name, version in versions.items()
+        if name not in known or not version.isdecimal() or int(version) > int(known[name])
+    )
+    if foreign:
+        raise StateError(
+            f"Expected rules that this installation knows, but {', '.join(foreign)} in force:"
+            " upgrade the conductors before rules are published."
+        )

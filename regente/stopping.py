@@ -1,0 +1,28 @@
+"""How a service is told to stop: SIGTERM or Ctrl-C once, and it ends cleanly; twice, and at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+
+class StopSignals:
+    """Remembers that somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def install(self) -> None:
+        """Hear SIGTERM and SIGINT from now on."""
+        signal.signal(signal.SIGTERM, self._hear)
+        signal.signal(signal.SIGINT, self._hear)
+
+    def __call__(self) -> bool:
+        """Say whether to stop."""
+        return self.is_asked
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if self.is_asked:
+            os._exit(128 + number)
+        self.is_asked = True

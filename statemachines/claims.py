@@ -1,0 +1,54 @@
+"""The room that an instance takes on hosts: claimed at the choice of a host, released when free.
+
+A claim stands until a host has said that nothing is left there, or was never asked to do anything.
+Two claims on one host are the two sizes of a resize that stays there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from statemachines.held import SagaState
+from statemachines.run import Run
+from statemachines.states import VmState
+
+
+def release(run: Run, host: str, saga_id: str | None = None) -> None:
+    """Release what the instance claims on a host: all, or what one saga claimed there."""
+    held = run.held
+    left = tuple(
+        c for c in held.claims if c.host != host or (saga_id is not None and c.saga_id != saga_id)
+    )
+    if len(left) != len(held.claims):
+        run.held = replace(held, claims=left)
+
+
+def release_others(run: Run, host: str, saga_id: str) -> None:
+    """Release what the instance claims on a host, but not what this saga claimed there."""
+    left = tuple(c for c in run.held.claims if c.host != host or c.saga_id == saga_id)
+    if len(left) != len(run.held.claims):
+        run.held = replace(run.held, claims=left)
+
+
+def give_up(run: Run, saga: SagaState, *, keep_claim: bool) -> SagaState:
+    """Let the chosen host go: its claim is released unless it still owes a clean-up."""
+    host = saga.destination
+    if host is None:
+        return saga
+    if not keep_claim:
+        release(run, host, saga.saga_id)
+    if run.held.vm_state == VmState.BUILDING and run.held.host == host:
+        run.held = replace(run.held, host=None, node=None)
+    excluded = tuple(sorted({*saga.excluded, host}))
+    return replace(saga, destination=None, excluded=excluded, tried=saga.tried + 1)
+
+
+def keep_one_size(run: Run) -> None:
+    """Release, of two sizes claimed on the owner, the one that the instance does not have."""
+    held, move = run.held, run.held.move
+    if held.host is None or move is None or move.source != move.destination:
+        return
+    if held.flavor == move.new_flavor and held.flavor != move.old_flavor:
+        release_others(run, held.host, move.saga_id)
+    else:
+        release(run, held.host, move.saga_id)

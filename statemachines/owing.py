@@ -1,0 +1,66 @@
+"""What a host owes when it is there again: to leave nothing of a guest, or to hear a generation.
+
+Says which debt follows from which loss and with what evidence; the interpreter makes a side saga of
+it. The owner of a guest never owes its destruction, but where the guest is being deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from events.ids import InstanceId, saga_id
+from statemachines.held import SagaState
+from statemachines.run import Run
+from statemachines.saga import Owe, Saga
+from statemachines.sagas.sides import DEBT, FENCE
+from statemachines.states import VmState
+
+TABLE_OF: Final[Mapping[Owe, Saga]] = MappingProxyType({Owe.DESTROY: DEBT, Owe.FENCE: FENCE})
+
+
+def owed_by(run: Run, table: Saga, what: Owe, host: str) -> Owe:
+    """Say what a host owes indeed: the owner of a guest that lives on only hears a generation."""
+    held = run.held
+    owns = held.host == host and held.vm_state != VmState.BUILDING
+    return Owe.FENCE if what is Owe.DESTROY and owns and table.evidence is None else what
+
+
+def evidence_against(run: Run, table: Saga, host: str) -> str:
+    """Return why what a host has of the guest may be destroyed."""
+    held, move = run.held, run.held.move
+    if table.evidence is not None:
+        return table.evidence
+    moved = move is not None and move.source == host and move.destination == held.host
+    return "moved" if moved and host != held.host else "undone"
+
+
+def debt_of(run: Run, what: Owe, host: str, evidence: str) -> SagaState:
+    """Return the side saga, not yet begun, by which a host pays."""
+    held, table = run.held, TABLE_OF[what]
+    identity = f"{run.topic}/{run.partition}/{run.offset}/{host}"
+    return SagaState(
+        saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
+        saga=table.name,
+        version=table.version,
+        request_id=None,
+        action=None,
+        user_id="",
+        project_id="",
+        started_at=run.now,
+        generation=held.generation,
+        step="",
+        attempt=0,
+        tries=0,
+        entered_at=run.now,
+        n=0,
+        target=host,
+        arguments={"evidence": evidence},
+    )
+
+
+def debts(run: Run, what: Owe, host: str) -> SagaState | None:
+    """Return the debt of this kind that a host has already; None where it has none."""
+    name = TABLE_OF[what].name
+    return next((s for s in run.held.sides if s.saga == name and s.target == host), None)

@@ -1,0 +1,150 @@
+"""How what a saga does becomes notes for people: migrations, actions, their events, faults, steps.
+
+Every note carries its row as it is after the fact. An event is opened when its step is entered and
+closed when the step is left; a repeated attempt of a step goes on under the same event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from statemachines.held import OpenEvent, SagaState
+from statemachines.notes import ActionNote, EventNote, FaultNote, MigrationNote, SagaNote, StepNote
+from statemachines.run import Run
+from statemachines.saga import Step
+from statemachines.states import MigrationStatus
+
+#: The scheduler answers under this name, as if it were a host.
+SCHEDULER: Final = "@scheduler"
+
+#: Statuses that say that a migration is over.
+OVER: Final = frozenset(
+    {
+        MigrationStatus.CONFIRMED,
+        MigrationStatus.REVERTED,
+        MigrationStatus.COMPLETED,
+        MigrationStatus.CANCELLED,
+        MigrationStatus.FAILED,
+        MigrationStatus.ERROR,
+        MigrationStatus.DONE,
+    }
+)
+#: Statuses of a resize that a delete confirms, as nova does before it deletes.
+UNCONFIRMED: Final = frozenset({MigrationStatus.FINISHED, MigrationStatus.CONFIRMING})
+
+
+def set_migration_status(run: Run, status: MigrationStatus) -> None:
+    """Leave the last migration with this status."""
+    move = run.held.move
+    if move is None or move.status == status:
+        return
+    move = replace(move, status=str(status), updated_at=run.now)
+    run.held = replace(run.held, move=move)
+    run.notes.append(MigrationNote(move=move))
+
+
+def note_saga(
+    run: Run, saga: SagaState, *, ending: str | None = None, ok: bool | None = None
+) -> None:
+    """Note where a saga stands, or how it ended."""
+    run.notes.append(SagaNote(state=saga, ending=ending, ok=ok, updated_at=run.now))
+
+
+def note_step(run: Run, saga: SagaState, *, left_by: str | None) -> None:
+    """Note that a saga entered its step, or left it."""
+    run.notes.append(
+        StepNote(
+            saga_id=saga.saga_id,
+            n=saga.n,
+            step=saga.step,
+            attempt=saga.attempt,
+            hosts=saga.pending,
+            entered_at=saga.entered_at,
+            left_at=None if left_by is None else run.now,
+            left_by=left_by,
+        )
+    )
+
+
+def open_events(
+    run: Run, saga: SagaState, step: Step, hosts: tuple[str, ...]
+) -> tuple[OpenEvent, ...]:
+    """Open the action events of a step, one row each however many hosts work on it."""
+    if saga.request_id is None:
+        return ()
+    (host,) = hosts if len(hosts) == 1 else (run.held.host,)
+    opened = tuple(
+        OpenEvent(
+            row_id=run.next_row_id(),
+            event=event,
+            host=None if host == SCHEDULER else host,
+            started_at=run.now,
+        )
+        for event in step.action_events
+    )
+    run.notes.extend(_event_note(saga.request_id, e, None, None, None) for e in opened)
+    return opened
+
+
+def close_step(
+    run: Run, saga: SagaState, fact: str, *, ok: bool, keep_events: bool = False
+) -> SagaState:
+    """Note that the saga left its step, and close its events unless it comes back at once."""
+    if not saga.step:
+        return saga
+    note_step(run, saga, left_by=fact)
+    if keep_events or saga.request_id is None:
+        return saga
+    result = "Success" if ok else "Error"
+    details = None if ok else run.reason or saga.reason
+    run.notes.extend(_event_note(saga.request_id, e, run.now, result, details) for e in saga.events)
+    return replace(saga, events=())
+
+
+def note_action(run: Run, saga: SagaState, *, finished: bool, ok: bool) -> None:
+    """Note that the user's action began, or how it ended."""
+    if saga.request_id is None or saga.action is None:
+        return
+    run.notes.append(
+        ActionNote(
+            request_id=saga.request_id,
+            action=saga.action,
+            user_id=saga.user_id,
+            project_id=saga.project_id,
+            start_time=saga.started_at,
+            finish_time=run.now if finished else None,
+            message=None if ok else "Error",
+            saga_id=saga.saga_id,
+        )
+    )
+
+
+def note_fault(run: Run, saga: SagaState, ending: str) -> None:
+    """Note what went wrong, for the user of the instance."""
+    said = run.reason or saga.reason
+    run.notes.append(
+        FaultNote(
+            row_id=run.next_row_id(),
+            code=500,
+            message=said or f"Expected {saga.saga} to succeed, but it ended {ending}",
+            details=f"{saga.saga} {saga.saga_id} ended {ending} after step {saga.step}",
+            host=run.held.host,
+            created_at=run.now,
+        )
+    )
+
+
+def _event_note(
+    request_id: str, event: OpenEvent, at: int | None, result: str | None, details: str | None
+) -> EventNote:
+    return EventNote(
+        row_id=event.row_id,
+        request_id=request_id,
+        event=event.event,
+        host=event.host,
+        start_time=event.started_at,
+        finish_time=at,
+        result=result,
+        details=details,
+    )

@@ -1,0 +1,108 @@
+"""What may go wrong in a run: drawn once from the seed, then asked about at every call of a port.
+
+Swarm: first which classes of faults are on at all (so that rare pairs are not drowned), then their
+rates, then how big the cloud is. After `heal` nothing goes wrong any more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+#: A death at a call of a port. Rates of the others are per call or per step, as their name says.
+CLASSES: Final[dict[str, tuple[float, float]]] = {
+    # Deaths and stalls of a process at a call of a port.
+    "conductor_dies": (0.0005, 0.006),
+    "agent_dies": (0.0005, 0.01),
+    "conductor_stalls": (0.0005, 0.008),
+    "agent_stalls": (0.0005, 0.008),
+    # The log, per append or poll.
+    "log_refuses": (0.005, 0.1),
+    "log_loses_answer": (0.005, 0.1),
+    "log_repeats": (0.005, 0.1),
+    "log_delays": (0.005, 0.08),
+    "log_drops_fact": (0.002, 0.04),
+    "log_misroutes": (0.002, 0.04),
+    # The database, per transaction.
+    "store_refuses": (0.002, 0.05),
+    "store_loses_answer": (0.002, 0.05),
+    # Longer troubles, per step.
+    "broker_out": (0.0005, 0.004),
+    "database_out": (0.0005, 0.004),
+    "host_cut_off": (0.001, 0.006),
+    "host_out": (0.0005, 0.005),
+    "power_fails": (0.0005, 0.004),
+    "conductor_lost": (0.0005, 0.004),
+    # Messages from elsewhere, per step.
+    "host_lies": (0.001, 0.02),
+    "garbage": (0.001, 0.02),
+    # The hypervisor, per call.
+    "driver_fails": (0.005, 0.15),
+}
+
+
+class Died(BaseException):
+    """The process is gone, here and now; nobody in it can catch that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How big the cloud of a seed is, what is asked of it, and what goes wrong."""
+
+    conductors: int
+    hosts: int
+    partitions: int
+    instances: int
+    steps: int
+    #: Requests per step.
+    request_rate: float
+    #: Records that a worker takes at a time.
+    batch_records_max: int
+    #: Virtual µs that a step takes at most.
+    step_us: int
+    same_host_resize: bool
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+def draw_plan(rng: Random) -> Plan:
+    """Draw a plan: sizes small more often than big, each class of faults in about a third."""
+    rates: dict[str, float] = {}
+    share = rng.choice((0.15, 0.3, 0.5))
+    for name, (low, high) in CLASSES.items():
+        is_on, exponent = rng.random() < share, rng.random()
+        if is_on:
+            rates[name] = math.exp(math.log(low) + exponent * (math.log(high) - math.log(low)))
+    instances = min(rng.randint(3, 25), rng.randint(3, 25))
+    return Plan(
+        conductors=rng.randint(1, 3),
+        hosts=rng.randint(2, 5),
+        partitions=rng.randint(1, 4),
+        instances=instances,
+        steps=rng.randint(250, 600),
+        request_rate=rng.choice((0.08, 0.15, 0.3)),
+        batch_records_max=rng.choice((1, 5, 50, 5_000)),
+        step_us=rng.choice((20_000, 200_000, 1_000_000)),
+        same_host_resize=rng.random() < 0.2,
+        rates=rates,
+    )
+
+
+class Dice:
+    """Says what happens, from one seeded source; nothing bad after `heal`."""
+
+    def __init__(self, rng: Random, rates: dict[str, float]) -> None:
+        self.rng = rng
+        self.rates = rates
+        self.is_healing = False
+        #: How often each class struck: what a run has shown.
+        self.struck: dict[str, int] = {}
+
+    def strikes(self, name: str) -> bool:
+        """Say whether a class of faults strikes now."""
+        rate = self.rates.get(name, 0.0)
+        if not rate or self.is_healing or self.rng.random() >= rate:
+            return False
+        self.struck[name] = self.struck.get(name, 0) + 1
+        return True

@@ -1,0 +1,240 @@
+"""The ports of a process with everything that can go wrong at a call: before it, and after its effect.
+
+A process may die or be stopped for a while at any call; meanwhile the others go on, so it wakes up
+with whatever it held in its hands. Log and database may refuse, or do it and lose the answer; the
+log may repeat, delay, drop or misroute what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from compute.memory_journal import MemoryJournal
+from events.errors import LogUnavailable
+from events.log import LogGroup, LogWriter, Message, Owner, Record, TopicInfo, TopicPartition
+from events.topics import Topics
+from projections.store import StoreUnavailable
+from tests.simulation.faults import Dice, Died
+from tests.simulation.store_model import StoreModel
+
+#: Methods of the store that change nothing: an answer that is lost there is an answer not had.
+_READS = frozenset(
+    ("checkpoints", "states", "node_bodies", "waiting_for_schema", "unsent", "answers", "due")
+    + ("waiting_on_lost", "owed", "open_instances", "missing", "hosts", "set_aside")
+)
+
+
+class Surroundings(Protocol):
+    """What the ports of a process must know of the run."""
+
+    dice: Dice
+    is_broker_out: bool
+    is_database_out: bool
+
+    def let_others_run(self) -> None:
+        """Leave the others some turns ahead."""
+        ...
+
+    def post_later(self, messages: Sequence[Message]) -> None:
+        """Have messages arrive some time from now."""
+        ...
+
+
+class Gate:
+    """Where a process passes at each call of a port."""
+
+    def __init__(self, around: Surroundings, kind: str) -> None:
+        self._around = around
+        self._kind = kind
+        #: Is the process cut off from the log?
+        self.is_cut_off = False
+        #: Told to die while it was stopped.
+        self.is_doomed = False
+
+    def point(self) -> None:
+        """Pass, die, or be stopped for a while."""
+        dice = self._around.dice
+        if dice.strikes(f"{self._kind}_stalls"):
+            self._around.let_others_run()
+        if self.is_doomed or dice.strikes(f"{self._kind}_dies"):
+            raise Died(self._kind)
+
+    def ask_log(self) -> None:
+        """Pass to the log, or find it away."""
+        self.point()
+        if self._around.is_broker_out or self.is_cut_off or self.strikes("log_refuses"):
+            raise LogUnavailable("Expected the log to answer, but it is away")
+
+    def ask_store(self) -> None:
+        """Pass to the database, or find it away."""
+        self.point()
+        if self._around.is_database_out or self.strikes("store_refuses"):
+            raise StoreUnavailable("Expected the database to answer, but it is away")
+
+    def strikes(self, name: str) -> bool:
+        """Say whether a class of faults strikes now."""
+        return self._around.dice.strikes(name)
+
+    def post_later(self, messages: Sequence[Message]) -> None:
+        """Have messages arrive some time from now."""
+        self._around.post_later(messages)
+
+    def choice(self, count: int) -> int:
+        """Draw a number below `count`."""
+        return self._around.dice.rng.randrange(count)
+
+
+class Writer:
+    """Appends, or not, or more than once, or later, or to a wrong place as well."""
+
+    def __init__(self, writer: LogWriter, gate: Gate, topics: Topics) -> None:
+        self._writer = writer
+        self._gate = gate
+        self._topics = topics
+
+    def append(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        gate = self._gate
+        gate.ask_log()
+        if gate.strikes("log_delays"):
+            gate.post_later(messages)
+            raise LogUnavailable("Expected an answer in time, but the messages are on their way")
+        kept = list(messages)
+        if gate.strikes("log_drops_fact") and all(self._is_numbered(m) for m in kept):
+            del kept[gate.choice(len(kept))]
+        offsets = self._writer.append(kept)
+        if gate.strikes("log_repeats"):
+            self._writer.append(kept)
+        if gate.strikes("log_misroutes"):
+            self._misroute(kept)
+        if gate.strikes("log_loses_answer"):
+            raise LogUnavailable("Expected an answer, but it was lost")
+        gate.point()
+        return offsets
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _is_numbered(self, message: Message) -> bool:
+        """Only what is numbered can be missed: a host's facts."""
+        by_host = any(n == "prev" and value for n, value in message.headers)
+        return by_host and message.topic == self._topics.instance_events
+
+    def _misroute(self, messages: Sequence[Message]) -> None:
+        there = {
+            self._topics.instance_events: self._topics.node_events,
+            self._topics.node_events: self._topics.instance_events,
+        }
+        wrong = [m._replace(topic=there[m.topic]) for m in messages if m.topic in there]
+        self._writer.append(wrong)
+
+
+class Reader:
+    """Reads; the log may be away at every call."""
+
+    def __init__(self, reader: LogGroup, gate: Gate, batch_max: int = 5_000) -> None:
+        self._reader = reader
+        self._gate = gate
+        self._batch_max = batch_max
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._reader.assign(positions)
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        self._gate.ask_log()
+        records = self._reader.poll(min(max_records, self._batch_max), timeout_s)
+        self._gate.point()
+        return records
+
+    def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._gate.ask_log()
+        return self._reader.begin_offsets(partitions)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._gate.ask_log()
+        return self._reader.end_offsets(partitions)
+
+    def topic(self, name: str) -> TopicInfo:
+        return self._reader.topic(name)
+
+    def subscribe(self, topics: Sequence[str], owner: Owner) -> None:
+        self._reader.subscribe(topics, owner)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._reader.seek(partition, offset)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._reader.pause(partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._reader.resume(partitions)
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._reader.commit(positions)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class GatedStore:
+    """Every method of the store, with what can go wrong before it and after its effect."""
+
+    def __init__(self, store: StoreModel, gate: Gate) -> None:
+        self._store = store
+        self._gate = gate
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method, gate, changes = getattr(self._store, name), self._gate, name not in _READS
+
+        def call(*args: object, **kwargs: object) -> object:
+            gate.ask_store()
+            found = method(*args, **kwargs)
+            if changes:
+                if gate.strikes("store_loses_answer"):
+                    raise StoreUnavailable("Expected an answer to COMMIT, but it was lost")
+                gate.point()
+            return found
+
+        self.__dict__[name] = call
+        return call
+
+
+class GatedJournal:
+    """A journal whose transactions can be the last thing that a process did."""
+
+    def __init__(self, journal: MemoryJournal, gate: Gate) -> None:
+        self._journal = journal
+        self._gate = gate
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._journal, name)
+        self.__dict__[name] = found
+        return found
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._gate.point()
+        with self._journal.transaction():
+            yield
+        self._gate.point()
+
+
+class GatedDriver:
+    """A driver before and after each of whose doings the agent can die."""
+
+    def __init__(self, driver: object, gate: Gate) -> None:
+        self._driver = driver
+        self._gate = gate
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method, gate = getattr(self._driver, name), self._gate
+
+        def call(*args: object, **kwargs: object) -> object:
+            gate.point()
+            found = method(*args, **kwargs)
+            gate.point()
+            return found
+
+        self.__dict__[name] = call
+        return call
