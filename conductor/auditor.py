@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
-from conductor.fold import HELD_CODEC, NODE_CODEC, RULES_CODEC
+from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
 from conductor.replay import Replay, Tables
 from events.codec import StateCodec
 from events.errors import BadRecord

@@ -1,35 +1,39 @@
 """One partition folded: records in, one batch out. The same for live work, rebuild and audit.
 
-It opens each record (size, key, MAC, partition, schema, decode), puts the fact before the step, and collects what the
-batch changes: rows, orders, what is forgotten, checkpoint and chain. It reads states through the `load` that it was
-handed and writes nothing; a batch that failed is dropped with `forget`, one that is in the database is kept with `keep`.
+It opens each record (size, key, MAC, partition, schema, decode), puts the fact before the step, and
+collects what the batch changes: rows, orders, what is forgotten, checkpoint and chain. It reads
+states through the `load` that it was handed and writes nothing; a batch that is known to be in the
+database is kept with `keep`, any other is dropped with `stand_at`.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final, cast
 
-from conductor.limits import CACHE_INSTANCES_MAX
+from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
+from conductor.opening import START_OF_CHAIN, chained, envelope_of, source_of, text_of
+from conductor.orders import order_changes, orders_of
 from conductor.rows import (
+    dropped_row,
     node_row,
     note_rows,
-    parked_row,
     quarantine_row,
     rejection_row,
     state_rows,
 )
+from conductor.states import Load, States
 from conductor.step import Outcome, step
-from events.codec import StateCodec, decode_fact, encode_command, fingerprint_in
+from events.codec import decode_fact, fingerprint_in, registry
 from events.control import KeyClosed, KeyOpened, RulesPublished
-from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, Letter
+from events.decisions import RecordSetAside
+from events.envelope import API, CONDUCTOR, Envelope
 from events.errors import BadRecord
 from events.log import Record, TopicPartition
 from events.requests import RecordDiscarded
-from events.seal import MasterKeyring, Sealed, digest, unseal
+from events.seal import MasterKeyring, Sealed, unseal
 from events.topics import CONTROL_KEY, partition_of
 from projections.rows import Changes, drop
 from projections.store import Batch, Order
@@ -45,20 +49,11 @@ from statemachines.parking import (
     with_parked,
     without,
 )
-from statemachines.resume import deadline_s, resume
 from statemachines.rules import Rules
 from statemachines.rules import evolve as evolve_rules
 from statemachines.verdict import Accepted, Duplicate, Rejected
 
-HELD_CODEC: Final = StateCodec(Held, "Held")
-NODE_CODEC: Final = StateCodec(NodeHeld, "NodeHeld")
-RULES_CODEC: Final = StateCodec(Rules, "Rules")
-
 _CONTROL: Final = CONTROL_KEY.encode()
-_PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
-START_OF_CHAIN: Final = bytes(32)
-
-Load = Callable[[Collection[str]], Mapping[str, bytes]]
 
 
 @dataclass(slots=True)
@@ -103,9 +98,7 @@ class Fold:
         self._of_nodes = of_nodes
         self._partitions = partitions
         self._keyring = keyring
-        self._load = load
-        self._cache: OrderedDict[str, Held | None] = OrderedDict()
-        self._nodes: dict[str, NodeHeld | None] = {}
+        self._states = States(load)
         self._now: Scratch | None = None
 
     # Where it stands.
@@ -117,24 +110,16 @@ class Fold:
         self.leader_epoch = leader_epoch
         fresh = Rules(partitions=self._partitions)
         self.rules = cast("Rules", RULES_CODEC.decode(rules)) if rules else fresh
-        self._cache.clear()
-        self._nodes.clear()
+        self._states.clear()
         self._now = None
 
     def state(self, instance_id: str) -> Held | None:
         """Return the state of an instance after everything that was kept."""
-        if instance_id not in self._cache:
-            self._fetch([instance_id])
-        return self._cache.get(instance_id)
+        return self._states.instance(instance_id)
 
     def outstanding(self, instance_id: str, now_us: int) -> list[Order]:
         """Return every order that an instance's sagas still wait for, as it would be sent now."""
-        held = self.state(instance_id)
-        if held is None:
-            return []
-        return [
-            order_of(letter, held, self.partition, self.rules, now_us) for letter in resume(held)
-        ]
+        return orders_of(self.state(instance_id), self.partition, self.rules, now_us)
 
     # A batch.
 
@@ -143,7 +128,8 @@ class Fold:
         fresh = [r for r in records if r.offset >= self.next_offset]
         if not fresh:
             return None
-        self._prefetch(fresh)
+        if not self._of_nodes:
+            self._states.prefetch({_key_of(r) for r in fresh if r.key and r.key != _CONTROL})
         self._now = now = Scratch(
             begin=self.next_offset,
             end=fresh[-1].offset + 1,
@@ -164,12 +150,7 @@ class Fold:
         self.leader_epoch = now.leader_epoch
         self.rules = now.rules
         self.counts += now.counts
-        for instance_id, held in now.held.items():
-            self._cache[instance_id] = held
-            self._cache.move_to_end(instance_id)
-        self._nodes.update(now.nodes)
-        while len(self._cache) > CACHE_INSTANCES_MAX:
-            self._cache.popitem(last=False)
+        self._states.keep(now.held, now.nodes)
         self._now = None
 
     # Opening a record.
@@ -187,7 +168,7 @@ class Fold:
             self._set_aside(now, record)
             return
         sealed = unseal(record, self._keyring)
-        key = _text(record.key)
+        key = text_of(record.key)
         if record.key == _CONTROL:
             self._control(now, record, sealed)
             return
@@ -201,10 +182,10 @@ class Fold:
         if sealed.name != CONDUCTOR and not now.rules.is_open(key_id):
             raise BadRecord("closed-key", f"Expected a key that is open here, but {key_id} is not")
         if self._of_nodes:
-            self._node(now, self._envelope(record, sealed, key))
+            self._node(now, envelope_of(record, sealed, key))
             return
         held = self._held(now, key)
-        if held is not None and blocks(held):
+        if held is not None and blocks(held) and not self._leads_out(record, sealed):
             self._wait(now, record, held, sealed)
             return
         fingerprint = fingerprint_in(cast("bytes", record.value)).hex()
@@ -215,22 +196,13 @@ class Fold:
                 )
             self._wait(now, record, held, sealed)
             return
-        self._judge(now, self._envelope(record, sealed, key))
-
-    def _envelope(self, record: Record, sealed: Sealed, key: str) -> Envelope[object]:
-        value = cast("bytes", record.value)
-        meta, fact = decode_fact(value)
-        source = sealed.name if sealed.name in _PLANE else COMPUTE + sealed.name
-        if meta.source != source:
-            raise BadRecord(
-                "wrong-source", f"Expected {source} to speak, but it says {meta.source}"
-            )
-        if meta.instance_id != key:
-            raise BadRecord("wrong-key", f"Expected a fact about {key}, but {meta.instance_id}")
-        return Envelope(fact, meta, record, digest(value), sealed.prev, sealed.enrolment)
+        self._judge(now, envelope_of(record, sealed, key))
 
     def _control(self, now: Scratch, record: Record, sealed: Sealed) -> None:
         meta, fact = decode_fact(cast("bytes", record.value))
+        if isinstance(fact, RecordSetAside) and sealed.name == CONDUCTOR:
+            now.counts["control"] += 1  # Obeyed before the fold, by whoever folds.
+            return
         if isinstance(fact, RecordDiscarded) and sealed.name == API:
             drop(now.changes, "quarantine", (record.topic, fact.partition, fact.offset))
             now.counts["control"] += 1
@@ -250,7 +222,7 @@ class Fold:
     # Waiting.
 
     def _set_aside(self, now: Scratch, record: Record) -> None:
-        key = _text(record.key)
+        key = text_of(record.key)
         held = self._held(now, key) if key and not self._of_nodes else None
         if held is None:
             raise BadRecord(
@@ -258,9 +230,14 @@ class Fold:
             )
         self._park(now, held, parked_of(record, source="", sequence=0, reason="set-aside"))
 
+    def _leads_out(self, record: Record, sealed: Sealed) -> bool:
+        """Say whether a record ends the waiting of its instance: it can't wait behind it."""
+        discarded = registry().newest["RecordDiscarded"].fingerprint
+        return sealed.name == API and fingerprint_in(cast("bytes", record.value)) == discarded
+
     def _wait(self, now: Scratch, record: Record, held: Held, sealed: Sealed) -> None:
-        source = sealed.name if sealed.name in _PLANE else COMPUTE + sealed.name
-        self._park(now, held, parked_of(record, source=source, sequence=0, reason="schema"))
+        parked = parked_of(record, source=source_of(sealed), sequence=0, reason="schema")
+        self._park(now, held, parked)
 
     def _park(self, now: Scratch, held: Held, parked: Parked) -> None:
         if not fits(held, parked):
@@ -268,7 +245,6 @@ class Fold:
             raise BadRecord(rejected.code, rejected.sentence)
         now.counts["parked"] += 1
         now.held[held.instance_id] = with_parked(held, parked)
-        parked_row(now.changes, held.instance_id, parked)
 
     def _release(self, now: Scratch, instance_id: str) -> None:
         """Judge every record of an instance that may be judged now, in order."""
@@ -277,11 +253,10 @@ class Fold:
             parked = ready(held, now.rules)
             if held is None or parked is None:
                 return
-            drop(now.changes, "parked", (parked.topic, parked.partition, parked.offset))
             record = record_of(parked)
             try:
                 sealed = unseal(record, self._keyring)
-                self._step(now, self._envelope(record, sealed, instance_id))
+                self._step(now, envelope_of(record, sealed, instance_id))
             except BadRecord as bad:
                 now.counts["quarantined"] += 1
                 now.held[instance_id] = without(held, parked.offset)
@@ -311,7 +286,8 @@ class Fold:
                 if isinstance(envelope.fact, RecordDiscarded):
                     discarded = (envelope.topic, envelope.fact.partition, envelope.fact.offset)
                     drop(now.changes, "quarantine", discarded)
-                    drop(now.changes, "parked", discarded)
+                for parked in dropped(outcome, envelope.offset):
+                    dropped_row(now.changes, outcome.after, parked)
             case Duplicate():
                 now.counts["duplicate"] += 1
             case Rejected():
@@ -319,9 +295,6 @@ class Fold:
                 rejection_row(now.changes, envelope, outcome.before, outcome.verdict)
             case _:
                 now.counts["parked"] += 1
-                assert outcome.after is not None
-                parked = next(p for p in outcome.after.parked if p.offset == envelope.offset)
-                parked_row(now.changes, outcome.after.instance_id, parked)
 
     def _node(self, now: Scratch, envelope: Envelope[object]) -> None:
         host = envelope.meta.instance_id
@@ -340,35 +313,14 @@ class Fold:
 
     def _held(self, now: Scratch, instance_id: str) -> Held | None:
         if instance_id not in now.held:
-            if instance_id not in self._cache:
-                self._fetch([instance_id])
-            now.held[instance_id] = now.found[instance_id] = self._cache.get(instance_id)
+            held = self._states.instance(instance_id)
+            now.held[instance_id] = now.found[instance_id] = held
         return now.held[instance_id]
 
     def _node_held(self, now: Scratch, host: str) -> NodeHeld | None:
         if host not in now.nodes:
-            if host not in self._nodes:
-                body = self._load([host]).get(host)
-                self._nodes[host] = (
-                    None if body is None else cast("NodeHeld", NODE_CODEC.decode(body))
-                )
-            now.nodes[host] = self._nodes[host]
+            now.nodes[host] = self._states.node(host)
         return now.nodes[host]
-
-    def _prefetch(self, records: Iterable[Record]) -> None:
-        """Read the states that a batch touches in one query."""
-        if self._of_nodes:
-            return
-        keys = {_text(r.key) for r in records if r.key and r.key != _CONTROL}
-        self._fetch([k for k in keys if k not in self._cache])
-
-    def _fetch(self, keys: Collection[str]) -> None:
-        if not keys:
-            return
-        bodies = self._load(sorted(keys))
-        for key in keys:
-            body = bodies.get(key)
-            self._cache[key] = None if body is None else cast("Held", HELD_CODEC.decode(body))
 
     # What the batch changes.
 
@@ -388,63 +340,21 @@ class Fold:
             if held is None or held is before:
                 continue
             state_rows(now.changes, before, held, self.partition.partition, HELD_CODEC.encode(held))
-            self._orders(now, batch, before, held)
+            order_changes(batch, before, held, now.rules)
         for host_held in now.nodes.values():
-            if host_held is not None and host_held is not self._nodes.get(host_held.host):
+            if host_held is not None and host_held is not self._states.node(host_held.host):
                 node_row(now.changes, host_held, NODE_CODEC.encode(host_held))
         return batch
 
-    def _orders(self, now: Scratch, batch: Batch, before: Held | None, after: Held) -> None:
-        """Order what `resume` names now and did not before; forget what it no longer names."""
-        old = () if before is None else resume(before)
-        new = resume(after)
-        known = {letter.address.command_id for letter in old}
-        named = {letter.address.command_id for letter in new}
-        batch.forget |= known - named
-        for letter in new:
-            if letter.address.command_id not in known:
-                order = order_of(letter, after, self.partition, now.rules, after.updated_at)
-                batch.orders[order.command_id] = order
+
+def dropped(outcome: Outcome, offset: int) -> list[Parked]:
+    """Return the records that waited and never will be judged, because the instance is deleted."""
+    before, after = outcome.before, outcome.after
+    if before is None or after is None or not before.parked or after.deleted_at is None:
+        return []
+    kept = {p.offset for p in after.parked} | {offset}
+    return [p for p in before.parked if p.offset not in kept]
 
 
-def order_of(
-    letter: Letter[object],
-    held: Held,
-    partition: TopicPartition,
-    rules: Rules,
-    created_at: int,
-) -> Order:
-    """Return a command as it stands in the outbox."""
-    address = letter.address
-    return Order(
-        command_id=address.command_id,
-        topic=partition.topic,
-        partition=partition.partition,
-        instance_uuid=address.instance_id,
-        saga_id=address.saga_id,
-        step=address.step,
-        attempt=address.attempt,
-        command=type(letter.command).__name__,
-        host=address.host,
-        value=encode_command(letter),
-        deadline_s=deadline_s(letter, held, rules),
-        created_at=created_at,
-    )
-
-
-def chained(chain: bytes, record: Record) -> bytes:
-    """Return the hash of a partition up to and with a record."""
-    h = sha256(chain)
-    h.update(record.offset.to_bytes(8, "big"))
-    for part in (record.key, record.value, *(value for _, value in record.headers)):
-        h.update(b"\xff" if part is None else len(part).to_bytes(4, "big") + part)
-    return h.digest()
-
-
-def _text(key: bytes | None) -> str:
-    if not key:
-        return ""
-    try:
-        return key.decode()
-    except UnicodeDecodeError as error:
-        raise BadRecord("bad-key", "Expected a key in UTF-8, but it is not") from error
+def _key_of(record: Record) -> str:
+    return (record.key or b"").decode("utf-8", "replace")

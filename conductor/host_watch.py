@@ -43,6 +43,8 @@ class HostWatch:
         self._owned = owned
         self._down_us = service_down_time_s * 1_000_000
         self._reading: frozenset[int] = frozenset()
+        #: The heartbeat that is read next, by partition.
+        self._next: dict[TopicPartition, int] = {}
         #: host → (boot epoch, µs of our clock at which it was last heard).
         self._heard: dict[str, tuple[int, int]] = {}
         self._next_look_s = 0.0
@@ -72,6 +74,7 @@ class HostWatch:
         wanted = [TopicPartition(topic, p) for p in sorted(partitions)]
         ends = self._reader.end_offsets(wanted) if wanted else {}
         self._reader.assign(ends)
+        self._next = dict(ends)
         self._reading = partitions
 
     def _poll(self) -> list[Record]:
@@ -86,6 +89,7 @@ class HostWatch:
         now = self._clock.now_us()
         seen: dict[str, tuple[int, int]] = {}
         for record in records:
+            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
             try:
                 sealed = unseal(record, self._keyring)
                 meta, fact = decode_fact(record.value or b"")
@@ -110,7 +114,15 @@ class HostWatch:
             fact = self._judge(host, owner.taken_at)
             if fact is not None:
                 facts.append((TopicPartition(topic, partition), host.host, fact))
+        if any(isinstance(fact, NodeLost) for _, _, fact in facts) and not self._has_heard_all():
+            # This process stood still (paused, database away) and has not listened yet.
+            facts = [each for each in facts if not isinstance(each[2], NodeLost)]
         self._speaker.say(facts)
+
+    def _has_heard_all(self) -> bool:
+        """Say whether every heartbeat was read that the log has now."""
+        ends = self._reader.end_offsets(self._next)
+        return all(self._next[partition] >= end for partition, end in ends.items())
 
     def _judge(self, host: HostSeen, taken_at: int) -> NodeLost | NodeReturned | None:
         now = self._clock.now_us()

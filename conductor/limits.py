@@ -20,8 +20,8 @@ HEARTBEATS_MAX: Final = 5_000
 CACHE_INSTANCES_MAX: Final = 50_000
 #: Instances looked at in one turn of the repair after a takeover.
 REPAIR_INSTANCES_MAX: Final = 1_000
-#: Deaths at the same offset after which a record is set aside.
-DEATHS_MAX: Final = 3
+#: Deaths at the same offset after which a record is set aside: once may be somebody's kill.
+DEATHS_MAX: Final = 2
 #: Seconds between looks at what only changes slowly (lost hosts, owed clean-ups).
 SLOW_LOOK_S: Final = 1.0
 #: Seconds to wait after the world failed, doubled up to the second figure.

@@ -27,9 +27,12 @@ class Ownership:
     taken_at: int
     #: Have orders that neither the outbox nor a timer has been put back?
     repaired: bool = False
-    #: Records are taken one at a time, each behind a marker: a batch that began here was fatal.
-    careful: bool = False
-    marked: bool = False
+    #: Has a batch of ours been written? Until then each is tried alone, behind a marker.
+    is_proven: bool = False
+    #: The offset under our marker.
+    marked_at: int | None = None
+    #: Records before this offset are tried one at a time: a batch among them was fatal. 0 for none.
+    careful_to: int = 0
     #: Why it is stopped, loudly, until a person decides; None while it goes on.
     stopped: str | None = None
 

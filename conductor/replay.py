@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from conductor import limits
-from conductor.fold import RULES_CODEC, START_OF_CHAIN, Fold
+from conductor.bodies import RULES_CODEC
+from conductor.fold import Fold
 from events.codec import decode_fact, is_canonical, registry
 from events.decisions import RecordSetAside
 from events.envelope import CONDUCTOR
@@ -199,6 +200,3 @@ def _bodies_of(
         return bodies
 
     return load
-
-
-__all__ = ["START_OF_CHAIN", "LogCutOff", "Replay", "Replayed", "Tables", "merge"]

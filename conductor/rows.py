@@ -87,7 +87,7 @@ def instance_row(held: Held) -> InstanceRow:
 def state_rows(
     changes: Changes, before: Held | None, after: Held, partition: int, body: bytes
 ) -> None:
-    """Leave the rows that say what is true now: instance, state, claims, shadow's migrations."""
+    """Leave the rows that say what is true now: instance, state, claims, what waits, shadow."""
     put(changes, "instances", instance_row(after))
     put(changes, "instance_states", InstanceStateRow(after.instance_id, partition, body))
     claims = () if before is None else before.claims
@@ -110,8 +110,34 @@ def state_rows(
                     c.created_at,
                 ),
             )
+    parked = () if before is None else before.parked
+    if parked is not after.parked:
+        _parked_rows(changes, after, parked)
     if after.shadow is not None:
         _shadow_migrations(changes, after)
+
+
+def _parked_rows(changes: Changes, after: Held, before: tuple[Parked, ...]) -> None:
+    """Leave a row for each record that waits, and none for one that was judged or dropped."""
+    kept = {p.offset for p in after.parked}
+    for gone in before:
+        if gone.offset not in kept:
+            drop(changes, "parked", (gone.topic, gone.partition, gone.offset))
+    for parked in after.parked:
+        put(
+            changes,
+            "parked",
+            ParkedRow(
+                parked.topic,
+                parked.partition,
+                parked.offset,
+                after.instance_id,
+                parked.source,
+                parked.sequence,
+                parked.reason,
+                parked.timestamp_us,
+            ),
+        )
 
 
 def _shadow_migrations(changes: Changes, held: Held) -> None:
@@ -320,19 +346,26 @@ def rejection_row(
     )
 
 
-def parked_row(changes: Changes, subject: str, parked: Parked) -> None:
-    """Leave the row of a record that waits."""
+def dropped_row(changes: Changes, held: Held, parked: Parked) -> None:
+    """Leave the row that says that a waiting record will never be judged."""
     put(
         changes,
-        "parked",
-        ParkedRow(
+        "rejections",
+        RejectionRow(
             parked.topic,
             parked.partition,
             parked.offset,
-            subject,
+            held.instance_id,
             parked.source,
+            "",
             parked.sequence,
-            parked.reason,
+            None,
+            "dropped",
+            f"Expected number {parked.sequence} of {parked.source} to be judged in its turn, but "
+            f"instance {held.instance_id} was deleted while it waited",
+            held.vm_state,
+            held.task_state,
+            held.generation,
             parked.timestamp_us,
         ),
     )

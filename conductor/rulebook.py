@@ -65,7 +65,7 @@ def foreign(rules: Rules) -> tuple[str, ...]:
     return tuple(
         f"{name} version {value}"
         for name, value in sorted(rules.versions.items())
-        if known.get(name) != value
+        if name not in known or not value.isdecimal() or int(value) > int(known[name])
     )
 
 

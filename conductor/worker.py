@@ -10,18 +10,24 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from conductor import limits
-from conductor.fold import START_OF_CHAIN, Fold
+from conductor.bodies import RULES_CODEC
+from conductor.errors import ConductorError, ForeignRules
+from conductor.fold import Fold
+from conductor.guard import Guard
+from conductor.opening import START_OF_CHAIN
 from conductor.owned import Owned, Ownership
+from conductor.rulebook import foreign
 from conductor.speaker import Speaker
-from events.decisions import RecordSetAside
-from events.errors import LogRecreated, LogUnavailable, PositionLost
-from events.log import LogGroup, Record, TopicPartition
+from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
+from events.log import LogGroup, Record, TopicInfo, TopicPartition
 from events.ports import Clock
 from events.seal import MasterKeyring
 from events.topics import Topics
 from projections.store import Batch, Checkpoint, Fenced, Order, Store, StoreUnavailable
+from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +50,7 @@ class Worker:
     ) -> None:
         self._group = group
         self._store = store
-        self._speaker = speaker
+        self._guard = Guard(store=store, speaker=speaker, batch_records_max=batch_records_max)
         self._keyring = keyring
         self._topics = topics
         self._clock = clock
@@ -62,7 +68,8 @@ class Worker:
     def turn(self) -> bool:
         """Do one bounded piece of work; say whether there was any.
 
-        Raises StoreUnavailable, LogUnavailable: nothing was lost, call again after a while.
+        Raises StoreUnavailable, LogUnavailable: nothing was lost, call again after a while. Raises
+        ForeignRules, LogRecreated, TopicMismatch: nothing was written, and a person has to act.
         """
         if not self._joined:
             topics = (self._topics.instance_events, self._topics.node_events)
@@ -73,14 +80,17 @@ class Worker:
         if not self._backlog:
             self._backlog = self._poll()
         records = self._next_records()
-        worked = self._fold(records) if records else False
+        try:
+            worked = self._fold(records) if records else False
+        except (StoreUnavailable, LogUnavailable, ConductorError):
+            raise
+        except Exception:
+            self._guard.blame(self._owned.partitions.values())
+            raise
         return self._repair() or worked or bool(records)
 
     def stop(self) -> None:
         """Let every partition go, cleanly: what was committed stays, nothing is half done."""
-        for partition, mine in self._owned.partitions.items():
-            if mine.marked:
-                self._store.unmark(partition)
         self.revoked(tuple(self._owned.partitions))
         self._group.close()
 
@@ -92,23 +102,32 @@ class Worker:
             return []
 
     def _next_records(self) -> list[Record]:
-        """Take what was polled; only one record at a time where a batch was fatal before."""
-        careful = {tp for tp, mine in self._owned.partitions.items() if mine.careful}
-        if not careful:
+        """Take what was polled; of a partition that may be deadly what the guard admits, alone."""
+        doubtful = self._doubtful()
+        if doubtful is None:
             records, self._backlog = self._backlog, []
             return records
-        taken: list[Record] = []
-        left: list[Record] = []
-        once: set[TopicPartition] = set()
-        for record in self._backlog:
-            tp = TopicPartition(record.topic, record.partition)
-            if tp in careful and tp in once:
-                left.append(record)
-            else:
-                once.add(tp)
-                taken.append(record)
-        self._backlog = left
+        partition, mine = doubtful
+        own = [
+            r
+            for r in self._backlog
+            if (r.topic, r.partition) == partition and r.offset >= mine.fold.next_offset
+        ]
+        taken = list(self._guard.admit(partition, mine, own)) if own else []
+        after = taken[-1].offset if taken else mine.fold.next_offset
+        self._backlog = [
+            r for r in self._backlog if (r.topic, r.partition) != partition or r.offset > after
+        ]
         return taken
+
+    def _doubtful(self) -> tuple[TopicPartition, Ownership] | None:
+        """Return a partition with polled records of which nothing was written since its takeover."""
+        for record in self._backlog:
+            partition = TopicPartition(record.topic, record.partition)
+            mine = self._owned.partitions.get(partition)
+            if mine is not None and not mine.is_proven and mine.stopped is None:
+                return partition, mine
+        return None
 
     # One transaction.
 
@@ -124,9 +143,10 @@ class Worker:
                 mine = self._owned.partitions.get(partition)
                 if mine is None or mine.stopped is not None:
                     continue
-                self._guard(partition, mine, found[0])
                 batch = mine.fold.fold(found)
                 if batch is not None:
+                    if batch.rules is not None:
+                        _refuse_foreign(partition, batch.rules)
                     batch.epoch, batch.topic_id = mine.epoch, mine.topic_id
                     batches.append(batch)
         except (StoreUnavailable, LogUnavailable):
@@ -155,13 +175,8 @@ class Worker:
         before = Counter(mine.fold.counts)
         mine.fold.keep()
         self.counts += mine.fold.counts - before
-        if mine.marked and not mine.careful:
-            self._store.unmark(batch.partition)
-            mine.marked = False
-        if mine.careful and mine.caught_up:
-            mine.careful = mine.marked = False
-            self._store.unmark(batch.partition)
         self._group.commit({batch.partition: batch.end})
+        self._guard.passed(batch.partition, mine)
 
     def _resolve_doubt(self) -> None:
         """Find out whether the last batches are in the database."""
@@ -196,30 +211,55 @@ class Worker:
     def assigned(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Raise the epoch of each partition, then go on from its checkpoint."""
         wanted = tuple(partitions)
+        infos = {name: self._group.topic(name) for name in {tp.topic for tp in wanted}}
         rows = self._store.take_over(wanted)
+        self._check_topics(infos)
         ends = self._group.end_offsets(wanted)
         now = self._clock.now_us()
         positions: dict[TopicPartition, int] = {}
         for partition in wanted:
-            mine = self._ownership(partition, rows[partition], ends[partition], now)
+            info = infos[partition.topic]
+            mine = self._ownership(partition, rows[partition], ends[partition], info)
             self._owned.partitions[partition] = mine
             positions[partition] = rows[partition].next_offset
         epochs = {tp: self._owned.partitions[tp].epoch for tp in wanted}
         self._store.postpone(epochs, now + self._down_us)
         return positions
 
+    def _check_topics(self, infos: Mapping[str, TopicInfo]) -> None:
+        """Refuse a topic that is not the one, or not as it was, when the rows were written."""
+        for row in self._store.checkpoints():
+            info = infos.get(row.topic)
+            if info is None or not row.topic_id:
+                continue
+            if row.topic_id != info.topic_id:
+                raise LogRecreated(
+                    f"Expected topic {row.topic} to be {row.topic_id}, but it is {info.topic_id}: it"
+                    " was made anew; restore it, or start with an empty database."
+                )
+            count = _rules_of(row.rules, info.partitions).partitions
+            if count != info.partitions:
+                raise TopicMismatch(
+                    f"Expected topic {row.topic} to have {count} partitions, as when the rows were"
+                    f" written, but it has {info.partitions}: the number decides the order per"
+                    " instance and can't be changed; restore the topic, or move to a new one."
+                )
+
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget the partitions; whatever was not committed belongs to the next owner."""
         gone = set(partitions)
         for partition in gone:
-            self._owned.partitions.pop(partition, None)
+            mine = self._owned.partitions.pop(partition, None)
+            if mine is not None:
+                self._guard.release(partition, mine)
         self._backlog = [r for r in self._backlog if (r.topic, r.partition) not in gone]
         self._doubt = tuple(b for b in self._doubt if b.partition not in gone)
 
     def _ownership(
-        self, partition: TopicPartition, row: Checkpoint, end: int, now: int
+        self, partition: TopicPartition, row: Checkpoint, end: int, info: TopicInfo
     ) -> Ownership:
-        info = self._group.topic(partition.topic)
+        if row.rules:
+            _refuse_foreign(partition, row.rules)
         fold = Fold(
             partition,
             keyring=self._keyring,
@@ -236,23 +276,15 @@ class Worker:
             epoch=row.epoch,
             topic_id=info.topic_id,
             end_at_takeover=end,
-            taken_at=now,
+            taken_at=self._clock.now_us(),
         )
         self._stand_at(mine, row)
-        if row.topic_id and row.topic_id != info.topic_id:
-            raise LogRecreated(
-                f"Expected topic {partition.topic} to be {row.topic_id}, but it is {info.topic_id}: "
-                "it was made anew; restore it, or start with an empty database"
-            )
         if end < row.next_offset:
             mine.stopped = (
                 f"Expected {partition.topic}/{partition.partition} to reach {row.next_offset}, but "
                 f"it ends at {end}: its tail was lost; see the operator's guide"
             )
             _log.error("%s", mine.stopped)
-        count = self._store.mark(partition, row.next_offset) if end > row.next_offset else 0
-        mine.marked = count > 0
-        mine.careful = count > 1
         return mine
 
     def _stand_at(self, mine: Ownership, row: Checkpoint) -> None:
@@ -269,29 +301,6 @@ class Worker:
                 mine.stopped = why
                 self._group.pause([tp])
         _log.error("partition stopped: %s", why)
-
-    # A record at which the worker dies.
-
-    def _guard(self, partition: TopicPartition, mine: Ownership, record: Record) -> None:
-        """Where a batch was fatal: mark each record before it is tried; set a deadly one aside."""
-        if not mine.careful:
-            return
-        deaths = self._store.mark(partition, record.offset)
-        mine.marked = True
-        if deaths < limits.DEATHS_MAX or record.offset in mine.fold.aside:
-            return
-        reason = f"the worker died {deaths - 1} times at offset {record.offset}"
-        fact = RecordSetAside(
-            topic=partition.topic,
-            partition=partition.partition,
-            offset=record.offset,
-            reason=reason,
-        )
-        subject = (record.key or b"control").decode("utf-8", "replace")
-        self._speaker.say([(partition, subject, fact)])
-        self._store.note_set_aside(partition, record.offset, reason)
-        mine.fold.aside = mine.fold.aside | {record.offset}
-        _log.error("set aside %s/%s@%s: %s", *partition, record.offset, reason)
 
     # What a takeover, or a rebuilt database, has to put back.
 
@@ -318,5 +327,17 @@ class Worker:
 
 
 def _partition_of(lost: PositionLost) -> TopicPartition | None:
-    topic, partition = getattr(lost, "topic", None), getattr(lost, "partition", None)
-    return None if topic is None or partition is None else TopicPartition(topic, partition)
+    return TopicPartition(lost.topic, lost.partition) if lost.topic else None
+
+
+def _rules_of(body: bytes, partitions: int) -> Rules:
+    return cast("Rules", RULES_CODEC.decode(body)) if body else Rules(partitions=partitions)
+
+
+def _refuse_foreign(partition: TopicPartition, body: bytes) -> None:
+    unknown = foreign(_rules_of(body, 0))
+    if unknown:
+        raise ForeignRules(
+            f"Expected rules in {partition.topic}/{partition.partition} that this code knows, but"
+            f" {', '.join(unknown)} in force: upgrade this conductor, then start it again."
+        )

@@ -9,7 +9,7 @@ runs (`events.seal`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -194,7 +194,24 @@ def _decode(value: bytes, head: str) -> tuple[Form, dict[str, dict[str, object]]
         raise BadRecord("unknown-schema", f"Expected a known schema, but {mark.hex()}")
     if form.head != head:
         raise BadRecord("wrong-kind", f"Expected a body with {head}, but it is a {form.name}")
-    return form, cast("dict[str, dict[str, object]]", _read(form, value))
+    body = _read(form, value)
+    if _has_nul(body.values()):
+        raise BadRecord("bad-text", f"Expected text without NUL in {form.name}, but there is one")
+    return form, cast("dict[str, dict[str, object]]", body)
+
+
+def _has_nul(values: Iterable[object]) -> bool:
+    """Say whether any text holds a NUL, which no column of PostgreSQL can."""
+    for value in values:
+        if isinstance(value, str):
+            if "\0" in value:
+                return True
+        elif isinstance(value, dict):
+            if _has_nul(value) or _has_nul(value.values()):
+                return True
+        elif isinstance(value, list) and _has_nul(value):
+            return True
+    return False
 
 
 def _read(form: Form, value: bytes) -> dict[str, object]:

@@ -269,7 +269,7 @@ class SqliteReader:
         """Wish for the lock; `owner` hears of partitions within later calls of `poll`."""
         self._topics, self._owner = tuple(topics), owner
         self._positions.replace({})
-        self._is_owner = False
+        self._let_go()
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read an assigned partition from `offset` on."""
@@ -293,11 +293,14 @@ class SqliteReader:
         if self._is_owner:
             assert self._owner is not None, "Expected an owner, but partitions belong to none."
             self._owner.revoked(tuple(self._positions))
-            self._is_owner = False
-            if self._ownership.lock is not None and not self._ownership.is_kept:
-                self._ownership.lock.release()
+            self._let_go()
         self._positions.replace({})
         self._connection.close()
+
+    def _let_go(self) -> None:
+        was_owner, self._is_owner = self._is_owner, False
+        if was_owner and self._ownership.lock is not None and not self._ownership.is_kept:
+            self._ownership.lock.release()
 
     def _become_owner(self, owner: Owner) -> bool:
         lock = self._ownership.lock

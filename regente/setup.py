@@ -66,7 +66,7 @@ def known_rules(settings: Settings, folder: StateFolder) -> dict[TopicPartition,
 
     Only to read less of the log: what it holds behind a checkpoint is folded on top.
     """
-    from conductor.fold import RULES_CODEC
+    from conductor.bodies import RULES_CODEC
     from projections.sql_store import open_store
     from projections.store import StoreError
     from regente.places import existing_database_url

@@ -376,6 +376,8 @@ def _bury(run: Run) -> None:
         power_state=0,
         deleted_at=run.now,
         claims=tuple(c for c in run.held.claims if c.host in owing),
+        # Their turn will never come; the fold leaves a row for each.
+        parked=tuple(p for p in run.held.parked if p.reason != "early"),
     )
 
 

@@ -23,7 +23,7 @@ from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
 from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, End, branches
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS, WINNERS
-from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
+from statemachines.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
 #: Facts by which the owner of a guest changes, whatever step its saga stands in, and the command
@@ -65,7 +65,7 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
             (s for s in sagas_of(held) if any(a.command_id == command_id for a in s.asked)), None
         )
     if isinstance(fact, GuestArrived):
-        saga = held.saga
+        saga = held.saga if _moves_live(held) else None
         return saga if saga is not None and saga.destination == envelope.host else None
     if isinstance(fact, GuestFound | GuestAbsent):
         return next(iter(owing(held, envelope.host)), None)
@@ -73,6 +73,10 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
         return next(iter(owing(held, fact.host)), None)
     saga_id = getattr(fact, "saga_id", None)
     return next((s for s in sagas_of(held) if s.saga_id == saga_id), None)
+
+
+def _moves_live(held: Held) -> bool:
+    return held.move is not None and held.move.migration_type == MigrationType.LIVE_MIGRATION
 
 
 def sagas_of(held: Held) -> tuple[SagaState, ...]:
@@ -176,9 +180,12 @@ def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules
 def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejected | None:
     """A success of an older attempt counts; its failure is only evidence, as is another step's."""
     name = type(envelope.fact).__name__
+    if name in _OWNERSHIP:
+        if _OWNERSHIP[name] == asked.command:
+            return None
+        return _reject(envelope, "not-asked", f"{asked.command} does not move a guest")
     if asked.step != saga.step:
-        step = SAGAS[saga.saga].steps[saga.step]
-        if _OWNERSHIP.get(name) == asked.command or name in step.progress - _OWNERSHIP.keys():
+        if name in SAGAS[saga.saga].steps[saga.step].progress:
             return None
         but = f"{saga.saga} stands at {saga.step}, not at {asked.step}"
         return _reject(envelope, "step-past", but)

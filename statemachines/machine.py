@@ -78,13 +78,18 @@ def machines(arrows: Iterable[Arrow]) -> tuple[Machine, Machine]:
     task = Machine(model=None, states=tasks, initial=IDLE, auto_transitions=False)
     for n, arrow in enumerate(arrows):
         trigger = name_of(arrow, n)
-        vm.add_transition(trigger, [*sorted(map(str, arrow.vm_states))], str(arrow.vm_state))
-        sources: list[str | Enum | State] = [
-            *sorted(IDLE if s is None else str(s) for s in arrow.task_states)
-        ]
+        _add(vm, trigger, sorted(map(str, arrow.vm_states)), str(arrow.vm_state))
+        sources = sorted(IDLE if s is None else str(s) for s in arrow.task_states)
         target = IDLE if arrow.task_state is None else str(arrow.task_state)
-        task.add_transition(trigger, sources, target)
+        _add(task, trigger, sources, target)
     return vm, task
+
+
+def _add(machine: Machine, trigger: str, sources: list[str], target: str) -> None:
+    for state in (*sources, *(() if target == KEEP else (target,))):
+        machine.get_state(state)  # Raises; add_transition believes whatever it is told.
+    wanted: list[str | Enum | State] = [*sources]
+    machine.add_transition(trigger, wanted, target)
 
 
 def compiled(arrows: Iterable[Arrow]) -> Table:

@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from compute.endings import ENDINGS
 from conductor.step import Outcome
@@ -21,8 +22,10 @@ from events.codec import encode_command
 from events.envelope import Letter
 from events.requests import Flavor
 from statemachines.notes import ActionNote, EventNote, SagaNote
+from statemachines.judge import sagas_of
 from statemachines.recording import SCHEDULER
 from statemachines.resume import resume
+from statemachines.sagas import SAGAS
 from tests.story import LARGE, SMALL, Story, must
 
 HOSTS = ("h1", "h2", "h3", "h4")
@@ -103,6 +106,7 @@ class World(Story):
             identity = letter.address.command_id
             assert identity not in self.ever_sent, f"Expected {identity} to be sent once"
             self.ever_sent.add(identity)
+            self._destroys_rightly(letter)
             self.outbox[identity] = encode_command(letter)
         named = {x.address.command_id: encode_command(x) for x in resume(self.held)}
         self.outbox = {k: v for k, v in self.outbox.items() if k in named}
@@ -113,6 +117,12 @@ class World(Story):
             if isinstance(note, SagaNote) and note.ending is not None:
                 self._ended(note)
         return outcome
+
+    def _destroys_rightly(self, letter: Letter[object]) -> None:
+        """No debt has the owner of a guest that lives on destroy it."""
+        if letter.address.saga == "debt" and self.here.vm_state not in ("deleted", "building"):
+            deleting = self.here.task_state == "deleting"
+            assert letter.address.host != self.here.host or deleting, letter
 
     def _ended(self, note: SagaNote) -> None:
         held, name = self.here, note.state.saga
@@ -397,3 +407,23 @@ def wander(world: World, dice: random.Random, *, most: int = 60) -> None:
         happen()
 
 
+
+
+@cache
+def situations() -> dict[tuple[str, str], World]:
+    """Return, for every step of every saga, a world in which a saga stands there."""
+    wanted = {(table.name, step) for table in SAGAS.values() for step in table.steps}
+    found: dict[tuple[str, str], World] = {}
+    for seed in range(400):
+        for action in ACTIONS:
+            world = begin(action, migrate_max_retries="1")
+            dice = random.Random(f"{action}/{seed}")
+            for _ in range(30):
+                for saga in sagas_of(world.here):
+                    found.setdefault((saga.saga, saga.step), world.fork())
+                if not world.letters:
+                    break
+                wander(world, dice, most=1)
+            if found.keys() == wanted:
+                return found
+    raise AssertionError(f"Expected to reach every step, but not {wanted - found.keys()}")

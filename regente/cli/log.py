@@ -82,8 +82,8 @@ class Cat(Command):
             wanted = (topics.commands(named.removeprefix("commands.")),)
         else:
             wanted = (full.get(named, named),)
-        from_offset, from_us = _bound(parsed_args.start)
-        to_offset, to_us = _bound(parsed_args.stop)
+        from_offset, from_us = bound(parsed_args.start)
+        to_offset, to_us = bound(parsed_args.stop)
         return Window(
             topics=wanted,
             # One partition for all keys of a host's commands.
@@ -112,7 +112,7 @@ class Cat(Command):
         return instance
 
 
-def _bound(text: str | None) -> tuple[int | None, int | None]:
+def bound(text: str | None) -> tuple[int | None, int | None]:
     """Return (offset, µs) of what was typed: one of them, or none."""
     if text is None:
         return None, None

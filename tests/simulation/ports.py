@@ -103,13 +103,14 @@ class Writer:
         kept = list(messages)
         if gate.strikes("log_drops_fact") and all(self._is_numbered(m) for m in kept):
             del kept[gate.choice(len(kept))]
+        if gate.strikes("log_loses_answer"):
+            self._writer.append(kept[: gate.choice(len(kept) + 1)])
+            raise LogUnavailable("Expected an answer, but it was lost")
         offsets = self._writer.append(kept)
         if gate.strikes("log_repeats"):
             self._writer.append(kept)
         if gate.strikes("log_misroutes"):
             self._misroute(kept)
-        if gate.strikes("log_loses_answer"):
-            raise LogUnavailable("Expected an answer, but it was lost")
         gate.point()
         return offsets
 

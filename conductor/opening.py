@@ -1,0 +1,57 @@
+"""From a record to an envelope: who speaks, about whom, under which schema. Raises BadRecord for all else.
+
+Size, key and MAC were checked before (`events.seal`); what is left is whether the authentic record says what it may:
+its own name as source, the record's key as subject.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from events.codec import decode_fact
+from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope
+from events.errors import BadRecord
+from events.log import Record
+from events.seal import Sealed, digest
+
+#: Names whose keys never leave the control plane.
+PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
+#: The chain of a partition before its first record.
+START_OF_CHAIN: Final = bytes(32)
+
+
+def chained(chain: bytes, record: Record) -> bytes:
+    """Return the hash of a partition up to and with a record."""
+    h = sha256(chain)
+    h.update(record.offset.to_bytes(8, "big"))
+    for part in (record.key, record.value, *(value for _, value in record.headers)):
+        h.update(b"\xff" if part is None else len(part).to_bytes(4, "big") + part)
+    return h.digest()
+
+
+def text_of(key: bytes | None) -> str:
+    """Return a record's key as text; empty where there is none."""
+    if not key:
+        return ""
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise BadRecord("bad-key", "Expected a key in UTF-8, but it is not") from error
+
+
+def source_of(sealed: Sealed) -> str:
+    """Return the source that the holder of a key speaks as."""
+    return sealed.name if sealed.name in PLANE else COMPUTE + sealed.name
+
+
+def envelope_of(record: Record, sealed: Sealed, key: str) -> Envelope[object]:
+    """Return the fact of an authentic record; raises BadRecord where it says what it may not."""
+    assert record.value is not None, f"Expected a value at {record.offset}, but a tombstone"
+    meta, fact = decode_fact(record.value)
+    source = source_of(sealed)
+    if meta.source != source:
+        raise BadRecord("wrong-source", f"Expected {source} to speak, but it says {meta.source}")
+    if meta.instance_id != key:
+        raise BadRecord("wrong-key", f"Expected a fact about {key}, but {meta.instance_id}")
+    return Envelope(fact, meta, record, digest(record.value), sealed.prev, sealed.enrolment)

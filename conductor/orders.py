@@ -1,0 +1,55 @@
+"""Commands as they stand in the outbox, and which of them a fact called for or made pointless."""
+
+from __future__ import annotations
+
+from events.codec import encode_command
+from events.envelope import Letter
+from events.log import TopicPartition
+from projections.store import Batch, Order
+from statemachines.held import Held
+from statemachines.resume import deadline_s, resume
+from statemachines.rules import Rules
+
+
+def orders_of(
+    held: Held | None, partition: TopicPartition, rules: Rules, created_at: int
+) -> list[Order]:
+    """Return every order that an instance's sagas wait for, as it would be sent now."""
+    if held is None:
+        return []
+    return [_order(letter, held, partition, rules, created_at) for letter in resume(held)]
+
+
+def order_changes(batch: Batch, before: Held | None, after: Held, rules: Rules) -> None:
+    """Order what `resume` names now and did not before; forget what it no longer names."""
+    known = {letter.address.command_id for letter in resume(before)}
+    new = resume(after)
+    batch.forget |= known - {letter.address.command_id for letter in new}
+    for letter in new:
+        if letter.address.command_id not in known:
+            order = _order(letter, after, batch.partition, rules, after.updated_at)
+            batch.orders[order.command_id] = order
+
+
+def _order(
+    letter: Letter[object],
+    held: Held,
+    partition: TopicPartition,
+    rules: Rules,
+    created_at: int,
+) -> Order:
+    address = letter.address
+    return Order(
+        command_id=address.command_id,
+        topic=partition.topic,
+        partition=partition.partition,
+        instance_uuid=address.instance_id,
+        saga_id=address.saga_id,
+        step=address.step,
+        attempt=address.attempt,
+        command=type(letter.command).__name__,
+        host=address.host,
+        value=encode_command(letter),
+        deadline_s=deadline_s(letter, held, rules),
+        created_at=created_at,
+    )

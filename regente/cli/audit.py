@@ -1,0 +1,96 @@
+"""`regente audit`: is what the rows say what the log says?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from regente.cli.command import Nested, Refused, ShowOne
+from regente.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from conductor.auditor import Audit
+
+Answer = tuple[Sequence[str], tuple[object, ...]]
+
+
+class Verify(ShowOne):
+    """Fold the log to exactly the checkpoints and compare every row that is a function of it.
+
+    Exit status 0: equal; 1: differences, each named by table, key, column and both values; 2: the log can't be read.
+    """
+
+    exits = (Exit.NO,)
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Answer:
+        """Return what was found."""
+        from regente.auditing import verify
+
+        audit, is_unopened = verify(self.settings, self.folder)
+        if is_unopened:
+            self.say("regente: no checkpoint has moved yet: nothing was compared.")
+        self.status = Exit.DONE if audit.is_equal else Exit.NO
+        columns = ("equal", "difference_count", "differences", "rows", "records", "odd_form")
+        return columns, (
+            audit.is_equal,
+            audit.difference_count,
+            Nested(_differences(audit)),
+            Nested(dict(audit.rows)),
+            Nested(dict(sorted(audit.counts.items()))),
+            Nested([f"{topic}/{n}@{offset}" for topic, n, offset in audit.odd]),
+        )
+
+
+class Replay(ShowOne):
+    """Fold the log again, to its end or to a point, and show what it says of an instance or of all."""
+
+    exits = (Exit.NO,)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--instance", metavar="UUID", help="what is said of this one")
+        parser.add_argument(
+            "--to", metavar="OFFSET|TIME", help="up to, without: an offset of each partition, or a time"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Answer:
+        """Return the rows as the log says them there."""
+        from regente.auditing import about, replay
+        from regente.cli.log import bound
+
+        offset, us = bound(parsed_args.to)
+        found, positions = replay(self.settings, self.folder, offset=offset, us=us)
+        if parsed_args.instance is None:
+            counts = {name: len(rows) for name, rows in found.tables.items()}
+            columns = ("positions", "records", "rows")
+            return columns, (
+                Nested({f"{tp.topic}/{tp.partition}": end for tp, end in positions.items()}),
+                Nested(dict(sorted(found.counts.items()))),
+                Nested(counts),
+            )
+        rows = about(found, parsed_args.instance)
+        if not any(rows.values()):
+            raise Refused(
+                f"Expected the log to know {parsed_args.instance} there, but it does not.", Exit.NO
+            )
+        return tuple(rows), tuple(Nested(each) for each in rows.values())
+
+
+def _differences(audit: Audit) -> list[dict[str, object]]:
+    return [
+        {
+            "table": each.table,
+            "key": "/".join(map(str, each.key)),
+            "column": each.column,
+            "log": _shown(each.log),
+            "database": _shown(each.database),
+        }
+        for each in audit.differences
+    ]
+
+
+def _shown(value: object) -> object:
+    return value if value is None or isinstance(value, int | str) else repr(value)

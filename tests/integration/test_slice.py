@@ -1,0 +1,75 @@
+"""One slice of the whole, in one process: requests in, guests on hosts, rows out, verified.
+
+The same story on the embedded default and on real servers: whatever the log and the database are,
+the rows are the same.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compute.memory_journal import MemoryJournal
+from compute.world import MemoryWorld
+from events.kafka_log import KafkaLog, KafkaOptions
+from events.ports import SystemClock
+from events.sqlite_log import SqliteLog
+from events.topics import Topics
+from tests.e2e.cloud import MEDIUM, SMALL, Cloud, claims_that_differ, open_sagas, spin, states
+
+IDLE = ("active", None)
+
+
+@pytest.fixture(params=["embedded", "servers"])
+def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cloud]:
+    prefix = f"slice-{uuid.uuid4().hex[:8]}"
+    if request.param == "embedded":
+        log = SqliteLog(tmp_path / "log.sqlite", SystemClock())
+        yield Cloud(log=log, url=f"sqlite:///{tmp_path / 'rows.sqlite'}", topics=Topics(prefix))
+        return
+    kafka = request.getfixturevalue("kafka")
+    postgres = request.getfixturevalue("postgres")
+    url = postgres.create_database(prefix)
+    options = KafkaOptions(bootstrap=kafka.bootstrap, session_timeout_s=6.0)
+    yield Cloud(log=KafkaLog(options), url=url, topics=Topics(prefix))
+    postgres.drop_database(prefix)
+
+
+@pytest.mark.servers
+def test_servers_are_built_moved_resized_and_deleted_and_the_rows_say_what_the_log_says(
+    cloud: Cloud,
+) -> None:
+    cloud.found()
+    store, world = cloud.store(), MemoryWorld()
+    conductor = cloud.conductor()
+    agents = [cloud.agent(host, world, MemoryJournal()) for host in cloud.hosts]
+    everybody = [conductor, *(turn for agent in agents for turn in agent.turns)]
+    moved, resized, deleted = (str(uuid.uuid4()) for _ in range(3))
+    three = (moved, resized, deleted)
+
+    for each in three:
+        cloud.request("create", each, flavor=SMALL, arguments={"name": "n"})
+    spin(everybody, lambda: states(store, three) == [IDLE] * 3, what="three servers")
+    cloud.request("live_migrate", moved)
+    cloud.request("resize", resized, flavor=MEDIUM)
+    cloud.request("delete", deleted)
+    after = [IDLE, ("resized", None), ("deleted", None)]
+    spin(everybody, lambda: states(store, three) == after, what="two moves and a delete")
+    cloud.request("confirm_resize", resized)
+    end = [IDLE, IDLE, ("deleted", None)]
+    spin(everybody, lambda: states(store, three) == end, what="the confirm")
+    spin(everybody, lambda: not open_sagas(store), what="every saga to end")
+    spin(everybody, lambda: cloud.lag(store) == 0, what="nothing left to fold")
+
+    audit = cloud.verify(store)
+    assert audit.is_equal, audit.differences
+    assert conductor.worker.counts["rejected"] == 0
+    assert sorted(world.running()) == sorted([moved, resized])
+    assert all(len(hosts) == 1 for hosts in world.running().values())
+    assert set(world.executions().values()) == {1}
+    assert claims_that_differ(store) == []
+    conductor.stop()
+    store.close()

@@ -1,0 +1,281 @@
+"""What must hold at every step: checked where it happens, by those who see it happen.
+
+The world is watched at every change, the database at every commit, the log at every append, the
+heart at every fact. Whoever finds a law broken raises Broken there and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from compute.world import Half, MemoryWorld
+from conductor.fold import HELD_CODEC
+from conductor.scheduler import SchedulerOptions
+from conductor.step import Outcome, step
+from events.codec import decode_fact
+from events.decisions import StepTimedOut
+from events.envelope import Envelope
+from events.errors import BadRecord
+from events.instance import GuestAbsent, GuestFound
+from events.log import Message, TopicPartition
+from events.memory_log import MemoryLog
+from events.node import NodeLost
+from events.seal import MAC
+from projections.rows import InstanceRow, InstanceStateRow, NodeRow, SagaRow
+from projections.store import SCHEDULER_HOST, Batch, Order
+from statemachines.held import Held
+from statemachines.resume import resume
+from statemachines.rules import Rules
+from statemachines.verdict import Accepted
+from tests.simulation.store_model import Watcher
+
+if TYPE_CHECKING:
+    from tests.simulation.cloud import Cloud
+
+S: Final = 1_000_000
+_OPTIONS: Final = SchedulerOptions()
+#: An outage that is shorter may go unnoticed between two polls.
+NOTICED_S: Final = 15
+
+
+class Broken(AssertionError):
+    """A law of the house was broken; the first word names it."""
+
+
+class WatchedWorld:
+    """The world, and the law that no guest runs twice and no command takes effect twice."""
+
+    def __init__(self) -> None:
+        self._world = MemoryWorld()
+
+    def half(self, host: str, instance_id: str) -> Half | None:
+        return self._world.half(host, instance_id)
+
+    def halves_of(self, host: str) -> list[Half]:
+        return self._world.halves_of(host)
+
+    def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
+        self._world.change(*after, gone=gone)
+        running = self._world.running() if after else {}
+        for half in after:
+            hosts = running.get(half.instance_id, ())
+            if len(hosts) > 1:
+                raise Broken(f"I1: {half.instance_id} runs on {', '.join(hosts)}")
+
+    def executed(self, command_id: str) -> None:
+        self._world.executed(command_id)
+        if self._world.executions()[command_id] > 1:
+            raise Broken(f"I8: command {command_id} took effect twice")
+
+    def executions(self) -> dict[str, int]:
+        return self._world.executions()
+
+    def running(self) -> dict[str, tuple[str, ...]]:
+        return self._world.running()
+
+
+class Tap:
+    """The log's one inlet: every append is seen."""
+
+    def __init__(self, log: MemoryLog, watch: Watch) -> None:
+        self._log = log
+        self._watch = watch
+
+    def append(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        offsets = self._log.append(messages)
+        self._watch.appended(messages, offsets)
+        return offsets
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Watch(Watcher):
+    """Hears of every commit, every append and every fact, and remembers what laws need."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._next: dict[TopicPartition, int] = {}
+        self._epochs: dict[TopicPartition, int] = {}
+        self._ordered: dict[bytes, str] = {}
+        self._published: set[str] = set()
+        self._outage_began = 0
+        #: End of the last outage of the broker that everybody noticed.
+        self._outage_ended = 0
+        #: Copies in a topic for which they were not sealed, which no conductor may believe.
+        self.misrouted: list[tuple[str, int, int]] = []
+        #: Instances about whose end a person decided.
+        self.tainted: set[str] = set()
+
+    # The database.
+
+    def committed(self, batch: Batch) -> None:
+        tp, known = batch.partition, self._next.get(batch.partition, 0)
+        if batch.begin != known or batch.end <= batch.begin:
+            raise Broken(f"I15: {tp} was at {known}, a batch says {batch.begin} to {batch.end}")
+        if batch.epoch < self._epochs.get(tp, 0):
+            raise Broken(f"I5: {tp} was written under {batch.epoch} after {self._epochs[tp]}")
+        self._next[tp], self._epochs[tp] = batch.end, batch.epoch
+        self.ordered(list(batch.orders.values()))
+        if "claims" in batch.changes:
+            self._check_room()
+
+    def ordered(self, orders: Sequence[Order]) -> None:
+        for each in orders:
+            self._ordered[each.value] = each.command_id
+
+    def marked_sent(self, orders: Sequence[Order]) -> None:
+        for each in orders:
+            if each.host != SCHEDULER_HOST and each.command_id not in self._published:
+                raise Broken(f"I14: {each.command} {each.command_id} marked as sent, and was not")
+
+    def _check_room(self) -> None:
+        used = self._cloud.database.used()
+        for row in self._cloud.database.rows["nodes"].values():
+            assert isinstance(row, NodeRow), f"Expected a node, but {row!r}"
+            v, m, d = used.get(row.host, (0, 0, 0))
+            o = _OPTIONS
+            most = (
+                row.vcpus * o.cpu_allocation_ratio_percent // 100 - o.reserved_host_cpus,
+                row.memory_mb * o.ram_allocation_ratio_percent // 100 - o.reserved_host_memory_mb,
+                row.disk_gb * o.disk_allocation_ratio_percent // 100 - o.reserved_host_disk_gb,
+            )
+            if v > most[0] or m > most[1] or d > most[2]:
+                raise Broken(f"I9: {row.host} has {most}, and {(v, m, d)} are taken")
+
+    # The log.
+
+    def broker(self, *, is_out: bool) -> None:
+        """Note when the broker went away and came back."""
+        now = self._cloud.now_us
+        if is_out:
+            self._outage_began = now
+        elif now - self._outage_began >= NOTICED_S * S:
+            self._outage_ended = now
+
+    def appended(self, messages: Sequence[Message], offsets: Sequence[int]) -> None:
+        """Look at what was appended."""
+        commands = self._cloud.topics.commands("")
+        for message, offset in zip(messages, offsets, strict=True):
+            if message.topic.startswith(commands):
+                self._command(message)
+            elif self._outage_ended and dict(message.headers)[MAC].startswith(b"conductor/"):
+                self._decision(message, offset)
+
+    def _command(self, message: Message) -> None:
+        command_id = self._ordered.get(message.value or b"")
+        if command_id is None:
+            raise Broken(f"I14: a command for {message.key!r} was published without an order")
+        self._published.add(command_id)
+
+    def _decision(self, message: Message, offset: int) -> None:
+        _, fact = decode_fact(message.value or b"")
+        too_early = self._cloud.now_us < self._outage_ended + 5 * S
+        if isinstance(fact, StepTimedOut | NodeLost) and too_early:
+            raise Broken(f"T3: {fact} was born overdue, right after an outage")
+
+    # The heart.
+
+    def step(self, held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome:
+        """Fold a fact, and see that only who may changed only what he may."""
+        outcome = step(held, envelope, rules)
+        after = outcome.after
+        if held is None or after is None or after is held:
+            return outcome
+        if after.generation < held.generation:
+            raise Broken(f"I10: generation of {held.instance_id} fell to {after.generation}")
+        if held.vm_state == "deleted" and after.vm_state != "deleted":
+            raise Broken(f"I10: {held.instance_id} rose from the dead to {after.vm_state}")
+        if not isinstance(outcome.verdict, Accepted):
+            _check_untouched(held, after, envelope)
+        elif envelope.host is not None:
+            _check_entitled(held, after, envelope)
+        return outcome
+
+    # At rest.
+
+    def unrest(self) -> list[str]:
+        """Say what is left to do; nothing of it is a fault by itself."""
+        cloud, db = self._cloud, self._cloud.database
+        left = [
+            f"lag of {tp}"
+            for tp in cloud.partitions()
+            if tp not in db.checkpoints
+            or db.checkpoints[tp].next_offset != cloud.log.partition(tp).end
+        ]
+        left += [
+            f"{row.saga} of {row.instance_uuid} {row.status} at {row.step} for {row.waits_for}"
+            for row in db.rows["sagas"].values()
+            if isinstance(row, SagaRow) and row.status != "ended"
+        ]
+        left += [f"outbox: {o.command} to {o.host}" for o, _ in db.outbox.values()]
+        left += [f"parked: {key}" for key in db.rows["parked"]]
+        left += [f"{h.name} has unsent facts" for h in cloud.hosts if h.journal.unsent_count()]
+        left += [
+            f"{row.host} is {row.status}"
+            for row in db.rows["nodes"].values()
+            if isinstance(row, NodeRow) and row.status != "started"
+        ]
+        left += [f"{p.process.name} is down" for p in cloud.processes if not p.process.is_up]
+        return left
+
+    def held(self, uuid: str) -> Held | None:
+        """Return the stored state of an instance."""
+        row = self._cloud.database.rows["instance_states"].get((uuid,))
+        if not isinstance(row, InstanceStateRow):
+            return None
+        held = HELD_CODEC.decode(row.body)
+        assert isinstance(held, Held), f"Expected a state, but {held!r}"
+        return held
+
+    def instances(self) -> list[InstanceRow]:
+        """Return every instance's row, by uuid."""
+        rows = self._cloud.database.rows["instances"]
+        return [row for key in sorted(rows) if isinstance(row := rows[key], InstanceRow)]
+
+    def named(self) -> set[str]:
+        """Return the ids of every command that some saga's `resume` names."""
+        return {
+            letter.address.command_id
+            for row in self.instances()
+            for letter in resume(self.held(row.uuid))
+        }
+
+
+def _entitled(held: Held) -> set[str | None]:
+    hosts: set[str | None] = {held.host}
+    for saga in (held.saga, *held.sides):
+        if saga is not None:
+            hosts |= {saga.destination, saga.target, *(a.host for a in saga.asked)}
+    return hosts
+
+
+def _changes(held: Held, after: Held) -> list[str]:
+    names = ("vm_state", "task_state", "power_state", "host", "flavor", "claims", "saga", "move")
+    return [name for name in names if getattr(held, name) != getattr(after, name)]
+
+
+def _check_entitled(held: Held, after: Held, envelope: Envelope[object]) -> None:
+    if envelope.host in _entitled(held) or not (changed := _changes(held, after)):
+        return
+    fact = type(envelope.fact).__name__
+    raise Broken(f"I13: {fact} of {envelope.host} changed {changed} of {held.instance_id}")
+
+
+def _check_untouched(held: Held, after: Held, envelope: Envelope[object]) -> None:
+    if changed := _changes(held, after):
+        fact = type(envelope.fact).__name__
+        raise Broken(f"I10: a refused {fact} changed {changed} of {held.instance_id}")
+
+
+def is_readable(message: Message) -> bool:
+    """Say whether a message can be decoded as a fact."""
+    try:
+        decode_fact(message.value or b"")
+    except BadRecord:
+        return False
+    return True
+
+
+__all__ = ["Broken", "GuestAbsent", "GuestFound", "Tap", "Watch", "WatchedWorld"]
