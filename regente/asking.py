@@ -1,7 +1,8 @@
 """An operator's request, from what was typed to what became of it.
 
-Looks up what the fold may not look up (the flavor, the instance by name, whether the host's service is up), appends
-the request, then waits in the rows for the verdict and, if asked to, for the saga's end.
+Looks up what the fold may not look up (the flavor, the instance by name, whether the host's
+service is up), appends the request, then waits in the rows for the verdict and, if asked to, for
+the saga's end.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ class Answer(NamedTuple):
 class Desk:
     """Takes requests and tells what became of them."""
 
-    def __init__(
-        self, *, views: Views, requests: Requests, clock: Clock, ids: IdSource
-    ) -> None:
+    def __init__(self, *, views: Views, requests: Requests, clock: Clock, ids: IdSource) -> None:
         self._views = views
         self._requests = requests
         self._clock = clock
@@ -100,14 +99,16 @@ class Desk:
 
     def verdict(self, sent: Appended, instance_id: str, within_s: float = VERDICT_S) -> Answer:
         """Return what the judge said of a request, `pending` if nothing within that time."""
-        row = self._wait(lambda: self._views.verdict(sent.request_id), within_s, _POLL_S)
-        match row:
-            case None:
-                return Answer(sent.request_id, instance_id, "pending", None, None)
-            case ActionRow():
-                return Answer(sent.request_id, instance_id, "accepted", row.saga_id, None)
-            case RejectionRow():
-                return Answer(sent.request_id, instance_id, "refused", None, row.reason)
+
+        def judged() -> ActionRow | RejectionRow | None:
+            return self._views.verdict(sent.request_id)
+
+        row = self._wait(judged, within_s, _POLL_S)
+        if row is None:
+            return Answer(sent.request_id, instance_id, "pending", None, None)
+        if isinstance(row, RejectionRow):
+            return Answer(sent.request_id, instance_id, "refused", None, row.reason)
+        return Answer(sent.request_id, instance_id, "accepted", row.saga_id, None)
 
     def ending(self, saga_id: str, within_s: float | None) -> SagaRow | None:
         """Return the saga once it has ended or needs a person; None if not within that time."""
@@ -119,8 +120,8 @@ class Desk:
         return self._wait(ended, within_s, _SLOW_POLL_S)
 
     def _wait(
-        self, look: Callable[[], Found | None], within_s: float | None, poll_s: float
-    ) -> Found | None:
+        self, look: Callable[[], Found], within_s: float | None, poll_s: float
+    ) -> Found:
         end_s = None if within_s is None else self._clock.monotonic_s() + within_s
         while True:
             found = look()

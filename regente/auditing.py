@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from conductor.auditor import Audit
 from conductor.auditor import verify as verify_rows
@@ -16,9 +17,11 @@ from regente.places import existing_database_url, existing_log, topics_of
 from regente.settings import Settings
 from regente.state_folder import StateError, StateFolder
 
-POLL_RECORDS = 5_000
-POLL_S = 1.0
-_SECRET_COLUMNS = ("body",)
+#: Records read at a time where a time is looked for.
+POLL_RECORDS: Final = 5_000
+POLL_S: Final = 1.0
+#: Columns that only the fold reads.
+_OF_THE_FOLD: Final = ("body",)
 
 
 def verify(settings: Settings, folder: StateFolder) -> tuple[Audit, bool]:
@@ -53,7 +56,7 @@ def about(found: Replayed, instance: str) -> dict[str, list[dict[str, object]]]:
     names = ("uuid", "instance_uuid", "subject")
     return {
         table: [
-            {k: v for k, v in row._asdict().items() if k not in _SECRET_COLUMNS}
+            {k: v for k, v in row._asdict().items() if k not in _OF_THE_FOLD}
             for row in rows.values()
             if any(getattr(row, name, None) == instance for name in names)
         ]
@@ -87,7 +90,7 @@ def unreadable() -> Iterator[None]:
 
 
 def _until(reader: LogReader, at: TopicPartition, end: int, us: int) -> int:
-    """Return the first offset of a partition whose record the log appended at that time or later."""
+    """Return the first offset of a partition that the log appended at that time or later."""
     position = reader.begin_offsets([at])[at]
     reader.assign({at: position})
     while position < end:

@@ -1,6 +1,7 @@
 """A conductor on the log and the database that the settings name.
 
-Translates settings into the options of `conductor.wiring`, and `[conductor] manager` into the class that is built.
+Translates settings into the options of `conductor.wiring`, and `[conductor] manager` into the
+class that is built.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
+from conductor.run import run
 from conductor.scheduler import SchedulerOptions
 from conductor.wiring import Options, Ports
 from events.log import Log
-from events.ports import Clock
+from events.owner_lock import OwnerLock
+from events.ports import Clock, SystemClock
 from events.seal import MasterKeyring
 from projections.sql_store import SqlStore, open_store
-from regente.places import topics_of
+from regente.control import Control
+from regente.places import existing_database_url, existing_log, open_log, topics_of
+from regente.rules import wanted
 from regente.settings import Settings
 from regente.settings_file import SettingsError
-from regente.state_folder import StateError
+from regente.state_folder import StateError, StateFolder, in_use
 
 #: The consumer group of all conductors of one set of topics.
 GROUP = "{prefix}.conductors"
@@ -52,7 +57,8 @@ def build_conductor(
 ) -> Conducting:
     """Return a conductor that has not taken a turn yet.
 
-    Raises SchemaMismatch, StoreUnavailable, LogUnavailable; SettingsError for a manager that is no class.
+    Raises SchemaMismatch, StoreUnavailable, LogUnavailable; SettingsError for a manager that is
+    no class.
     """
     topics = topics_of(settings)
     manager = manager_of(settings.conductor.manager)
@@ -103,7 +109,7 @@ def manager_of(path: str) -> Callable[[Ports, Options], Runs]:
         found = None
     if not isinstance(found, type):
         raise SettingsError(
-            f"Expected [conductor] manager to name a class of a module that is installed, but {path}."
+            f"Expected [conductor] manager to name a class of an installed module, but {path}."
         )
     return found
 
@@ -120,3 +126,38 @@ def refuse_foreign(versions: dict[str, str], known: dict[str, str]) -> None:
             f"Expected rules that this installation knows, but {', '.join(foreign)} in force:"
             " upgrade the conductors before rules are published."
         )
+
+
+def run_conductor(settings: Settings, folder: StateFolder, should_stop: Callable[[], bool]) -> None:
+    """Leave the partitions of one conductor served until told to stop; then leave the group.
+
+    Raises StateError where rules are in force that this code does not know, or another process
+    owns the files.
+    """
+    clock = SystemClock()
+    control = Control(existing_log(settings, folder), topics_of(settings), folder.master(), clock)
+    known = wanted(settings, 0).versions
+    for rules in control.in_force().values():
+        refuse_foreign(rules.versions, known)
+    lock = _owned(folder) if settings.is_local else None
+    conducting = build_conductor(
+        settings,
+        log=open_log(settings, folder, lock),
+        url=existing_database_url(settings, folder),
+        master=folder.master(),
+        clock=clock,
+    )
+    try:
+        run([conducting.conductor], clock, should_stop)
+        conducting.conductor.stop()
+    finally:
+        conducting.close()
+        if lock is not None:
+            lock.release()
+
+
+def _owned(folder: StateFolder) -> OwnerLock:
+    lock = OwnerLock(folder.owner_lock)
+    if not lock.take():
+        raise in_use(folder)
+    return lock

@@ -1,7 +1,8 @@
-"""The control records: read back as the rules in force, and written to every partition as the conductor.
+"""The control records: read back as the rules in force, written to every partition.
 
-Knows which partitions have them (every one of the instance and node topics) and under which key they are
-believed. What the rules mean is the fold's business; which an installation wants is in `regente.rules`.
+Knows which partitions have them (every one of the instance and node topics) and under which key
+they are believed. What the rules mean is the fold's business; which an installation wants is in
+`regente.rules`.
 """
 
 from __future__ import annotations

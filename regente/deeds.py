@@ -1,7 +1,7 @@
 """What the judge said of an operator's word that leaves no row of its own when it is taken.
 
-Once the checkpoint of its partition is past the fact, it was judged: refused if a rejection names its
-request, else taken.
+Once the checkpoint of its partition is past the fact, it was judged: refused if a rejection names
+its request, else taken.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Deeds:
         try:
             while True:
                 taken = {(c.topic, c.partition): c.next_offset for c in store.checkpoints()}
-                if taken.get(tuple(sent.at), 0) > sent.offset:
+                if taken.get((sent.at.topic, sent.at.partition), 0) > sent.offset:
                     return self._judged(sent)
                 if self._clock.monotonic_s() >= end_s:
                     return Told(sent.request_id, "pending", None, "PENDING")

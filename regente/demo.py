@@ -162,7 +162,7 @@ def main() -> int:
 def replay_nova(console: Console) -> None:
     """Replay a recording of a real nova and compare the rows with what its API said."""
     console.rule("1. A recorded nova, replayed")
-    from regente.cli import main as command
+    from regente.cli.app import run as command
 
     said = StringIO()
     argv = ["shadow", "replay", str(TRACES / f"{RECORDING}.notifications.jsonl"), "-f", "json"]
@@ -190,9 +190,7 @@ def replay_nova(console: Console) -> None:
 def run_cloud(console: Console, folder: Path) -> None:
     """Run a small cloud through its main job, faults included, and prove its rows."""
     console.rule("2. A small cloud: three hosts, one conductor, one process")
-    settings = Settings(
-        state_dir=folder, service_down_time=SERVICE_DOWN_TIME_S, report_interval=1
-    )
+    settings = Settings(state_dir=folder, service_down_time=SERVICE_DOWN_TIME_S, report_interval=1)
     clock = SystemClock()
     cloud = Embedded(settings, 3, clock, copy_polls=COPY_POLLS)
     engine = open_engine(database_url(settings, cloud.folder))

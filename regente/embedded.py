@@ -1,8 +1,8 @@
-"""Everything in one process on the files of one folder: a conductor, and simulated hosts with their agents.
+"""Everything in one process on the files of one folder: a conductor, simulated hosts, agents.
 
-The embedded default. It sets up what is missing (tables, topics, rules, keys), owns the log's partitions while it lives,
-and hands out turns; who calls them is `regente up`, the demo, or a test. The hosts' guests are in a file
-too, so they are still there when it is started again.
+The embedded default. It sets up what is missing (tables, topics, rules, keys), owns the log's
+partitions while it lives, and hands out turns; who calls them is `regente up`, the demo, or a
+test. The hosts' guests are in a file too, so they are still there when it is started again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from events.owner_lock import OwnerLock
 from events.ports import Clock
 from events.sqlite_log import SqliteLog
 from projections.schema import upgrade
-from regente.agents import Agent, build_fake_agent
+from regente.agents import Agent, Machine, build_fake_agent
 from regente.conducting import Conducting, build_conductor
 from regente.places import database_url
 from regente.rules import publish
 from regente.settings import Settings
 from regente.setup import enroll, make_topics, open_control
-from regente.state_folder import KeyFile, StateError, StateFolder, read_key
+from regente.state_folder import KeyFile, StateFolder, in_use, read_key
 
 
 class Embedded:
@@ -28,7 +28,7 @@ class Embedded:
     def __init__(
         self, settings: Settings, hosts: int, clock: Clock, *, copy_polls: int = 3
     ) -> None:
-        """Leave everything set up and nothing run; raises StateError where another process owns it."""
+        """Leave everything set up and nothing run; raises StateError if another process owns it."""
         self._settings = settings
         self._clock = clock
         self._copy_polls = copy_polls
@@ -36,10 +36,7 @@ class Embedded:
         self.folder.make()
         self._lock = OwnerLock(self.folder.owner_lock)
         if not self._lock.take():
-            raise StateError(
-                f"Expected nobody to run on {self.folder.path.absolute()}, but process"
-                f" {_owner(self.folder)} does: stop it, or name another folder by --state-dir."
-            )
+            raise in_use(self.folder)
         self._url = database_url(settings, self.folder)
         upgrade(self._url)
         make_topics(settings, self.folder, clock)
@@ -78,18 +75,17 @@ class Embedded:
 
     def start_host(self, host: str) -> None:
         """Leave the agent of a host there, enrolled now if it was not."""
-        self.agents[host] = build_fake_agent(
-            self._settings,
+        machine = Machine(
             folder=self.folder,
-            file=self._key_of(host),
             log=self._log,
             world=self.world,
             clock=self._clock,
             copy_polls=self._copy_polls,
         )
+        self.agents[host] = build_fake_agent(self._settings, machine, self._key_of(host))
 
     def kill_host(self, host: str) -> None:
-        """Leave no agent of a host there, as if the machine had died; its guests stay as they are."""
+        """Leave no agent of a host there, as if its process had died; its guests stay."""
         self.agents.pop(host).close()
 
     def stop(self) -> None:
@@ -110,7 +106,3 @@ class Embedded:
     def _key_of(self, host: str) -> KeyFile:
         path = self.folder.key_file(host)
         return read_key(path) if path.exists() else enroll(self._settings, self.folder, host)
-
-
-def _owner(folder: StateFolder) -> str:
-    return folder.owner_lock.read_text("ascii").strip() or "another"

@@ -1,4 +1,4 @@
-"""The flavors that nova's own installer makes, so that an instance can be asked for by a known size."""
+"""Nova's default flavors, so that an instance can be asked for by a known size."""
 
 from __future__ import annotations
 

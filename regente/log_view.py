@@ -1,6 +1,7 @@
 """Records of the log as people read them: decoded as far as they can be, with what the seals say.
 
-It believes nothing: a record that is no fact of ours is shown with the reason. Nothing is folded and nothing judged.
+It believes nothing: a record that is no fact of ours is shown with the reason. Nothing is folded
+and nothing judged.
 """
 
 from __future__ import annotations

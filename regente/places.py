@@ -1,7 +1,8 @@
-"""Where log and rows are, by the settings: opened on demand, each by the package that owns its library.
+"""Where log and rows are, by the settings: opened on demand, each by the package that may.
 
-The composition of the commands that look and ask; what runs for long is put together by `conductor.wiring` and
-`compute.wiring`. Imports Kafka's client or a database's driver only when it is needed.
+The composition of the commands that look and ask; what runs for long is put together by
+`conductor.wiring` and `compute.wiring`. Imports Kafka's client or a database's driver only when
+it is needed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def kafka_options(settings: Settings) -> KafkaOptions:
     kafka = settings.kafka
     if not kafka.bootstrap_servers:
         raise StateError(
-            "Expected [kafka] bootstrap_servers where [conductor] use_local is false, but it is empty."
+            "Expected [kafka] bootstrap_servers where [conductor] use_local is false,"
+            " but it is empty."
         )
     return KafkaOptions(
         bootstrap=kafka.bootstrap_servers,

@@ -1,7 +1,7 @@
 """Tables made again from the log: folded, loaded beside those in use, compared, put in their place.
 
-Effects are not linked into this code: nothing is sent. If conductors run meanwhile, the fold catches up with them
-before the exchange, which fences them.
+Effects are not linked into this code: nothing is sent. If conductors run meanwhile, the fold
+catches up with them before the exchange, which fences them.
 """
 
 from __future__ import annotations
@@ -43,18 +43,24 @@ def rebuild(settings: Settings, folder: StateFolder, *, is_dry: bool) -> Rebuilt
     """
     url = existing_database_url(settings, folder)
     check(url)
-    for _ in range(TRIES_MAX):
-        folded = _fold(settings, folder, url, to_checkpoints=is_dry)
-        rows = {name: table.values() for name, table in folded.tables.items()}
-        certificate = tables.load(url, rows, folded.checkpoints)
-        try:
-            found = tables.compare(url, certificate)
-            if not is_dry:
-                tables.switch(url, certificate, SystemClock().now_us())
-        finally:
-            tables.discard(url)
-        if not (is_dry and found.elsewhere):
-            break
+    done = _once(settings, folder, url, is_dry=is_dry)
+    tries = 1
+    while is_dry and done.elsewhere and tries < TRIES_MAX:  # somebody folds meanwhile
+        done = _once(settings, folder, url, is_dry=is_dry)
+        tries += 1
+    return done
+
+
+def _once(settings: Settings, folder: StateFolder, url: str, *, is_dry: bool) -> Rebuilt:
+    folded = _fold(settings, folder, url, to_checkpoints=is_dry)
+    rows = {name: table.values() for name, table in folded.tables.items()}
+    certificate = tables.load(url, rows, folded.checkpoints)
+    try:
+        found = tables.compare(url, certificate)
+        if not is_dry:
+            tables.switch(url, certificate, SystemClock().now_us())
+    finally:
+        tables.discard(url)
     return Rebuilt(
         is_switched=not is_dry,
         different=tuple(there.table for _, there in found.different),
@@ -63,9 +69,7 @@ def rebuild(settings: Settings, folder: StateFolder, *, is_dry: bool) -> Rebuilt
     )
 
 
-def _fold(
-    settings: Settings, folder: StateFolder, url: str, *, to_checkpoints: bool
-) -> Replayed:
+def _fold(settings: Settings, folder: StateFolder, url: str, *, to_checkpoints: bool) -> Replayed:
     with opened(settings, folder) as (fold, _), unreadable():
         if not to_checkpoints:
             return fold.fold_to(fold.ends())

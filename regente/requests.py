@@ -1,7 +1,8 @@
 """Requests of people, appended to the log as facts of the API.
 
-Knows how a request is keyed, sealed and named; what it carries is for the caller to have looked up, because the fold
-may not look anywhere. Refuses to know whether it will be taken: that is the judge's, and shows in the rows.
+Knows how a request is keyed, sealed and named; what it carries is for the caller to have looked
+up, because the fold may not look anywhere. Refuses to know whether it will be taken: that is the
+judge's, and shows in the rows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an operator may set: names, units and defaults, and where each value in force comes from.
 
-Environment over file over default. Names, units, defaults and groups are nova's where nova has the option; its
-group DEFAULT is the top of the file (`[DEFAULT]` works too). Knows nothing of who reads a setting; those
-that the fold obeys go into the log's control records first (`heart`).
+Environment over file over default. Names, units, defaults and groups are nova's where nova has
+the option; its group DEFAULT is the top of the file (`[DEFAULT]` works too). Knows nothing of who
+reads a setting; those that the fold obeys go into the log's control records first (`heart`).
 """
 
 from __future__ import annotations

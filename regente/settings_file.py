@@ -1,7 +1,7 @@
 """The layers of the settings, put on top of each other: defaults, one TOML file, the environment.
 
-Knows which file is meant (`--config`, REGENTE_CONFIG, ./regente.toml) and which layer a value came from.
-A wrong setting is one sentence that names it, where it stands, and what was expected.
+Knows which file is meant (`--config`, REGENTE_CONFIG, ./regente.toml) and which layer a value
+came from. A wrong setting is one sentence that names it, where it stands, and what was expected.
 """
 
 from __future__ import annotations
@@ -135,5 +135,5 @@ def _sentence(error: ValidationError, named: Layer, file: Path | None) -> str:
         )
     if wrong["type"] == "model_type":
         return f"Expected [{name}] to be a group of settings, but {where} has {wrong['input']!r}."
-    reason = wrong["msg"].removeprefix("Input ").removeprefix("Value ")
-    return f"Expected a value of {shown} that {reason}, but {where} has {wrong['input']!r}."
+    reason = wrong["msg"].rpartition(" should ")[2]
+    return f"Expected {shown} to {reason}, but {where} has {wrong['input']!r}."

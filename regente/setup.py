@@ -1,7 +1,7 @@
 """What has to be there before anything runs: topics with their first rules, and keys for hosts.
 
-Each function leaves things as it says whether it runs for the first or the tenth time. Used by the commands and by
-`regente up`, which does all of it by itself.
+Each function leaves things as it says whether it runs for the first or the tenth time. Used by
+the commands and by `regente up`, which does all of it by itself.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def make_topics(settings: Settings, folder: StateFolder, clock: Clock | None = N
     return Made(made, count, max(rules.number for rules in in_force.values()))
 
 
-def open_control(
-    settings: Settings, folder: StateFolder, clock: Clock | None = None
-) -> Control:
+def open_control(settings: Settings, folder: StateFolder, clock: Clock | None = None) -> Control:
     """Return the voice that speaks to every partition of the log that is there."""
     return Control(
         existing_log(settings, folder), topics_of(settings), folder.master(), clock or SystemClock()

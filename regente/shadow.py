@@ -1,7 +1,8 @@
-"""A recording of a nova's notifications, taken through ingest, log, fold and rows, in a place of its own.
+"""A recording of nova's notifications, taken through ingest, log, fold and rows.
 
-The code that runs live folds it: the worker, on a log and a database that nobody else has. The log's clock is
-the recording's, so that rows have the times of then. Nothing is asked of any host: what nova said is not commanded.
+The code that runs live folds it: the worker, on a log and a database that nobody else has. The
+log's clock is the recording's, so that rows have the times of then. Nothing is asked of any host:
+what nova said is not commanded.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ class Scratch:
             for fact in facts:
                 self._clock.hear(fact)
                 # The log stamps a batch with one time, so one batch has one time.
-                if waiting and self._clock.now_us() != waiting_at or len(waiting) == APPEND_RECORDS:
+                is_later = bool(waiting) and self._clock.now_us() != waiting_at
+                if is_later or len(waiting) == APPEND_RECORDS:
                     writer.append(waiting)
                     waiting = []
                 waiting_at = self._clock.now_us()

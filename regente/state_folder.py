@@ -1,8 +1,8 @@
 """What Regente stores on this machine, and who may read it.
 
-Knows the places within the state folder and the form of a key file: log, rows, master key, a key file per host,
-a journal per host. Keys are readable by their owner only; a key that others could read is refused.
-Refuses to know what is in the log or in the rows.
+Knows the places within the state folder and the form of a key file: log, rows, master key, a key
+file per host, a journal per host. Keys are readable by their owner only; a key that others could
+read is refused. Refuses to know what is in the log or in the rows.
 """
 
 from __future__ import annotations
@@ -126,6 +126,15 @@ def read_key(path: Path) -> KeyFile:
         raise StateError(f"Expected {path} to be a key file, but: {error!r}.") from error
 
 
+def in_use(folder: StateFolder) -> StateError:
+    """Return the error for a folder whose partitions another process owns."""
+    owner = folder.owner_lock.read_text("ascii").strip() or "another one"
+    return StateError(
+        f"Expected nobody to run on {folder.path.absolute()}, but process {owner} does:"
+        " stop it, or name another folder by --state-dir."
+    )
+
+
 def _write_private(path: Path, text: str) -> None:
     """Write a file that was not there; nobody but its owner may read it at any moment."""
     try:
@@ -146,7 +155,9 @@ def _read_private(path: Path, remedy: str) -> str:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text("ascii").strip()
     except FileNotFoundError as error:
-        raise StateError(f"Expected a key in {path}, but there is no such file: {remedy}.") from error
+        raise StateError(
+            f"Expected a key in {path}, but there is no such file: {remedy}."
+        ) from error
     except (PermissionError, UnicodeDecodeError) as error:
         raise StateError(f"Expected to read a key from {path}, but: {error}.") from error
     if mode & 0o077:

@@ -1,4 +1,4 @@
-"""How a service is told to stop: SIGTERM or Ctrl-C once, and it ends cleanly; twice, and at once."""
+"""How a service is told to stop: by SIGTERM or Ctrl-C it ends cleanly, by a second one at once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What a service tells beside its work: JSON lines for machines, readable ones on a terminal.
 
-Everything that uses `logging`, libraries too, goes through structlog; those are heard from warnings on.
+Everything that uses `logging`, libraries too, goes through structlog; those are heard from
+warnings on.
 """
 
 from __future__ import annotations

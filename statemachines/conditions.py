@@ -8,6 +8,7 @@ from typing import Final
 
 from statemachines.held import Held, SagaState
 from statemachines.rules import Rules
+from statemachines.saga import Again, Choice, End, NeedsOperator, Next, To
 from statemachines.states import PowerState, VmState
 
 Condition = Callable[[Held, SagaState, Rules], bool]
@@ -63,6 +64,16 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
     }
 )
+
+
+def chosen(
+    next_: Next, held: Held, saga: SagaState, rules: Rules
+) -> To | End | Again | NeedsOperator:
+    """Return the way that is taken in this state, every condition on it asked."""
+    while isinstance(next_, Choice):
+        holds = CONDITIONS[next_.condition](held, saga, rules)
+        next_ = next_.then if holds else next_.otherwise
+    return next_
 
 
 def involved(held: Held, saga: SagaState) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Mermaid text from any table: the two machines of an instance, and each saga.
 
-It draws what the tables say and knows no operation by name, so a diagram can't tell anything but what runs.
+It draws what the tables say and knows no operation by name, so a diagram can't tell anything but
+what runs.
 """
 
 from __future__ import annotations

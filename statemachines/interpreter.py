@@ -13,7 +13,7 @@ from typing import assert_never
 from events.ids import InstanceId, SagaId, command_id, saga_id
 from events.requests import ActionRequested
 from statemachines.claims import give_up, keep_one_size, release
-from statemachines.conditions import CONDITIONS, involved
+from statemachines.conditions import chosen, involved
 from statemachines.held import Asked, Move, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.owing import TABLE_OF, debt_of, debts, evidence_against, owed_by
@@ -34,7 +34,6 @@ from statemachines.saga import (
     HOST_LOST,
     TIMED_OUT,
     Again,
-    Choice,
     End,
     NeedsOperator,
     Next,
@@ -98,7 +97,7 @@ def progress(run: Run, saga: SagaState, host: str | None) -> None:
         if fact != TIMED_OUT:
             return
         next_ = Again()
-    way = _chosen(run, saga, next_)
+    way = chosen(next_, run.held, saga, run.rules)
     if len(saga.pending) > 1 and host in saga.pending and not isinstance(way, Again):
         # One of several: it has answered, or is lost and owes what it was asked.
         if isinstance(way, To | End) and way.owe is not None and host is not None:
@@ -191,23 +190,16 @@ def _supersede(run: Run, saga: SagaState) -> None:
 # How a saga moves.
 
 
-def _chosen(run: Run, saga: SagaState, next_: Next) -> To | End | Again | NeedsOperator:
-    while isinstance(next_, Choice):
-        holds = CONDITIONS[next_.condition](run.held, saga, run.rules)
-        next_ = next_.then if holds else next_.otherwise
-    return next_
-
-
 def _take(
     run: Run, table: Saga, saga: SagaState, next_: Next, fact: str, host: str | None = None
 ) -> None:
-    way = _chosen(run, saga, next_)
+    way = chosen(next_, run.held, saga, run.rules)
     if isinstance(way, Again):
         step = table.steps[saga.step]
         if saga.tries <= step.retries:
             _enter(run, table, saga, step, fact)
             return
-        way = _chosen(run, saga, step.exhausted)
+        way = chosen(step.exhausted, run.held, saga, run.rules)
     assert not isinstance(way, Again), f"Expected a way out of {table.name}.{saga.step}"
     if isinstance(way, NeedsOperator):
         _wait_for_operator(run, table, saga, fact)

@@ -17,11 +17,12 @@ from events.ids import HostName, InstanceId
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
 from statemachines.chain import HEADS_MAX, Place, head_of, place
+from statemachines.conditions import chosen
 from statemachines.held import Asked, Held, SagaState
 from statemachines.permissions import PERMISSIONS, Circumstances, refusal
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
-from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, End, branches
+from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, End, To, branches
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS, WINNERS
 from statemachines.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
@@ -347,17 +348,25 @@ def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules)
             # Said before, or too late: the first content won.
             if saga is None or (saga.step, saga.attempt) != (fact.step, fact.attempt):
                 return _DUPLICATE
-            step = SAGAS[saga.saga].steps[saga.step]
-            if saga.needs_operator is not None and name != HOST_LOST:
-                return _DUPLICATE
             host = answering_host(envelope)
             if host is not None and host not in saga.pending:
+                return _DUPLICATE
+            step = SAGAS[saga.saga].steps[saga.step]
+            if saga.needs_operator is not None and not _leads_out(held, saga, name, rules):
                 return _DUPLICATE
             if name not in step.on and name != TIMED_OUT:
                 return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
             return _ACCEPTED
         case _:
             return _reject(envelope, "not-entitled", "the conductor may not say this")
+
+
+def _leads_out(held: Held, saga: SagaState, name: str, rules: Rules) -> bool:
+    """Say whether a lost host gives a saga that waits for a person a way of its own."""
+    way = SAGAS[saga.saga].steps[saga.step].on.get(name)
+    if name != HOST_LOST or way is None:
+        return False
+    return isinstance(chosen(way, held, saga, rules), To | End)
 
 
 def _judge_report(held: Held | None) -> Verdict:

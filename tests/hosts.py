@@ -19,7 +19,7 @@ from compute.endings import ENDINGS
 from conductor.step import Outcome
 from events import decisions, instance, migration
 from events.codec import encode_command
-from events.envelope import Letter
+from events.envelope import Envelope, Letter
 from events.requests import Flavor
 from statemachines.notes import ActionNote, EventNote, SagaNote
 from statemachines.judge import sagas_of
@@ -95,13 +95,18 @@ class World(Story):
     #: What a relay has to send, or has sent without an answer, by command id.
     outbox: dict[str, bytes] = field(default_factory=dict)
     ever_sent: set[str] = field(default_factory=set)
+    #: Everything that was put before the heart, in order.
+    history: list[Envelope[object]] = field(default_factory=list)
+    #: (vm_state, task_state, migration status), each time one of them changed.
+    trace: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     #: Does another host rightly keep its part, for it may be all that is left of the guest?
     keeps_a_copy: bool = False
 
-    def tell(self, envelope: object) -> Outcome:  # type: ignore[override]  # any envelope
+    def tell(self, envelope: Envelope[object]) -> Outcome:
         """Put a fact before the heart; the outbox holds what it called for, and nothing else."""
         before = self.held
-        outcome = super().tell(envelope)  # type: ignore[arg-type]  # as above
+        self.history.append(envelope)
+        outcome = super().tell(envelope)
         for letter in outcome.commands:
             identity = letter.address.command_id
             assert identity not in self.ever_sent, f"Expected {identity} to be sent once"
@@ -113,10 +118,42 @@ class World(Story):
         assert self.outbox == named, "Expected what was sent to be what is outstanding"
         if before is not None and self.held is not None:
             assert self.held.generation >= before.generation
+        if self.held is not None:
+            self._trace()
         for note in outcome.notes:
             if isinstance(note, SagaNote) and note.ending is not None:
                 self._ended(note)
         return outcome
+
+    def _trace(self) -> None:
+        held = self.here
+        status = None if held.move is None else held.move.status
+        now = (held.vm_state, held.task_state, status)
+        if not self.trace or self.trace[-1] != now:
+            self.trace.append(now)
+
+    @property
+    def events(self) -> list[tuple[str, str | None]]:
+        """Action events in the order of their start, each with its result."""
+        found: dict[int, tuple[str, str | None]] = {}
+        for note in self.notes:
+            if isinstance(note, EventNote):
+                found[note.row_id] = (note.event, note.result)
+        return list(found.values())
+
+    @property
+    def actions(self) -> list[tuple[str, str | None]]:
+        """Actions in the order of their start, each with its message."""
+        found: dict[str, tuple[str, str | None]] = {}
+        for note in self.notes:
+            if isinstance(note, ActionNote):
+                found[note.request_id] = (note.action, note.message)
+        return list(found.values())
+
+    def from_here(self) -> World:
+        """Forget what was noted so far: a test looks at what comes."""
+        self.trace, self.notes = self.trace[-1:], []
+        return self
 
     def _destroys_rightly(self, letter: Letter[object]) -> None:
         """No debt has the owner of a guest that lives on destroy it."""
@@ -205,7 +242,8 @@ class World(Story):
         other.writers = {k: replace(v) for k, v in self.writers.items()}
         other.notes, other.verdicts = list(self.notes), list(self.verdicts)
         other.outbox, other.ever_sent = dict(self.outbox), set(self.ever_sent)
-        other.keeps_a_copy = self.keeps_a_copy
+        other.trace = list(self.trace)
+        other.keeps_a_copy, other.history = self.keeps_a_copy, list(self.history)
         return other
 
 

@@ -1,7 +1,7 @@
 """The command line: one file per noun, each of which imports what it needs when it is run.
 
-So `regente --help` needs neither a database's driver nor a broker's, and a compute node without the extra
-`conductor` has every command of which it is capable.
+So `regente --help` needs neither a database's driver nor a broker's, and a compute node without
+the extra `conductor` has every command of which it is capable.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ Answer = tuple[Sequence[str], tuple[object, ...]]
 class Verify(ShowOne):
     """Fold the log to exactly the checkpoints and compare every row that is a function of it.
 
-    Exit status 0: equal; 1: differences, each named by table, key, column and both values; 2: the log can't be read.
+    Exit status 0: equal; 1: differences, each named by table, key, column and both values; 2: the
+    log can't be read.
     """
 
     exits = (Exit.NO,)
@@ -43,7 +44,7 @@ class Verify(ShowOne):
 
 
 class Replay(ShowOne):
-    """Fold the log again, to its end or to a point, and show what it says of an instance or of all."""
+    """Fold the log again, to its end or to a point, and show what it says."""
 
     exits = (Exit.NO,)
 
@@ -52,7 +53,9 @@ class Replay(ShowOne):
         parser = super().get_parser(prog_name)
         parser.add_argument("--instance", metavar="UUID", help="what is said of this one")
         parser.add_argument(
-            "--to", metavar="OFFSET|TIME", help="up to, without: an offset of each partition, or a time"
+            "--to",
+            metavar="OFFSET|TIME",
+            help="up to, without: an offset of each partition, or a time",
         )
         return parser
 

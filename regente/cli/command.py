@@ -1,22 +1,26 @@
-"""What our commands share: settings, errors as one sentence, statuses in the help, output in every format.
+"""What our commands share: settings, errors as one sentence, statuses, output in every format.
 
-Knows cliff and the kinds of trouble that are foreseen. A command says what it found; that it is printed as
-a table, JSON, YAML or CSV is cliff's business.
+Knows cliff and the kinds of trouble that are foreseen. A command says what it found; that it is
+printed as a table, JSON, YAML or CSV is cliff's business.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from cliff.columns import FormattableColumn
 from cliff.command import Command as CliffCommand
+from cliff.formatters.base import SingleFormatter
 from cliff.lister import Lister as CliffLister
 from cliff.show import ShowOne as CliffShowOne
+from stevedore.extension import Extension, ExtensionManager
 
 from regente.cli.exits import Exit, described
 
@@ -115,6 +119,37 @@ class Lister(Command, CliffLister):
 class ShowOne(Command, CliffShowOne):
     """A command that shows one thing."""
 
+    def _load_formatter_plugins(self) -> ExtensionManager[SingleFormatter]:
+        found = super()._load_formatter_plugins()
+        # Cliff has CSV for lists alone; whoever reads one thing by program may want it too.
+        found.extensions.append(Extension("csv", None, None, CsvOfOne()))  # type: ignore[arg-type]  # no entry point
+        return found
+
+
+class CsvOfOne(SingleFormatter):
+    """One thing as CSV: a line of names and a line of values."""
+
+    def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
+        """Take no options."""
+
+    def emit_one(
+        self,
+        column_names: Sequence[str],
+        data: Sequence[Any],
+        stdout: TextIO,
+        parsed_args: argparse.Namespace,
+    ) -> None:
+        """Write both lines; a value that has parts is JSON."""
+        writer = csv.writer(stdout, lineterminator="\n")
+        writer.writerow(column_names)
+        writer.writerow([_as_text(value) for value in data])
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, Nested):
+        return json.dumps(value.machine_readable())
+    return value.machine_readable() if isinstance(value, FormattableColumn) else value
+
 
 class Nested(FormattableColumn[Any]):
     """A value that has parts: as it is in JSON and YAML, one part a line in a table."""
@@ -185,5 +220,8 @@ def confirmed(question: str, is_sure: bool, ask: Callable[[str], str] = input) -
         return
     if not sys.stdin.isatty():
         raise Refused(f"Expected --yes, because {question} and nobody is there to be asked.")
-    if ask(f"{question[0].upper()}{question[1:]}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+    if ask(f"{question[0].upper()}{question[1:]}. Go on? [y/N] ").strip().lower() not in (
+        "y",
+        "yes",
+    ):
         raise Refused("Nothing was done.", Exit.NO)

@@ -17,7 +17,7 @@ class Show(Lister):
         """Return one row for each option."""
         from regente.settings_file import options
 
-        rows = [
+        rows: list[tuple[object, ...]] = [
             (group or "DEFAULT", name, _plain(value), self.loaded.origin(group, name), what)
             for group, name, value, what in options(self.settings)
         ]

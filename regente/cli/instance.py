@@ -58,7 +58,9 @@ class Show(ShowOne):
         with self.views() as views:
             row = views.instance(parsed_args.instance)
         if row is None:
-            raise Refused(f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO)
+            raise Refused(
+                f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
+            )
         return as_one(row, InstanceRow._fields)
 
 

@@ -20,8 +20,8 @@ _SHORT: Final = ("instance", "node", "heartbeats")
 class Cat(Command):
     """Print records decoded, one a line: as JSON, or as text for people.
 
-    Each says whether its seal holds. --from and --to are offsets of each partition, or times (ISO 8601); the
-    record at --to is not printed.
+    Each says whether its seal holds. --from and --to are offsets of each partition, or times (ISO
+    8601); the record at --to is not printed.
     """
 
     exits = (Exit.NO,)
@@ -142,4 +142,6 @@ def _text(found: Mapping[str, object]) -> str:
     assert isinstance(verification, Mapping)
     seal = {True: "ok", None: "?"}.get(verification["ok"], f"BAD {verification['reason']}")
     payload = json.dumps(found["payload"])
-    return f"{place} {iso(time)} {found['source']} {found['fact']} {found['key']} {payload} [{seal}]"
+    return (
+        f"{place} {iso(time)} {found['source']} {found['fact']} {found['key']} {payload} [{seal}]"
+    )

@@ -11,7 +11,7 @@ from regente.cli.exits import Exit
 
 
 class TableOfRules(Lister):
-    """List for each of nova's actions, vm_states and task_states whether it is allowed and sets what."""
+    """List for each action, vm_state and task_state whether it is allowed and what it sets."""
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -20,7 +20,7 @@ class TableOfRules(Lister):
         from statemachines.permissions import table_rows
 
         columns = ("action", "vm_state", "task_state", "allowed", "sets_task_state")
-        return columns, [tuple(row[name] for name in columns) for row in table_rows()]  # type: ignore[literal-required]  # the keys of TableRow
+        return columns, [tuple(row.values()) for row in table_rows()]
 
 
 class Draw(Command):
@@ -55,7 +55,5 @@ class Draw(Command):
             self.say(f"regente: {len(known)} diagrams are in {parsed_args.folder}.")
             return
         if parsed_args.name not in known:
-            raise Refused(
-                f"Expected one of {', '.join(known)}, but {parsed_args.name}.", Exit.NO
-            )
+            raise Refused(f"Expected one of {', '.join(known)}, but {parsed_args.name}.", Exit.NO)
         print(known[parsed_args.name][1], end="", file=self.app.stdout)

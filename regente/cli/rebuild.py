@@ -12,8 +12,8 @@ from regente.cli.exits import Exit
 class Rebuild(ShowOne):
     """Make a second set of tables from the log, compare it, and put it in place in one transaction.
 
-    Nothing is sent. Conductors that run notice that they were fenced and go on from the rebuilt rows. With
-    --dry-run the tables are only compared: exit status 0 equal, 1 different.
+    Nothing is sent. Conductors that run notice that they were fenced and go on from the rebuilt
+    rows. With --dry-run the tables are only compared: exit status 0 equal, 1 different.
     """
 
     exits = (Exit.NO,)
@@ -32,9 +32,7 @@ class Rebuild(ShowOne):
         from regente.rebuilding import rebuild
 
         if not parsed_args.dry_run:
-            confirmed(
-                "the tables in use are replaced by those made from the log", parsed_args.yes
-            )
+            confirmed("the tables in use are replaced by those made from the log", parsed_args.yes)
         done = rebuild(self.settings, self.folder, is_dry=parsed_args.dry_run)
         if parsed_args.dry_run and done.different:
             self.status = Exit.NO

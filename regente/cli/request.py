@@ -24,8 +24,9 @@ def argument(text: str) -> tuple[str, str]:
 class Request(ShowOne):
     """Ask for an action on an instance, and say what became of it.
 
-    `request create NAME --arg flavor=m1.small` makes an instance. Actions are nova's: start, stop, reboot_soft,
-    resize, confirm_resize, live_migrate … Ends at the verdict; with --wait, when the saga ends.
+    `request create NAME --arg flavor=m1.small` makes an instance. Actions are nova's: start,
+    stop, reboot_soft, resize, confirm_resize, live_migrate … Ends at the verdict; with --wait,
+    when the saga ends.
     """
 
     exits = (Exit.NO, Exit.PENDING, Exit.TIMED_OUT)

@@ -10,7 +10,7 @@ from regente.cli.exits import Exit
 
 
 class Show(Lister):
-    """Show the rules in force beside those of this installation; exit status 1 where they differ."""
+    """Show the rules in force beside those of this installation; exit status 1 if they differ."""
 
     exits = (Exit.NO,)
 

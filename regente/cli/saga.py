@@ -1,4 +1,4 @@
-"""`regente saga`: where operations stand, and the operator's way out where one waits for a person."""
+"""`regente saga`: where operations stand, and the way out where one waits for a person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OVERDUE_S: Final = 60
 
 
 class List(Lister):
-    """List sagas, oldest first; --stuck: only what does not go on by itself, nova's leavings too."""
+    """List sagas, oldest first; --stuck: what does not go on by itself, nova's leavings too."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser."""

@@ -13,8 +13,8 @@ from regente.cli.command import Nested, ShowOne
 class Replay(ShowOne):
     """Take a recording of nova's versioned notifications through the fold, and show where it ends.
 
-    One notification a line. Rows are in a scratch store, or in a state folder that --keep names; what can't
-    be read is listed under quarantine. The status is 2 only if the file can't be read.
+    One notification a line. Rows are in a scratch store, or in a state folder that --keep names;
+    what can't be read is listed under quarantine. The status is 2 only if the file can't be read.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -55,9 +55,7 @@ class Replay(ShowOne):
         folder = StateFolder(path)
         folder.make()
         if folder.log.exists():
-            raise StateError(
-                f"Expected --keep to name a new folder, but {path} has a log already."
-            )
+            raise StateError(f"Expected --keep to name a new folder, but {path} has a log already.")
         url = f"sqlite:///{folder.rows.absolute()}"
         upgrade(url)
         clock = RecordedClock()

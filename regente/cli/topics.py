@@ -1,4 +1,4 @@
-"""`regente topics`: make the topics with their first control records, and check that they are as they have to be."""
+"""`regente topics`: make the topics with their first rules, and check them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trouble that is foreseen, as one sentence with a status: what was expected, what was found, what to do.
+"""Trouble that is foreseen, as one sentence with a status: expected, found, what to do.
 
 Whatever is not foreseen is a bug of ours and says so.
 """

@@ -10,7 +10,8 @@ from regente.cli.command import Command, Refused
 class Up(Command):
     """Run a conductor and simulated hosts in one process, on files of the state folder.
 
-    The other commands find them there, also while it runs. Ctrl-C stops it cleanly; a second one at once.
+    The other commands find them there, also while it runs. Ctrl-C stops it cleanly; a second one
+    at once.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -10,8 +10,9 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from compute.fake_driver import FakeDriver, FakeOptions
 from compute.journal import Journal
@@ -52,6 +53,13 @@ class TakesTurns(Protocol):
     def turn(self) -> bool: ...
 
 
+class Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=Closes)
+
+
 @dataclass
 class Cloud:
     """One log, one database, and what is said and seen from outside."""
@@ -63,6 +71,15 @@ class Cloud:
     hosts: tuple[str, ...] = ("host1", "host2", "host3")
     keyring: MasterKeyring = field(default_factory=lambda: MasterKeyring(MASTER))
     clock: SystemClock = field(default_factory=SystemClock)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Close whatever was opened here, the last first."""
+        self._open.close()
+
+    def _kept(self, each: _C) -> _C:
+        self._open.callback(each.close)
+        return each
 
     def found(self, settings: dict[str, str] | None = None) -> None:
         """Leave topics, tables, the first rules, and every host enrolled."""
@@ -81,13 +98,13 @@ class Cloud:
     # Its parts.
 
     def store(self) -> SqlStore:
-        return open_store(self.url)
+        return self._kept(open_store(self.url))
 
     def conductor(self, options: Options | None = None, store: Store | None = None) -> Conductor:
         ports = Ports(
-            group=self.log.group(f"{self.topics.prefix}.conductors"),
-            reader=self.log.reader(),
-            writer=self.log.writer(),
+            group=self._kept(self.log.group(f"{self.topics.prefix}.conductors")),
+            reader=self._kept(self.log.reader()),
+            writer=self._kept(self.log.writer()),
             store=store or self.store(),
             clock=self.clock,
             keyring=self.keyring,
@@ -106,8 +123,8 @@ class Cloud:
             bounds=bounds or Bounds(report_interval_s=1),
         )
         ports = ComputePorts(
-            writer=self.log.writer(),
-            reader=self.log.reader(),
+            writer=self._kept(self.log.writer()),
+            reader=self._kept(self.log.reader()),
             driver=FakeDriver(host=host, world=world, options=FakeOptions()),
             clock=self.clock,
         )
@@ -134,9 +151,7 @@ class Cloud:
         """Return a request id and the sealed message in which the API says a fact."""
         request_id = f"req-{uuid.uuid4()}"
         now = self.clock.now_us()
-        meta = Meta(
-            source="api", instance_id=instance_id, request_id=request_id, occurred_at=now
-        )
+        meta = Meta(source="api", instance_id=instance_id, request_id=request_id, occurred_at=now)
         return request_id, self.sealed(instance_id, encode_fact(meta, fact), "api")
 
     def sealed(self, key: str, value: bytes, by: str) -> Message:
@@ -225,9 +240,7 @@ def instances(store: SqlStore) -> dict[str, InstanceRow]:
 def states(store: SqlStore, uuids: Iterable[str]) -> list[tuple[str | None, str | None]]:
     """Return (vm_state, task_state) of each, (None, None) where there is no row yet."""
     known = instances(store)
-    return [
-        (known[u].vm_state, known[u].task_state) if u in known else (None, None) for u in uuids
-    ]
+    return [(known[u].vm_state, known[u].task_state) if u in known else (None, None) for u in uuids]
 
 
 def open_sagas(store: SqlStore) -> list[Row]:
@@ -277,6 +290,3 @@ def spin(
 def with_value(message: Message, value: bytes | None) -> Message:
     """Return a message with another value under the same headers."""
     return message._replace(value=value)
-
-
-__all__ = ["Cloud", "replace"]

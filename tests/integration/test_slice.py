@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from events.kafka_log import KafkaLog, KafkaOptions
 from events.ports import SystemClock
 from events.sqlite_log import SqliteLog
 from events.topics import Topics
-from tests.e2e.cloud import MEDIUM, SMALL, Cloud, claims_that_differ, open_sagas, spin, states
+from tests.e2e.cloud import MEDIUM, SMALL, Cloud, claims_that_differ, open_sagas, rows, spin, states
 
 IDLE = ("active", None)
 
@@ -28,13 +29,16 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cloud]:
     prefix = f"slice-{uuid.uuid4().hex[:8]}"
     if request.param == "embedded":
         log = SqliteLog(tmp_path / "log.sqlite", SystemClock())
-        yield Cloud(log=log, url=f"sqlite:///{tmp_path / 'rows.sqlite'}", topics=Topics(prefix))
+        url = f"sqlite:///{tmp_path / 'rows.sqlite'}"
+        with closing(Cloud(log=log, url=url, topics=Topics(prefix))) as cloud:
+            yield cloud
         return
     kafka = request.getfixturevalue("kafka")
     postgres = request.getfixturevalue("postgres")
     url = postgres.create_database(prefix)
     options = KafkaOptions(bootstrap=kafka.bootstrap, session_timeout_s=6.0)
-    yield Cloud(log=KafkaLog(options), url=url, topics=Topics(prefix))
+    with closing(Cloud(log=KafkaLog(options), url=url, topics=Topics(prefix))) as cloud:
+        yield cloud
     postgres.drop_database(prefix)
 
 
@@ -49,6 +53,7 @@ def test_servers_are_built_moved_resized_and_deleted_and_the_rows_say_what_the_l
     everybody = [conductor, *(turn for agent in agents for turn in agent.turns)]
     moved, resized, deleted = (str(uuid.uuid4()) for _ in range(3))
     three = (moved, resized, deleted)
+    spin(everybody, lambda: len(rows(store, "nodes")) == 3, what="three hosts")
 
     for each in three:
         cloud.request("create", each, flavor=SMALL, arguments={"name": "n"})
@@ -72,4 +77,3 @@ def test_servers_are_built_moved_resized_and_deleted_and_the_rows_say_what_the_l
     assert set(world.executions().values()) == {1}
     assert claims_that_differ(store) == []
     conductor.stop()
-    store.close()

@@ -145,10 +145,19 @@ class Cloud:
         """Have messages arrive some time from now."""
         self._later.append((self.now_us + self.draw_us(1, 120 * S), tuple(messages)))
 
+    def note_misrouted(self, messages: Sequence[Message], offsets: Sequence[int]) -> None:
+        """Remember where messages are that nobody may believe there."""
+        for message, offset in zip(messages, offsets, strict=True):
+            self.watch.misrouted.append((message.topic, message.partition, offset))
+
     # Safety.
 
     def run(self) -> None:
         """Let everything go wrong."""
+        if self.plan.is_warm:
+            self.dice.is_healing = True
+            self.settle()
+            self.dice.is_healing = False
         while self.steps < self.plan.steps:
             self.step()
 

@@ -62,6 +62,10 @@ class Plan:
     batch_records_max: int
     #: Virtual µs that a step takes at most.
     step_us: int
+    #: Do the hosts stand before anything goes wrong?
+    is_warm: bool
+    #: What a host has: few guests, or many.
+    memory_mb: int
     same_host_resize: bool
     rates: dict[str, float] = field(default_factory=dict)
 
@@ -74,16 +78,18 @@ def draw_plan(rng: Random) -> Plan:
         is_on, exponent = rng.random() < share, rng.random()
         if is_on:
             rates[name] = math.exp(math.log(low) + exponent * (math.log(high) - math.log(low)))
-    instances = min(rng.randint(3, 25), rng.randint(3, 25))
+    instances = min(rng.randint(3, 25) for _ in range(3))
     return Plan(
         conductors=rng.randint(1, 3),
         hosts=rng.randint(2, 5),
         partitions=rng.randint(1, 4),
         instances=instances,
-        steps=rng.randint(250, 600),
-        request_rate=rng.choice((0.08, 0.15, 0.3)),
+        steps=rng.randint(400, 1_000),
+        request_rate=rng.choice((0.05, 0.1, 0.2)),
         batch_records_max=rng.choice((1, 5, 50, 5_000)),
         step_us=rng.choice((20_000, 200_000, 1_000_000)),
+        is_warm=rng.random() < 0.8,
+        memory_mb=rng.choice((8_704, 16_896, 33_280)),
         same_host_resize=rng.random() < 0.2,
         rates=rates,
     )

@@ -41,6 +41,10 @@ class Surroundings(Protocol):
         """Have messages arrive some time from now."""
         ...
 
+    def note_misrouted(self, messages: Sequence[Message], offsets: Sequence[int]) -> None:
+        """Remember where messages are that nobody may believe there."""
+        ...
+
 
 class Gate:
     """Where a process passes at each call of a port."""
@@ -80,6 +84,10 @@ class Gate:
     def post_later(self, messages: Sequence[Message]) -> None:
         """Have messages arrive some time from now."""
         self._around.post_later(messages)
+
+    def note_misrouted(self, messages: Sequence[Message], offsets: Sequence[int]) -> None:
+        """Remember where messages are that nobody may believe there."""
+        self._around.note_misrouted(messages, offsets)
 
     def choice(self, count: int) -> int:
         """Draw a number below `count`."""
@@ -128,7 +136,7 @@ class Writer:
             self._topics.node_events: self._topics.instance_events,
         }
         wrong = [m._replace(topic=there[m.topic]) for m in messages if m.topic in there]
-        self._writer.append(wrong)
+        self._gate.note_misrouted(wrong, self._writer.append(wrong))
 
 
 class Reader:

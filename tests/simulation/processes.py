@@ -20,7 +20,7 @@ from compute.memory_journal import MemoryJournal
 from compute.node import Node
 from compute.world import power_failure
 from conductor import wiring as conductor_wiring
-from events.errors import EventsError
+from events.errors import EventsError, LogUnavailable
 from events.log import LogGroup, LogReader
 from events.memory_log import MemoryReader
 from projections.store import Store, StoreError
@@ -34,7 +34,6 @@ S: Final = 1_000_000
 GROUP: Final = "conductors"
 DOWN_S: Final = 20
 REPORT_S: Final = 5
-SIZE: Final = FakeOptions(vcpus=4, memory_mb=8_704, disk_gb=200)
 FAILURES: Final = (*FailureKind, FailureKind.FAIL)
 
 
@@ -89,6 +88,8 @@ class Process:
         except (EventsError, StoreError) as error:
             if not error.retriable:
                 raise
+            if isinstance(error, LogUnavailable) and self.cloud.is_broker_out:
+                self.cloud.watch.noticed.add(self.name)
             self.wakes_at = self.cloud.now_us + self.cloud.draw_us(50_000, 2 * S)
             return True
         finally:
@@ -209,9 +210,8 @@ class HostProcess:
 
     def _start(self) -> None:
         cloud, gate = self.cloud, self.process.gate
-        driver = FakeDriver(
-            host=self.name, world=cloud.world, faults=self._fails, options=SIZE
-        )
+        size = FakeOptions(vcpus=4, memory_mb=cloud.plan.memory_mb, disk_gb=400)
+        driver = FakeDriver(host=self.name, world=cloud.world, faults=self._fails, options=size)
         node = Node(
             host=self.name,
             key=self.key,

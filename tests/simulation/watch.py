@@ -16,8 +16,6 @@ from conductor.step import Outcome, step
 from events.codec import decode_fact
 from events.decisions import StepTimedOut
 from events.envelope import Envelope
-from events.errors import BadRecord
-from events.instance import GuestAbsent, GuestFound
 from events.log import Message, TopicPartition
 from events.memory_log import MemoryLog
 from events.node import NodeLost
@@ -35,8 +33,8 @@ if TYPE_CHECKING:
 
 S: Final = 1_000_000
 _OPTIONS: Final = SchedulerOptions()
-#: An outage that is shorter may go unnoticed between two polls.
-NOTICED_S: Final = 15
+#: Nothing is overdue, and no host is lost, for so long after the broker came back.
+QUIET_S: Final = 15
 
 
 class Broken(AssertionError):
@@ -100,9 +98,10 @@ class Watch(Watcher):
         self._epochs: dict[TopicPartition, int] = {}
         self._ordered: dict[bytes, str] = {}
         self._published: set[str] = set()
-        self._outage_began = 0
-        #: End of the last outage of the broker that everybody noticed.
-        self._outage_ended = 0
+        #: Who has found the broker away since it went.
+        self.noticed: set[str] = set()
+        #: µs until which those who did may call nothing overdue.
+        self._quiet_until: dict[str, int] = {}
         #: Copies in a topic for which they were not sealed, which no conductor may believe.
         self.misrouted: list[tuple[str, int, int]] = []
         #: Instances about whose end a person decided.
@@ -150,18 +149,21 @@ class Watch(Watcher):
         """Note when the broker went away and came back."""
         now = self._cloud.now_us
         if is_out:
-            self._outage_began = now
-        elif now - self._outage_began >= NOTICED_S * S:
-            self._outage_ended = now
+            self.noticed.clear()
+        else:
+            self._quiet_until.update(dict.fromkeys(self.noticed, now + QUIET_S * S))
 
     def appended(self, messages: Sequence[Message], offsets: Sequence[int]) -> None:
         """Look at what was appended."""
         commands = self._cloud.topics.commands("")
+        running = self._cloud.running
+        name = "" if running is None else running.name
+        is_early = self._cloud.now_us < self._quiet_until.get(name, 0)
         for message, offset in zip(messages, offsets, strict=True):
             if message.topic.startswith(commands):
                 self._command(message)
-            elif self._outage_ended and dict(message.headers)[MAC].startswith(b"conductor/"):
-                self._decision(message, offset)
+            elif is_early and is_decision(message):
+                self._decision(message)
 
     def _command(self, message: Message) -> None:
         command_id = self._ordered.get(message.value or b"")
@@ -169,10 +171,9 @@ class Watch(Watcher):
             raise Broken(f"I14: a command for {message.key!r} was published without an order")
         self._published.add(command_id)
 
-    def _decision(self, message: Message, offset: int) -> None:
+    def _decision(self, message: Message) -> None:
         _, fact = decode_fact(message.value or b"")
-        too_early = self._cloud.now_us < self._outage_ended + 5 * S
-        if isinstance(fact, StepTimedOut | NodeLost) and too_early:
+        if isinstance(fact, StepTimedOut | NodeLost):
             raise Broken(f"T3: {fact} was born overdue, right after an outage")
 
     # The heart.
@@ -269,13 +270,6 @@ def _check_untouched(held: Held, after: Held, envelope: Envelope[object]) -> Non
         raise Broken(f"I10: a refused {fact} changed {changed} of {held.instance_id}")
 
 
-def is_readable(message: Message) -> bool:
-    """Say whether a message can be decoded as a fact."""
-    try:
-        decode_fact(message.value or b"")
-    except BadRecord:
-        return False
-    return True
-
-
-__all__ = ["Broken", "GuestAbsent", "GuestFound", "Tap", "Watch", "WatchedWorld"]
+def is_decision(message: Message) -> bool:
+    """Say whether the conductor speaks, and not to everybody."""
+    return any(n == MAC and value and value.startswith(b"conductor/") for n, value in message.headers)

@@ -1,0 +1,87 @@
+"""`regente conductor` and `regente compute`: the services, on brokers or on files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from regente.cli.command import Command, Refused
+
+
+class Conductor(Command):
+    """Run conductors: `[conductor] workers` processes of this machine, each a member of the group.
+
+    SIGTERM or Ctrl-C stops them cleanly; a second one at once. On the embedded log one process
+    owns all partitions, so one is started.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--workers", type=int, metavar="N", help="processes, in place of [conductor] workers"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Run until told to stop."""
+        from regente.conducting import run_conductor
+        from regente.stopping import StopSignals
+        from regente.trace_output import set_up
+
+        set_up(self.settings.log_level)
+        workers = parsed_args.workers or self.settings.conductor.workers
+        if workers < 1:
+            raise Refused(f"Expected --workers of 1 or more, but {workers}.")
+        stop = StopSignals()
+        stop.install()
+        if workers == 1 or self.settings.is_local:
+            run_conductor(self.settings, self.folder, stop)
+            return
+        from events.ports import SystemClock
+        from regente.workers import Crew
+
+        options = self.app.options
+        given = (("--config", options.config), ("--state-dir", options.state_dir))
+        crew = Crew(
+            ["conductor", "--workers", "1"],
+            options=[word for name, value in given if value for word in (name, value)],
+            clock=SystemClock(),
+        )
+        if not crew.run(workers, stop):
+            raise Refused("Expected the workers to go on, but one ended for good; see above.")
+
+
+class Compute(Command):
+    """Run the agent of one host, with the key file that `regente node enroll` wrote.
+
+    SIGTERM or Ctrl-C stops it cleanly, its last word in the log; a second one at once.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--host", required=True, metavar="NAME", help="name of the host")
+        parser.add_argument(
+            "--key",
+            type=Path,
+            metavar="FILE",
+            help="its key file (keys/NAME.key in the state folder)",
+        )
+        parser.add_argument("--driver", choices=("fake",), default="fake", help="hypervisor (fake)")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Run until told to stop."""
+        from regente.agents import run_fake_agent
+        from regente.state_folder import read_key
+        from regente.stopping import StopSignals
+        from regente.trace_output import set_up
+
+        set_up(self.settings.log_level)
+        file = read_key(parsed_args.key or self.folder.key_file(parsed_args.host))
+        if file.host != parsed_args.host:
+            raise Refused(f"Expected the key file of {parsed_args.host}, but it is {file.host}'s.")
+        stop = StopSignals()
+        stop.install()
+        run_fake_agent(self.settings, folder=self.folder, file=file, should_stop=stop)

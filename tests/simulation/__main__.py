@@ -1,0 +1,50 @@
+"""`python -m tests.simulation`: run one seed and tell what happened, or many and count."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from tests.simulation.run import Result, simulate
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 0 where every law held in every seed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="repeat this seed")
+    parser.add_argument("--seeds", type=int, default=500, help="try this many seeds")
+    parser.add_argument("--first", type=int, default=0, help="begin with this seed")
+    options = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    if options.seed is not None:
+        result = simulate(options.seed)
+        show(result)
+        return 0 if result.is_well else 1
+    began = time.perf_counter()
+    failed = 0
+    for seed in range(options.first, options.first + options.seeds):
+        result = simulate(seed)
+        if not result.is_well:
+            failed += 1
+            show(result)
+    spent = time.perf_counter() - began
+    print(f"{options.seeds} seeds, {failed} failed, {options.seeds * 60 / spent:.0f} seeds a minute")
+    return 1 if failed else 0
+
+
+def show(result: Result) -> None:
+    """Print how a seed ended, and how to repeat it."""
+    struck = ", ".join(f"{name} {count}" for name, count in sorted(result.struck.items()))
+    print(f"seed {result.seed}: {result.steps} steps, {result.records} records, trace {result.trace}")
+    print(f"  faults: {struck or 'none'}")
+    for sentence in result.broken:
+        print(f"  {sentence}")
+    if not result.is_well:
+        print(f"  again: make simulate SEED={result.seed}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

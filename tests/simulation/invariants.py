@@ -1,0 +1,204 @@
+"""What must hold when a healed cloud has come to rest: rows, log and world say the same.
+
+Each function returns the laws that it found broken, as sentences that begin with the law's name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from compute.world import Role
+from conductor.auditor import verify
+from conductor.replay import Replay
+from events.codec import decode_fact
+from events.envelope import COMPUTE
+from events.errors import BadRecord
+from events.log import Record, TopicPartition
+from projections.rows import ClaimRow, InstanceRow, SagaRow
+from statemachines.held import Held
+
+if TYPE_CHECKING:
+    from tests.simulation.cloud import Cloud
+
+#: States in which the guest is somewhere, whole.
+_WHOLE = ("active", "stopped", "paused", "resized")
+
+
+def audit(cloud: Cloud) -> list[str]:
+    """I3, I4: every record is accounted for once; the log folded again gives the very rows."""
+    replay = Replay(reader=cloud.log.reader(), keyring=cloud.keyring, topics=cloud.topics)
+    found = verify(cloud.store, replay)
+    broken = [f"I4: {each}" for each in found.differences]
+    records = sum(found.positions.values())
+    known = Counter(found.counts)
+    rows = cloud.database.rows
+    dropped = [r for r in rows["rejections"].values() if getattr(r, "code", "") == "dropped"]
+    given_up = cloud.workload.discarded - rows["parked"].keys()
+    waiting = len(rows["parked"]) + len(dropped) + len(given_up)
+    judged = sum(known[n] for n in ("accepted", "rejected", "duplicate", "quarantined", "control"))
+    if judged + waiting != records:
+        broken.append(f"I3: {records} records, but {dict(known)} and {waiting} waiting")
+    return broken
+
+
+def at_rest(cloud: Cloud) -> list[str]:
+    """Return every law that is broken in a cloud that came to rest."""
+    return [
+        *audit(cloud),
+        *_outbox(cloud),
+        *_sagas(cloud),
+        *_claims(cloud),
+        *_world(cloud),
+        *_chains(cloud),
+        *_misrouted(cloud),
+    ]
+
+
+def _outbox(cloud: Cloud) -> list[str]:
+    """I14: what is in the outbox, or waits for an answer, is what some saga still names."""
+    db, named = cloud.database, cloud.watch.named()
+    tables = {
+        "outbox": db.outbox,
+        "timers": db.timers,
+        "answers": db.answers,
+        "reservations": db.reservations,
+    }
+    return [
+        f"I14: {table} holds {command_id}, which no saga names"
+        for table, rows in tables.items()
+        for command_id in rows  # type: ignore[attr-defined]  # dictionaries all
+        if command_id not in named
+    ]
+
+
+def _sagas(cloud: Cloud) -> list[str]:
+    """I7, I10: every saga has ended, and no two primary ones share a generation."""
+    broken, primary = [], Counter[tuple[str, int]]()
+    for row in cloud.database.rows["sagas"].values():
+        assert isinstance(row, SagaRow), f"Expected a saga, but {row!r}"
+        if row.status != "ended":
+            broken.append(f"I7: {row.saga} of {row.instance_uuid} stands at {row.step}")
+        if row.is_primary:
+            primary[row.instance_uuid, row.generation] += 1
+    broken += [f"I10: {n} primary sagas at {key}" for key, n in primary.items() if n > 1]
+    for instance in cloud.watch.instances():
+        if instance.task_state is not None:
+            broken.append(f"I7: {instance.uuid} is left in task_state {instance.task_state}")
+    return broken
+
+
+def _claims_of(cloud: Cloud, uuid: str) -> list[ClaimRow]:
+    rows = cloud.database.rows["claims"]
+    claims = [row for key in sorted(rows) if isinstance(row := rows[key], ClaimRow)]
+    return [row for row in claims if row.instance_uuid == uuid]
+
+
+def _claims(cloud: Cloud) -> list[str]:
+    """I9: what an instance takes is what it has: its host, and a move's other end until confirmed."""
+    broken = []
+    for row in cloud.watch.instances():
+        claims = _claims_of(cloud, row.uuid)
+        hosts = sorted(c.host for c in claims)
+        held = cloud.watch.held(row.uuid)
+        assert held is not None, f"Expected a state of {row.uuid}, but there is none"
+        if row.uuid in cloud.watch.tainted:
+            continue
+        if row.deleted:
+            wanted: list[str] = []
+        elif row.vm_state == "resized" and held.move is not None:
+            wanted = sorted((held.move.source, held.move.destination or ""))
+        elif row.vm_state in _WHOLE:
+            wanted = [row.host or ""]
+        else:
+            continue
+        if hosts != wanted:
+            broken.append(f"I9: {row.uuid} {row.vm_state} claims {hosts}, but needs {wanted}")
+        size = (row.vcpus, row.memory_mb)
+        if row.vm_state in _WHOLE and size not in [(c.vcpus, c.memory_mb) for c in claims]:
+            broken.append(f"I9: {row.uuid} has {size}, but claims {claims}")
+    return broken
+
+
+def _world(cloud: Cloud) -> list[str]:
+    """I2, I8: a guest is where its row says, and nowhere else."""
+    broken = []
+    rows = {row.uuid: row for row in cloud.watch.instances()}
+    for host in cloud.hosts:
+        for half in cloud.world.halves_of(host.name):
+            row = rows.get(half.instance_id)
+            held = cloud.watch.held(half.instance_id)
+            if row is None or held is None:
+                broken.append(f"I2: {half} of an instance that nobody knows")
+            elif host.name not in _places(cloud, row):
+                broken.append(f"I2: {half} is left over; the row says {row.vm_state} on {row.host}")
+    for row in rows.values():
+        held = cloud.watch.held(row.uuid)
+        if row.vm_state in _WHOLE and held is not None and row.uuid not in cloud.watch.tainted:
+            broken += _whole(cloud, row, held)
+    return broken
+
+
+def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
+    if row.deleted:
+        return set()
+    places = {c.host for c in _claims_of(cloud, row.uuid)}
+    return places | ({row.host} if row.host else set())
+
+
+def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
+    half = cloud.world.half(row.host or "", row.uuid)
+    if half is None or half.role is not Role.GUEST:
+        return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
+    broken = []
+    if int(half.power_state) != row.power_state:
+        broken.append(f"I2: {row.uuid} has power {row.power_state}, but there is {half}")
+    move = held.move
+    if row.vm_state == "resized" and move is not None and move.source != row.host:
+        kept = cloud.world.half(move.source, row.uuid)
+        if kept is None or kept.role is not Role.KEPT:
+            broken.append(f"S7: {row.uuid} waits for confirm, but {move.source} has {kept}")
+    return broken
+
+
+def _chains(cloud: Cloud) -> list[str]:
+    """I11: what a head says was heard stands in the log, without a gap."""
+    said: dict[tuple[str, str], set[int]] = {}
+    for number in range(cloud.plan.partitions):
+        tp = TopicPartition(cloud.topics.instance_events, number)
+        for record in cloud.log.partition(tp).records:
+            _note(said, record)
+    broken = []
+    for row in cloud.watch.instances():
+        held = cloud.watch.held(row.uuid)
+        for head in () if held is None else held.heads:
+            heard = said.get((head.source, row.uuid), set())
+            missing = set(range(1, head.sequence + 1)) - heard
+            if missing and row.uuid not in cloud.watch.tainted:
+                broken.append(f"I11: {head.source} about {row.uuid}: {sorted(missing)} missing")
+    return broken
+
+
+def _note(said: dict[tuple[str, str], set[int]], record: Record) -> None:
+    try:
+        meta, _ = decode_fact(record.value or b"")
+    except BadRecord:
+        return
+    if meta.source.startswith(COMPUTE):
+        said.setdefault((meta.source, meta.instance_id), set()).add(meta.sequence)
+
+
+def _misrouted(cloud: Cloud) -> list[str]:
+    """K9: a record in a topic for which it was not sealed is in quarantine."""
+    rows = cloud.database.rows["quarantine"]
+    return [f"K9: {key} was believed" for key in cloud.watch.misrouted if key not in rows]
+
+
+def empty(cloud: Cloud) -> list[str]:
+    """Return what is left of a cloud whose instances were all deleted."""
+    broken = at_rest(cloud)
+    broken += [f"S2: {row.uuid} is {row.vm_state}" for row in cloud.watch.instances() if not row.deleted]
+    return broken
+
+
+__all__ = ["at_rest", "audit", "empty"]

@@ -1,0 +1,260 @@
+"""What people ask of the cloud, legal and not; what liars and broken clients write; what operators do.
+
+Requests are facts of the API, so this file speaks with its key. It looks at rows as the API would,
+and may be late: whatever it asks has to be judged anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from compute.scribe import Scribe
+from events.codec import decode_fact, encode_fact
+from events.envelope import API, Meta
+from events.errors import BadRecord
+from events.instance import GuestBuilt, GuestStopped, PowerStateReported
+from events.log import Message, TopicPartition
+from events.migration import GuestArrived, GuestHandedOver
+from events.requests import (
+    ActionRequested,
+    Flavor,
+    RecordDiscarded,
+    SagaResolved,
+    SagaRetried,
+)
+from events.seal import sealed_message
+from events.topics import partition_of
+from projections.rows import InstanceRow, NodeRow, ParkedRow, SagaRow
+
+if TYPE_CHECKING:
+    from tests.simulation.cloud import Cloud
+    from tests.simulation.processes import HostProcess
+
+SMALL: Final = Flavor(name="m1.small", vcpus=1, memory_mb=2_048, disk_gb=20)
+MEDIUM: Final = Flavor(name="m1.medium", vcpus=2, memory_mb=4_096, disk_gb=40)
+_MOVES: Final = ("resize", "resize", "migrate", "live_migrate", "live_migrate", "live_migrate")
+LEGAL: Final[dict[str, tuple[str, ...]]] = {
+    "active": (
+        *("stop", "stop", "reboot_soft", "reboot_hard", "pause", "pause", "delete", "lock"),
+        *("unlock", *_MOVES, *_MOVES, *_MOVES),
+    ),
+    "stopped": ("start", "start", "start", "reboot_hard", "resize", "migrate", "delete"),
+    "paused": ("unpause", "unpause", "live_migrate", "live_migrate", "reboot_hard", "delete"),
+    "resized": ("confirm_resize", "revert_resize") * 4 + ("delete",),
+    "error": ("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize"),
+    "building": ("delete", "reset_state"),
+}
+STEERING: Final = ("live_migrate_abort", "live_migrate_force_complete")
+MEDDLING: Final = ("delete", "delete", "reset_state", "stop")
+ANY: Final = tuple(sorted({a for actions in LEGAL.values() for a in actions} | set(STEERING)))
+LIES: Final = (PowerStateReported, GuestBuilt, GuestStopped, GuestArrived, GuestHandedOver)
+#: Words of an operator about one saga before he ends it by hand.
+RETRIES_MAX: Final = 3
+
+
+class Workload:
+    """Everybody outside the house."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._rng = cloud.dice.rng
+        self._key = cloud.keyring.key(API, 1)
+        count = cloud.plan.instances
+        self.uuids = [str(UUID(int=self._rng.getrandbits(128), version=4)) for _ in range(count)]
+        self._asked: list[Message] = []
+        self._created: set[str] = set()
+        self._count = 0
+        self._retried: dict[str, int] = {}
+        #: Records that an operator gave up.
+        self.discarded: set[tuple[str, int, int]] = set()
+
+    # The API.
+
+    def ask(self) -> None:
+        """Ask for something, or for the same again."""
+        if self._cloud.is_broker_out:
+            return
+        if self._asked and self._rng.random() < 0.05:
+            self._cloud.tap.append([self._rng.choice(self._asked)])
+            return
+        uuid = self._rng.choice(self.uuids)
+        row = self._cloud.database.rows["instances"].get((uuid,))
+        if not isinstance(row, InstanceRow):
+            if uuid not in self._created or self._rng.random() < 0.1:
+                self._created.add(uuid)
+                self._say(uuid, self._request("create", None))
+        elif action := self._action(row):
+            self._say(uuid, self._request(action, row))
+
+    def delete_all(self) -> None:
+        """Ask for every instance to be deleted."""
+        for row in self._cloud.watch.instances():
+            if not row.deleted:
+                request = self._request("delete", row)
+                self._say(row.uuid, replace(request, is_admin=True))
+
+    def _action(self, row: InstanceRow) -> str | None:
+        """Draw what is asked of an instance: most often what it is ready for, seldom nonsense."""
+        dice = self._rng.random()
+        if dice < 0.02:
+            return self._rng.choice(ANY)
+        if row.deleted:
+            return None
+        if row.task_state == "migrating" and dice < 0.4:
+            return self._rng.choice(STEERING)
+        if row.task_state is not None:
+            return self._rng.choice(MEDDLING) if dice < 0.06 else None
+        return self._rng.choice(LEGAL[row.vm_state])
+
+    def _request(self, action: str, row: InstanceRow | None) -> ActionRequested:
+        rng = self._rng
+        flavor: Flavor | None = None
+        if action in ("create", "resize"):
+            flavor = rng.choice((SMALL, SMALL, MEDIUM))
+        host = None
+        if action in ("live_migrate", "migrate", "create") and rng.random() < 0.2:
+            host = rng.choice(self._cloud.hosts).name
+        arguments = {"name": "guest"} if action == "create" else {}
+        if action == "reset_state":
+            arguments = {"state": rng.choice(("active", "error"))}
+        return ActionRequested(
+            action=action,
+            user_id="user",
+            project_id="project",
+            is_admin=rng.random() < 0.5,
+            flavor=flavor,
+            host=host,
+            source_up=row is None or row.host is None or self._is_up(row.host),
+            arguments=arguments,
+        )
+
+    def _is_up(self, host: str) -> bool:
+        node = self._cloud.database.rows["nodes"].get((host,))
+        return isinstance(node, NodeRow) and node.status == "started"
+
+    def _say(self, uuid: str, fact: object) -> None:
+        if isinstance(fact, ActionRequested) and fact.action == "reset_state":
+            self._cloud.watch.tainted.add(uuid)
+        self._count += 1
+        meta = Meta(
+            source=API,
+            instance_id=uuid,
+            request_id=f"req-{self._count:08d}",
+            occurred_at=self._cloud.now_us,
+        )
+        message = self._sealed(uuid, encode_fact(meta, fact))
+        self._asked.append(message)
+        self._cloud.tap.append([message])
+
+    def _sealed(self, uuid: str, value: bytes) -> Message:
+        return sealed_message(
+            topic=self._cloud.topics.instance_events,
+            partition=partition_of(uuid, self._cloud.plan.partitions),
+            key=uuid,
+            value=value,
+            prev=b"",
+            by=self._key,
+        )
+
+    # Liars and litter.
+
+    def lie(self, host: HostProcess) -> None:
+        """Have a host say, under its own key, what it has no right to say."""
+        if host.process.is_busy or not host.journal.boot_epoch():
+            return
+        rng = self._rng
+        fact = rng.choice(LIES)
+        values = {} if fact is GuestHandedOver else {"power_state": rng.choice((1, 4))}
+        row = self._cloud.database.rows["instances"].get((uuid := rng.choice(self.uuids),))
+        if fact is PowerStateReported and isinstance(row, InstanceRow) and row.host == host.name:
+            return
+        half = self._cloud.world.half(host.name, uuid)
+        if half is not None or not isinstance(row, InstanceRow):
+            return
+        scribe = Scribe(
+            host=host.name,
+            topics=self._cloud.topics,
+            partitions=self._cloud.plan.partitions,
+            journal=host.journal,
+            clock=host.clock,
+        )
+        with host.journal.transaction():
+            scribe.say_of_instance(uuid, fact(**values))
+
+    def litter(self) -> None:
+        """Append what is no fact of ours."""
+        rng, uuid = self._rng, self._rng.choice(self.uuids)
+        good = self._sealed(uuid, b"\xc3\x01" + rng.randbytes(40))
+        forged = [(n, v if n == "prev" else (v or b"")[:-1] + b"\0") for n, v in good.headers]
+        bad = rng.choice(
+            (
+                good,
+                good._replace(value=None),
+                good._replace(headers=()),
+                good._replace(key=b"\xff"),
+                good._replace(value=rng.randbytes(20)),
+                good._replace(headers=tuple(forged)),
+            )
+        )
+        topic = rng.choice((self._cloud.topics.instance_events, self._cloud.topics.node_events))
+        self._cloud.tap.append([bad._replace(topic=topic)])
+
+    # Operators.
+
+    def operate(self) -> None:
+        """Lead out what waits for a person: retry, in the end resolve; release what was set aside."""
+        rows = self._cloud.database.rows
+        for key in sorted(rows["sagas"]):
+            saga = rows["sagas"][key]
+            if isinstance(saga, SagaRow) and saga.status == "needs_operator":
+                self._lead_out(saga)
+        for key in sorted(rows["parked"]):
+            parked = rows["parked"][key]
+            if isinstance(parked, ParkedRow) and self._is_hopeless(parked):
+                self._release(parked)
+
+    def _is_hopeless(self, parked: ParkedRow) -> bool:
+        """Is it what a worker died of, or of a schema that nobody will ever admit?"""
+        if parked.reason == "set-aside":
+            return True
+        tp = TopicPartition(parked.topic, parked.partition)
+        record = self._cloud.log.partition(tp).records[parked.offset]
+        return parked.reason == "schema" and not is_readable(record.value)
+
+    def _lead_out(self, saga: SagaRow) -> None:
+        tries = self._retried.get(saga.saga_id, 0)
+        self._retried[saga.saga_id] = tries + 1
+        if tries < RETRIES_MAX:
+            word: object = SagaRetried(saga_id=saga.saga_id, user_id="operator", reason="again")
+        else:
+            self._cloud.watch.tainted.add(saga.instance_uuid)
+            word = SagaResolved(saga_id=saga.saga_id, user_id="operator", reason="seen to")
+        self._say(saga.instance_uuid, word)
+
+    def _release(self, parked: ParkedRow) -> None:
+        position = (parked.topic, parked.partition, parked.offset)
+        if position in self.discarded:
+            return
+        self.discarded.add(position)
+        if parked.reason == "set-aside":
+            self._cloud.watch.tainted.add(parked.subject)
+        word = RecordDiscarded(
+            partition=parked.partition,
+            offset=parked.offset,
+            source="",
+            digest=b"",
+            user_id="operator",
+            reason="of no use to anybody",
+        )
+        self._say(parked.subject, word)
+
+
+def is_readable(value: bytes | None) -> bool:
+    """Say whether a value can be decoded as a fact."""
+    try:
+        decode_fact(value or b"")
+    except BadRecord:
+        return False
+    return True

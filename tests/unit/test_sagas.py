@@ -1,0 +1,205 @@
+"""The sagas as tables: the load-time check, what an agent may answer, and nova's names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compute.endings import ENDINGS
+from events.register import COMMANDS, FACTS
+from statemachines.permissions import PERMISSIONS
+from statemachines.rules import SETTINGS
+from statemachines.saga import (
+    Again,
+    End,
+    Ending,
+    NeedsOperator,
+    Next,
+    Role,
+    Saga,
+    Step,
+    To,
+    branches,
+    faults_of,
+    saga,
+)
+from statemachines.sagas import BY_ACTION, SAGAS, WINNERS, check
+
+NOVA = json.loads(Path(__file__).parents[1].joinpath("data", "nova-states.json").read_text())
+STEPS = [(table, step) for table in SAGAS.values() for step in table.steps.values()]
+OF_STEP = pytest.mark.parametrize(
+    ("table", "step"), STEPS, ids=[f"{t.name}.{s.name}" for t, s in STEPS]
+)
+
+
+def small(**changes: Any) -> Saga:
+    """Return a saga of one sound step, but for the changes to it."""
+    on: dict[str, Next] = {
+        "GuestStopped": End("done"),
+        "CommandRefused": End("done"),
+        "StepHostLost": End("done"),
+    }
+    step = Step(name="ask", command="StopGuest", to=Role.OWNER, on=on, exhausted=End("done"))
+    return saga(
+        name="small",
+        first=To("ask"),
+        steps=(replace(step, **changes),),
+        endings=(Ending(name="done", ok=True),),
+    )
+
+
+def without(fact: str) -> dict[str, Next]:
+    """Return the ways of a sound step but one."""
+    return {k: v for k, v in small().steps["ask"].on.items() if k != fact}
+
+
+def test_no_saga_can_get_stuck() -> None:
+    assert check() == ()
+
+
+def test_a_sound_saga_has_no_faults() -> None:
+    assert faults_of(small()) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"on": without("StepHostLost")}, "Expected a way for StepHostLost"),
+        ({"on": without("CommandRefused")}, "Expected a way for CommandRefused"),
+        ({"command": None}, "Expected a command or patience"),
+        ({"deadline": ""}, "Expected a deadline"),
+        ({"exhausted": To("nowhere")}, "Expected a step nowhere"),
+        ({"exhausted": End("never")}, "Expected an ending never"),
+        ({"exhausted": To("ask", outcome="never")}, "Expected an ending never"),
+        ({"compensate": To("nowhere")}, "Expected a step nowhere"),
+        ({"exhausted": To("ask")}, "no ending can be reached if StepTimedOut keeps happening"),
+        (
+            {"on": {**without("StepHostLost"), "StepHostLost": To("ask")}},
+            "no ending can be reached if StepHostLost keeps happening",
+        ),
+        (
+            {
+                "on": {**without("CommandRefused"), "CommandRefused": Again()},
+                "exhausted": To("ask"),
+            },
+            "no ending can be reached if CommandRefused keeps happening",
+        ),
+    ],
+)
+def test_a_planted_mistake_is_found(changes: dict[str, Any], fault: str) -> None:
+    assert any(fault in found for found in faults_of(small(**changes)))
+
+
+def test_a_first_way_that_leads_nowhere_is_found() -> None:
+    assert faults_of(replace(small(), first=To("nowhere"))) != ()
+
+
+def test_two_steps_of_one_name_are_refused() -> None:
+    step = small().steps["ask"]
+
+    with pytest.raises(AssertionError, match="distinct steps"):
+        saga(name="twice", first=To("ask"), steps=(step, step), endings=())
+
+
+@OF_STEP
+def test_every_answer_that_an_agent_may_give_leads_somewhere(table: Saga, step: Step) -> None:
+    if step.command is None or step.to is Role.SCHEDULER:
+        return
+    endings = {fact.__name__ for fact in ENDINGS[COMMANDS[step.command]]}
+
+    assert endings <= step.on.keys()
+
+
+@OF_STEP
+def test_every_word_of_a_step_is_known(table: Saga, step: Step) -> None:
+    assert {*step.on, *step.progress} <= FACTS.keys()
+    assert step.command is None or step.command in COMMANDS
+    assert step.patient or step.deadline in SETTINGS
+
+
+@OF_STEP
+def test_a_patient_step_or_one_behind_the_point_of_no_return_undoes_nothing(
+    table: Saga, step: Step
+) -> None:
+    if step.patient or step.after_no_return:
+        assert step.compensate is None
+
+
+def test_every_ending_is_reached_or_an_operators() -> None:
+    unreached = []
+    for table in SAGAS.values():
+        named = {e for way in ways(table) for e in endings_of(way)}
+        unreached += [f"{table.name}:{e}" for e in table.endings if e not in {*named, "resolved"}]
+
+    assert unreached == []
+
+
+def ways(table: Saga) -> Iterator[To | End | Again | NeedsOperator]:
+    """Yield every way of a saga."""
+    nexts = [table.first]
+    for step in table.steps.values():
+        nexts += [*step.on.values(), step.exhausted]
+        nexts += [] if step.compensate is None else [step.compensate]
+    for next_ in nexts:
+        yield from branches(next_)
+
+
+def endings_of(way: To | End | Again | NeedsOperator) -> Iterator[str]:
+    """Yield the ending that a way names, or notes."""
+    match way:
+        case End(ending=str(name)):
+            yield name
+        case To(outcome=str(name)):
+            yield name
+        case _:
+            return
+
+
+def test_every_saga_can_be_resolved_by_an_operator() -> None:
+    assert [t.name for t in SAGAS.values() if "resolved" not in t.endings] == []
+
+
+def test_the_winners_are_delete_and_reset_state() -> None:
+    assert {"delete", "force_delete", "reset_state"} == WINNERS
+
+
+def test_every_action_event_is_one_of_novas_flow_of_that_action() -> None:
+    events: dict[str, set[str]] = {}
+    for flow in NOVA["flows"]:
+        names = {n for text in flow.get("action_events", []) for n in re.findall(r"\w{6,}", text)}
+        for action in re.split(r" / ", flow.get("instance_action", "")):
+            events.setdefault(action, set()).update(names)
+
+    unknown = [
+        f"{action}: {event}"
+        for action, table in BY_ACTION.items()
+        for step in table.steps.values()
+        for event in step.action_events
+        if (name := PERMISSIONS[action].instance_action) in events
+        and event not in events[str(name)]
+    ]
+
+    assert unknown == []
+
+
+def test_every_primary_saga_with_a_flow_of_novas_shows_all_its_events() -> None:
+    missing = []
+    for flow in NOVA["flows"]:
+        for action, table in BY_ACTION.items():
+            if str(PERMISSIONS[action].instance_action) != flow.get("instance_action"):
+                continue
+            if flow["operation"] in ("soft-delete", "cross-cell-resize"):
+                continue
+            shown = {e for step in table.steps.values() for e in step.action_events}
+            for text in flow["action_events"]:
+                if not any(name in shown for name in re.findall(r"\w+", text)):
+                    missing.append(f"{action}: {text}")
+
+    # Nova shows it only for what is buried before it has a host.
+    assert missing == ["create: conductor_schedule_and_build_instances (cell0 burial only)"]
