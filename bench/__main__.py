@@ -1,7 +1,8 @@
-"""`make bench`: facts per second of one worker on Kafka + PostgreSQL, beside the bare client on the same topic.
+"""`make bench`: facts per second of one worker, beside the bare client on the same topic.
 
-The bare client polls and decodes and does nothing else: the ceiling of a Python consumer. Both read the same topic,
-turn about, and the ratio is taken pair by pair; absolute figures hold for the machine that they were taken on.
+The bare client polls and decodes and does nothing else: the ceiling of a Python consumer. Both
+read the same topic, turn about, and the ratio is taken pair by pair; absolute figures hold for
+the machine that they were taken on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.lives import messages
+from bench.lives import Mix, messages
 from conductor.rulebook import Rulebook
 from conductor.speaker import Speaker
 from conductor.wiring import Conductor, Options, Ports
@@ -94,14 +95,13 @@ def filled(log: Log, options: argparse.Namespace) -> Load:
         book.say(KeyOpened(key_id=f"host{n}/1"))
     count = 0
     chunk: list[Message] = []
-    for message in messages(
+    mix = Mix(
         instances=options.instances,
         facts_each=options.facts,
         hosts=HOSTS,
         partitions=PARTITIONS,
-        topics=topics,
-        keyring=keyring,
-    ):
+    )
+    for message in messages(mix, topics, keyring):
         chunk.append(message)
         if len(chunk) == CHUNK:
             writer.append(chunk)

@@ -1,7 +1,8 @@
-"""The lives of instances as facts: what hosts, users and the scheduler would say, in order, sealed and chained.
+"""The lives of instances as facts: what hosts, users and the scheduler would say.
 
-Drawn from a seed and driven through the real step, so that every answer names the command that it answers; the
-mix is about 20 % requests and decisions, 60 % answers, 20 % progress and power reports, 0.1 % illegal.
+Drawn from a seed and driven through the real step, so that every answer names the command that it
+answers; the mix is about 20 % requests and decisions, 60 % answers, 20 % progress and power
+reports, 0.1 % illegal.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ class Life:
 
     def _operation(self, action: str, hosts: int) -> Iterator[Message]:
         flavor = FLAVOR if action in ("create", "resize") else None
-        request = ActionRequested(action=action, user_id="user", project_id="project", flavor=flavor)
+        request = ActionRequested(
+            action=action, user_id="user", project_id="project", flavor=flavor
+        )
         yield self._say("api", request, request_id=f"req-{self.instance_id}-{self.offset}")
         while outstanding := resume(self.held):
             letter = outstanding[0]
@@ -189,27 +192,30 @@ class Life:
         return message
 
 
-def messages(
-    *,
-    instances: int,
-    facts_each: int,
-    hosts: int,
-    partitions: int,
-    topics: Topics,
-    keyring: MasterKeyring,
-    seed: int = 1,
-) -> Iterator[Message]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """How much is said, and by how many."""
+
+    instances: int
+    #: Facts of each instance, about.
+    facts_each: int
+    hosts: int
+    partitions: int
+    seed: int = 1
+
+
+def messages(mix: Mix, topics: Topics, keyring: MasterKeyring) -> Iterator[Message]:
     """Yield the facts of many instances, interleaved, each instance's in order."""
-    draw = random.Random(seed)  # noqa: S311  # for the drawing of lives, not for secrets
+    draw = random.Random(mix.seed)
     lives = [
         Life(
             str(UUID(int=draw.getrandbits(128), version=4)),
             topics,
             keyring,
-            partitions,
+            mix.partitions,
             random.Random(draw.random()),
-        ).facts(hosts, facts_each)
-        for _ in range(instances)
+        ).facts(mix.hosts, mix.facts_each)
+        for _ in range(mix.instances)
     ]
     while lives:
         still: list[Iterator[Message]] = []

@@ -1,7 +1,8 @@
 """The auditor: proves that the rows say what the log says, and names every difference.
 
-It takes one snapshot of rows and checkpoints, folds the log to exactly those positions, and compares every table that
-is a function of the log. It only reads. Whether the rules are right is the tests' business.
+It takes one snapshot of rows and checkpoints, folds the log to exactly those positions, and
+compares every table that is a function of the log. It only reads. Whether the rules are right is
+the tests' business.
 """
 
 from __future__ import annotations

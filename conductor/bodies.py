@@ -1,4 +1,4 @@
-"""How the states that the fold carries are stored: one Avro body each, readable in any version ever written."""
+"""How the fold's states are stored: one Avro body each, readable in any version ever written."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """What keeps one deadly record from stopping a partition.
 
-The first batch after a takeover is tried alone, behind a marker in the database that goes when the batch is
-written. A marker that is found there means that somebody died at this place: from then on records are tried one at a
-time, and one at which the worker died twice is set aside with its instance. Setting aside is a fact in the same
-partition, so that verify and rebuild obey it too.
+The first batch after a takeover is tried alone, behind a marker in the database that goes when
+the batch is written. A marker that is found there means that somebody died at this place: from
+then on records are tried one at a time, and one at which the worker died twice is set aside with
+its instance. Setting aside is a fact in the same partition, so that verify and rebuild obey it
+too.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Guard:
         return records[:1] if first < mine.careful_to else records
 
     def passed(self, partition: TopicPartition, mine: Ownership) -> None:
-        """Go on after a batch that is in the database; the last one of a doubtful stretch unmarks."""
+        """Go on after a batch that is written; the last one of a doubtful stretch unmarks."""
         if mine.is_proven or mine.fold.next_offset < min(mine.careful_to, mine.end_at_takeover):
             return
         mine.is_proven = True

@@ -1,47 +1,35 @@
 """The host watch: reads heartbeats and says which hosts are lost, and which are back.
 
-A host is lost only after this owner itself has missed its heartbeat for `service_down_time`; what it
-heard is counted on its own clock, so that nobody's wrong clock makes a host disappear. Heartbeats are never folded.
+A host is lost only after this owner itself has missed its heartbeat for `service_down_time`; what
+it heard is counted on its own clock, so that nobody's wrong clock makes a host disappear.
+Heartbeats are never folded.
 """
 
 from __future__ import annotations
 
 from conductor import limits
-from conductor.owned import Owned
-from conductor.speaker import Speaker
+from conductor.office import Office
 from events.codec import decode_fact
 from events.errors import BadRecord, PositionLost
-from events.log import LogReader, Record, TopicPartition
+from events.log import Record, TopicPartition
 from events.node import HeartbeatSent, NodeLost, NodeReturned
-from events.ports import Clock
-from events.seal import MasterKeyring, unseal
-from events.topics import Topics, partition_of
-from projections.store import HostSeen, Store
+from events.seal import unseal
+from events.topics import partition_of
+from projections.store import HostSeen
 
 
 class HostWatch:
     """Watches the hosts whose node partitions are ours."""
 
-    def __init__(
-        self,
-        *,
-        reader: LogReader,
-        store: Store,
-        speaker: Speaker,
-        keyring: MasterKeyring,
-        topics: Topics,
-        clock: Clock,
-        owned: Owned,
-        service_down_time_s: int,
-    ) -> None:
-        self._reader = reader
-        self._store = store
-        self._speaker = speaker
-        self._keyring = keyring
-        self._topics = topics
-        self._clock = clock
-        self._owned = owned
-        self._down_us = service_down_time_s * 1_000_000
+    def __init__(self, office: Office) -> None:
+        self._reader = office.ports.reader
+        self._store = office.ports.store
+        self._speaker = office.speaker
+        self._keyring = office.ports.keyring
+        self._topics = office.ports.topics
+        self._clock = office.ports.clock
+        self._owned = office.owned
+        self._down_us = office.options.service_down_time_s * 1_000_000
         self._reading: frozenset[int] = frozenset()
         #: The heartbeat that is read next, by partition.
         self._next: dict[TopicPartition, int] = {}

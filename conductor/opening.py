@@ -1,7 +1,7 @@
-"""From a record to an envelope: who speaks, about whom, under which schema. Raises BadRecord for all else.
+"""From a record to an envelope: who speaks, about whom. Raises BadRecord for all else.
 
-Size, key and MAC were checked before (`events.seal`); what is left is whether the authentic record says what it may:
-its own name as source, the record's key as subject.
+Size, key and MAC were checked before (`events.seal`); what is left is whether the authentic
+record says what it may: its own name as source, the record's key as subject.
 """
 
 from __future__ import annotations

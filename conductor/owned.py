@@ -1,7 +1,7 @@
 """The partitions that this conductor owns: the fold of each, its epoch, and how far it may act.
 
-Shared by the worker, which fills it, and by the owner's turns (relay, scheduler, timers), which act only for
-partitions in it, under the epoch in it, and only when they have caught up.
+Shared by the worker, which fills it, and by the owner's turns (relay, scheduler, timers), which
+act only for partitions in it, under the epoch in it, and only when they have caught up.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The relay: takes orders from the outbox, sends them as commands, and deletes them when they are acknowledged.
+"""The relay: sends the outbox's orders as commands, and deletes what was acknowledged.
 
-At least once: a relay that dies after sending sends again, under the same command id, and the host's inbox
-knows it. A zombie's late sends are harmless for the same reason and because every command names its generation.
+At least once: a relay that dies after sending sends again, under the same command id, and the
+host's inbox knows it. A zombie's late sends are harmless for the same reason and because every
+command names its generation.
 """
 
 from __future__ import annotations
@@ -10,15 +11,12 @@ import logging
 from collections.abc import Mapping
 
 from conductor import limits
-from conductor.owned import Owned
-from conductor.speaker import Speaker
+from conductor.office import Office
 from events.decisions import StepHostLost
 from events.errors import UnknownTopic
-from events.log import LogWriter, Message, TopicPartition
-from events.ports import Clock
-from events.seal import EXPIRES_AT, MasterKeyring, command_key, sealed_message, split_key_id
-from events.topics import Topics
-from projections.store import Order, Store
+from events.log import Message, TopicPartition
+from events.seal import EXPIRES_AT, command_key, sealed_message, split_key_id
+from projections.store import Order
 from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
@@ -27,24 +25,14 @@ _log = logging.getLogger(__name__)
 class Relay:
     """Sends what the outbox holds."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        writer: LogWriter,
-        speaker: Speaker,
-        keyring: MasterKeyring,
-        topics: Topics,
-        clock: Clock,
-        owned: Owned,
-    ) -> None:
-        self._store = store
-        self._writer = writer
-        self._speaker = speaker
-        self._keyring = keyring
-        self._topics = topics
-        self._clock = clock
-        self._owned = owned
+    def __init__(self, office: Office) -> None:
+        self._store = office.ports.store
+        self._writer = office.ports.writer
+        self._speaker = office.speaker
+        self._keyring = office.ports.keyring
+        self._topics = office.ports.topics
+        self._clock = office.ports.clock
+        self._owned = office.owned
 
     def turn(self) -> bool:
         """Send a bounded number of orders; say whether there were any."""

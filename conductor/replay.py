@@ -1,7 +1,8 @@
-"""The log folded again, from nothing, into tables in memory: the ground truth of verify and rebuild.
+"""The log folded again into tables in memory: the ground truth of verify and rebuild.
 
-Facts that set a record aside are obeyed before the fold, so they are collected first, to the end of each partition.
-Nothing is sent and nothing is written: effects are not linked into this code at all.
+Facts that set a record aside are obeyed before the fold, so they are collected first, to the end
+of each partition. Nothing is sent and nothing is written: effects are not linked into this code
+at all.
 """
 
 from __future__ import annotations
@@ -165,8 +166,8 @@ class Replay:
                 silent += 1
                 if silent > SILENCE_S:
                     raise LogCutOff(
-                        f"Expected {partition.topic}/{partition.partition} up to {end}, but the log "
-                        f"gave nothing after {position}"
+                        f"Expected {partition.topic}/{partition.partition} up to {end}, but the"
+                        f" log gave nothing after {position}"
                     )
                 continue
             silent = 0

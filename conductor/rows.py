@@ -1,7 +1,8 @@
 """What the fold leaves in rows: the state after a fact, and its notes, as plain values.
 
-Pure: the live worker, rebuild and the auditor's verify get the same rows from the same log. Which columns there are
-is said in `projections.rows`; how they get into a database is the store's business.
+Pure: the live worker, rebuild and the auditor's verify get the same rows from the same log. Which
+columns there are is said in `projections.rows`; how they get into a database is the store's
+business.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Writing the rules: control records to every partition of the event topics, acknowledged before anything else.
+"""Writing the rules: control records to every partition of the event topics.
 
-`topics create` writes the first ones, `rules publish` what differs, `node enroll` and `node revoke` open and close
-keys. A conductor obeys what is in the log; this is only the pen.
+`topics create` writes the first ones, `rules publish` what differs, `node enroll` and `node
+revoke` open and close keys. A conductor obeys what is in the log; this is only the pen.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The loop of a conductor's process: turns, and the waiting between them.
 
-The only place of this package that waits. The simulation calls the same turns and never this. Where the world fails (log
-or database away) nothing was lost: the loop waits, a little longer each time, and the turns go on.
+The only place of this package that waits. The simulation calls the same turns and never this.
+Where the world fails (log or database away) nothing was lost: the loop waits, a little longer
+each time, and the turns go on.
 """
 
 from __future__ import annotations

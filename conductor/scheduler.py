@@ -1,39 +1,24 @@
-"""The scheduler: an executor like a node, for `ChooseDestination`; its answers are facts like every other.
+"""The scheduler: an executor like a node; its answers to `ChooseDestination` are facts.
 
-It locks the hosts' rows, sees what is claimed and reserved, and leaves a reservation and its answer in one transaction; the
-log is told afterwards, again if need be. Filters and weighers are small functions, named as nova's.
+It locks the hosts' rows, sees what is claimed and reserved, and leaves a reservation and its
+answer in one transaction; the log is told afterwards, again if need be. Filters and weighers are
+small functions, named as nova's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 from conductor import limits
-from conductor.owned import Owned
-from conductor.speaker import Speaker
+from conductor.office import Office
+from conductor.scheduler_options import SchedulerOptions
 from events.codec import decode_command
 from events.commands import ChooseDestination
 from events.decisions import DestinationChosen, NoValidHost
 from events.log import TopicPartition
-from events.ports import Clock
-from events.topics import Topics
-from projections.store import Decision, HostRoom, Order, Reservation, Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchedulerOptions:
-    """Nova's ratios and reserves; ratios in hundredths, so that no float decides."""
-
-    cpu_allocation_ratio_percent: int = 400
-    ram_allocation_ratio_percent: int = 100
-    disk_allocation_ratio_percent: int = 100
-    reserved_host_cpus: int = 0
-    reserved_host_memory_mb: int = 512
-    reserved_host_disk_gb: int = 0
-
+from projections.store import Decision, HostRoom, Order, Reservation
 
 Filter = Callable[[HostRoom, ChooseDestination, SchedulerOptions], bool]
 
@@ -92,29 +77,21 @@ def select_destination(
         left = [room for room in left if passes(room, ask, options)]
         counts.append(f"{name}: {len(left)}")
         if not left:
-            return f"No valid host was found. There are not enough hosts available ({', '.join(counts)})."
+            filtered = ", ".join(counts)
+            return f"No valid host was found. There are not enough hosts available ({filtered})."
     return max(left, key=lambda room: (ram_weigher(room), room.host))
 
 
 class Scheduler:
     """Answers `ChooseDestination`."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        speaker: Speaker,
-        topics: Topics,
-        clock: Clock,
-        owned: Owned,
-        options: SchedulerOptions,
-    ) -> None:
-        self._store = store
-        self._speaker = speaker
-        self._topics = topics
-        self._clock = clock
-        self._owned = owned
-        self._options = options
+    def __init__(self, office: Office) -> None:
+        self._store = office.ports.store
+        self._speaker = office.speaker
+        self._topics = office.ports.topics
+        self._clock = office.ports.clock
+        self._owned = office.owned
+        self._options = office.options.scheduler
 
     def turn(self) -> bool:
         """Decide a bounded number of choices and tell the log; say whether there were any."""

@@ -1,6 +1,7 @@
 """The conductor's own voice: decisions appended to the log as facts, sealed with its key.
 
-Their identity is what they say (saga, step, attempt), so a fact that is appended twice is folded once.
+Their identity is what they say (saga, step, attempt), so a fact that is appended twice is folded
+once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The states that a partition's fold keeps between batches: read in bulk, bounded, dropped when in doubt."""
+"""The states that a fold keeps between batches: read in bulk, bounded, dropped when in doubt."""
 
 from __future__ import annotations
 

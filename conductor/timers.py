@@ -1,4 +1,4 @@
-"""The timers: deadlines, losses and returns become facts in the log; nobody else decides by the clock.
+"""The timers: deadlines, losses and returns become facts; nobody else decides by the clock.
 
 A step's clock starts when its command was sent. They act only for partitions that have caught up to
 the end seen at the takeover, so that after a long outage nothing is born overdue.
@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conductor import limits
-from conductor.owned import Owned
-from conductor.speaker import Speaker
+from conductor.office import Office
 from events.decisions import HostReturned, StepHostLost, StepTimedOut
 from events.log import TopicPartition
-from events.ports import Clock
-from events.topics import Topics, partition_of
-from projections.store import Order, Store, Timer
+from events.topics import partition_of
+from projections.store import Order, Timer
 from statemachines.resume import RESEND
 
 
 class Timers:
     """Tells the log what did not happen in time, and which hosts are gone or back."""
 
-    def __init__(
-        self, *, store: Store, speaker: Speaker, topics: Topics, clock: Clock, owned: Owned
-    ) -> None:
-        self._store = store
-        self._speaker = speaker
-        self._topics = topics
-        self._clock = clock
-        self._owned = owned
+    def __init__(self, office: Office) -> None:
+        self._store = office.ports.store
+        self._speaker = office.speaker
+        self._topics = office.ports.topics
+        self._clock = office.ports.clock
+        self._owned = office.owned
         self._next_look_s = 0.0
 
     def turn(self) -> bool:

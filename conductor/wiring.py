@@ -1,51 +1,25 @@
 """The composition root: builds a conductor from its ports. Nothing else constructs its parts.
 
-A conductor is one worker and the turns of an owner over the same partitions: relay, scheduler, timers, host watch.
-`[conductor] manager` names the class that is built here, for those who extend it.
+A conductor is one worker and the turns of an owner over the same partitions: relay, scheduler,
+timers, host watch. `[conductor] manager` names the class that is built here, for those who extend
+it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from conductor import limits
 from conductor.host_watch import HostWatch
+from conductor.office import Office, Options, Ports
 from conductor.owned import Owned
 from conductor.relay import Relay
-from conductor.scheduler import Scheduler, SchedulerOptions
+from conductor.scheduler import Scheduler
+from conductor.scheduler_options import SchedulerOptions
 from conductor.speaker import Speaker
 from conductor.timers import Timers
 from conductor.worker import Worker
 from events.errors import LogUnavailable
-from events.log import LogGroup, LogReader, LogWriter
-from events.ports import Clock
-from events.seal import MasterKeyring
-from events.topics import Topics
-from projections.store import Store
 from statemachines.sagas import check
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a conductor is told; names and units are nova's where nova has them."""
-
-    service_down_time_s: int = 60
-    batch_records_max: int = limits.BATCH_RECORDS_MAX
-    scheduler: SchedulerOptions = field(default_factory=SchedulerOptions)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """What a conductor reaches the world through."""
-
-    group: LogGroup
-    #: For heartbeats: read without a group.
-    reader: LogReader
-    writer: LogWriter
-    store: Store
-    clock: Clock
-    keyring: MasterKeyring
-    topics: Topics
+__all__ = ["Conductor", "Options", "Ports", "SchedulerOptions", "build"]
 
 
 class Conductor:
@@ -59,51 +33,12 @@ class Conductor:
         self._options = options
         self._was_out = False
         speaker = Speaker(ports.writer, ports.keyring, ports.clock)
-        self.worker = Worker(
-            group=ports.group,
-            store=ports.store,
-            speaker=speaker,
-            keyring=ports.keyring,
-            topics=ports.topics,
-            clock=ports.clock,
-            owned=self.owned,
-            service_down_time_s=options.service_down_time_s,
-            batch_records_max=options.batch_records_max,
-        )
-        self.relay = Relay(
-            store=ports.store,
-            writer=ports.writer,
-            speaker=speaker,
-            keyring=ports.keyring,
-            topics=ports.topics,
-            clock=ports.clock,
-            owned=self.owned,
-        )
-        self.scheduler = Scheduler(
-            store=ports.store,
-            speaker=speaker,
-            topics=ports.topics,
-            clock=ports.clock,
-            owned=self.owned,
-            options=options.scheduler,
-        )
-        self.timers = Timers(
-            store=ports.store,
-            speaker=speaker,
-            topics=ports.topics,
-            clock=ports.clock,
-            owned=self.owned,
-        )
-        self.host_watch = HostWatch(
-            reader=ports.reader,
-            store=ports.store,
-            speaker=speaker,
-            keyring=ports.keyring,
-            topics=ports.topics,
-            clock=ports.clock,
-            owned=self.owned,
-            service_down_time_s=options.service_down_time_s,
-        )
+        office = Office(ports, options, self.owned, speaker)
+        self.worker = Worker(office)
+        self.relay = Relay(office)
+        self.scheduler = Scheduler(office)
+        self.timers = Timers(office)
+        self.host_watch = HostWatch(office)
 
     def turn(self) -> bool:
         """Let every part take its turn once; say whether any had work.

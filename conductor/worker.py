@@ -1,8 +1,9 @@
-"""The worker: polls its partitions, folds what came, writes it in one transaction, and nothing else.
+"""The worker: polls its partitions, folds what came, writes it in one transaction.
 
-States enter the cache only when COMMIT is known. An error at COMMIT means: read the checkpoint again; exactly the end
-of the batch under our epoch is done, anything else forgets the batch and starts from what the row says. A
-worker that was fenced drops everything of the partition and joins the group anew.
+States enter the cache only when COMMIT is known. An error at COMMIT means: read the checkpoint
+again; exactly the end of the batch under our epoch is done, anything else forgets the batch and
+starts from what the row says. A worker that was fenced drops everything of the partition and
+joins the group anew.
 """
 
 from __future__ import annotations
@@ -17,16 +18,13 @@ from conductor.bodies import RULES_CODEC
 from conductor.errors import ConductorError, ForeignRules
 from conductor.fold import Fold
 from conductor.guard import Guard
+from conductor.office import Office
 from conductor.opening import START_OF_CHAIN
-from conductor.owned import Owned, Ownership
+from conductor.owned import Ownership
 from conductor.rulebook import foreign
-from conductor.speaker import Speaker
 from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
-from events.log import LogGroup, Record, TopicInfo, TopicPartition
-from events.ports import Clock
-from events.seal import MasterKeyring
-from events.topics import Topics
-from projections.store import Batch, Checkpoint, Fenced, Order, Store, StoreUnavailable
+from events.log import Record, TopicInfo, TopicPartition
+from projections.store import Batch, Checkpoint, Fenced, Order, StoreUnavailable
 from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
@@ -35,28 +33,21 @@ _log = logging.getLogger(__name__)
 class Worker:
     """Folds the partitions that the group gives to this process."""
 
-    def __init__(
-        self,
-        *,
-        group: LogGroup,
-        store: Store,
-        speaker: Speaker,
-        keyring: MasterKeyring,
-        topics: Topics,
-        clock: Clock,
-        owned: Owned,
-        service_down_time_s: int,
-        batch_records_max: int = limits.BATCH_RECORDS_MAX,
-    ) -> None:
-        self._group = group
-        self._store = store
-        self._guard = Guard(store=store, speaker=speaker, batch_records_max=batch_records_max)
-        self._keyring = keyring
-        self._topics = topics
-        self._clock = clock
-        self._owned = owned
-        self._down_us = service_down_time_s * 1_000_000
-        self._batch_max = batch_records_max
+    def __init__(self, office: Office) -> None:
+        ports, options = office.ports, office.options
+        self._group = ports.group
+        self._store = ports.store
+        self._guard = Guard(
+            store=ports.store,
+            speaker=office.speaker,
+            batch_records_max=options.batch_records_max,
+        )
+        self._keyring = ports.keyring
+        self._topics = ports.topics
+        self._clock = ports.clock
+        self._owned = office.owned
+        self._down_us = options.service_down_time_s * 1_000_000
+        self._batch_max = options.batch_records_max
         self._joined = False
         self._doubt: tuple[Batch, ...] = ()
         #: What was polled and could not be written yet, in log order per partition.
@@ -121,7 +112,7 @@ class Worker:
         return taken
 
     def _doubtful(self) -> tuple[TopicPartition, Ownership] | None:
-        """Return a partition with polled records of which nothing was written since its takeover."""
+        """Return a partition with polled records, none written since its takeover."""
         for record in self._backlog:
             partition = TopicPartition(record.topic, record.partition)
             mine = self._owned.partitions.get(partition)
@@ -234,8 +225,8 @@ class Worker:
                 continue
             if row.topic_id != info.topic_id:
                 raise LogRecreated(
-                    f"Expected topic {row.topic} to be {row.topic_id}, but it is {info.topic_id}: it"
-                    " was made anew; restore it, or start with an empty database."
+                    f"Expected topic {row.topic} to be {row.topic_id}, but it is {info.topic_id}:"
+                    " it was made anew; restore it, or start with an empty database."
                 )
             count = _rules_of(row.rules, info.partitions).partitions
             if count != info.partitions:

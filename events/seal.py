@@ -1,9 +1,10 @@
 """Who wrote a record: keys, MACs and the two headers that carry them.
 
 Header `mac` is the key id, a NUL and HMAC-SHA256 over topic, key, `prev` and value, each preceded
-by its length (4 bytes, big-endian), so that no two records share a message. Header `prev` is the hash
-of the writer's previous record about this instance. Keys derive from one master key of the control
-plane; a host knows only its own, and commands to it are sealed under a key derived from that.
+by its length (4 bytes, big-endian), so that no two records share a message. Header `prev` is the
+hash of the writer's previous record about this instance. Keys derive from one master key of the
+control plane; a host knows only its own, and commands to it are sealed under a key derived from
+that.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Protocol
 
 from conductor.run import run
-from conductor.scheduler import SchedulerOptions
+from conductor.scheduler_options import SchedulerOptions
 from conductor.wiring import Options, Ports
 from events.log import Log
 from events.owner_lock import OwnerLock

@@ -1,8 +1,9 @@
-"""`make demo`: the main job on the embedded default, in about half a minute, with its proof at the end.
+"""`make demo`: the main job on the embedded default, with its proof at the end.
 
-A recorded nova replayed, then a small cloud in one process: servers are built, one is resized, one moves live, a host
-dies in the middle of another migration, the conductor is killed and started again; then the auditor folds the log anew.
-The exit status is 0 only if everything ended as it is said here.
+A recorded nova replayed, then a small cloud in one process: servers are built, one is resized,
+one moves live, a host dies in the middle of another migration, the conductor is killed and
+started again; then the auditor folds the log anew. The exit status is 0 only if everything ended
+as it is said here.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ def deadline_s(letter: Letter[object], held: Held, rules: Rules) -> int:
 def step_deadline_s(step: Step, held: Held, rules: Rules) -> int:
     """Return the seconds that one attempt of a step may take.
 
-    Source:  [libvirt] live_migration_completion_timeout is per GiB, of which nova counts at least 2.
+    Source:  [libvirt] live_migration_completion_timeout is per GiB, of which nova counts at least
+    2.
     """
     gib = max(2, -(-held.flavor.memory_mb // 1024)) if step.per_gib else 1
     return rules.deadline_s(step.deadline, gib)

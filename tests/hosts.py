@@ -1,8 +1,9 @@
 """What honest hosts answer: for each command its endings, with the progress that comes before.
 
-The endings are the agent's own table, so whatever an agent may say is tried on the sagas. A world is
-a story with hosts that answer by a plan; every fact goes through the real step, and after each the
-outbox that a relay would have is compared, byte for byte, with what `resume` says of the state.
+The endings are the agent's own table, so whatever an agent may say is tried on the sagas. A world
+is a story with hosts that answer by a plan; every fact goes through the real step, and after each
+the outbox that a relay would have is compared, byte for byte, with what `resume` says of the
+state.
 """
 
 from __future__ import annotations
@@ -443,8 +444,6 @@ def wander(world: World, dice: random.Random, *, most: int = 60) -> None:
         done, *failures = replies(world, letter)
         _, happen = done if dice.random() < 0.5 else dice.choice(failures)
         happen()
-
-
 
 
 @cache

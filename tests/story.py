@@ -1,7 +1,8 @@
 """Given / when / then on the real step: one instance's story, told fact by fact.
 
-The hosts of a story number and chain what they say, so that every past is one the system can reach; a
-`given` that is not accepted fails at once. Nothing is mocked: `conductor.step` is called as it is.
+The hosts of a story number and chain what they say, so that every past is one the system can
+reach; a `given` that is not accepted fails at once. Nothing is mocked: `conductor.step` is called
+as it is.
 """
 
 from __future__ import annotations

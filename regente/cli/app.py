@@ -88,8 +88,8 @@ class Regente(App):
     def print_help_if_requested(self) -> None:
         """Print the options and a line for each command, if that is what was asked for.
 
-        Cliff's own list asks every installed distribution whether it brought the command, which takes
-        longer than everything else.
+        Cliff's own list asks every installed distribution whether it brought the command, which
+        takes longer than everything else.
         """
         if not self.options.deferred_help:
             return

@@ -36,7 +36,7 @@ from events.requests import ActionRequested, Flavor
 from events.seal import MasterKeyring, sealed_message
 from events.topics import Topics, partition_of
 from projections import schema
-from projections.rows import ClaimRow, InstanceRow, Row
+from projections.rows import ClaimRow, InstanceRow, Row, SagaRow
 from projections.sql_store import SqlStore, open_store
 from projections.store import Store
 from statemachines.rules import SETTINGS
@@ -243,8 +243,10 @@ def states(store: SqlStore, uuids: Iterable[str]) -> list[tuple[str | None, str 
     return [(known[u].vm_state, known[u].task_state) if u in known else (None, None) for u in uuids]
 
 
-def open_sagas(store: SqlStore) -> list[Row]:
-    return [row for row in rows(store, "sagas") if row.status in ("running", "needs_operator")]  # type: ignore[attr-defined]  # a SagaRow
+def open_sagas(store: SqlStore) -> list[SagaRow]:
+    """Return the sagas that have not ended."""
+    found = (row for row in rows(store, "sagas") if isinstance(row, SagaRow))
+    return [saga for saga in found if saga.status in ("running", "needs_operator")]
 
 
 def claims_that_differ(store: SqlStore) -> list[str]:

@@ -1,4 +1,4 @@
-"""Processes of one test: started, killed, paused, gone on, and asked to stop; each has its log file."""
+"""Processes of one test: started, killed, paused, asked to stop; each has its log file."""
 
 from __future__ import annotations
 

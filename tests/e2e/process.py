@@ -1,4 +1,4 @@
-"""A conductor or an agent in a process of its own: `python -m tests.e2e.process KIND CONFIG [HOST]`.
+"""A conductor or an agent as a process: `python -m tests.e2e.process KIND CONFIG [HOST]`.
 
 The composition roots of conductor and compute over Kafka and PostgreSQL, with the bounds of a test
 (short sessions, a short `service_down_time`). SIGTERM ends it cleanly, a second one at once.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from compute.world import Half, MemoryWorld
 from conductor.fold import HELD_CODEC
-from conductor.scheduler import SchedulerOptions
+from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
 from events.codec import decode_fact
 from events.decisions import StepTimedOut

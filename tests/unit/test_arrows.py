@@ -68,7 +68,9 @@ def after(arrow: Arrow, vm_state: str, task_state: str | None) -> tuple[str, str
     return vm, IDLE if task is None else task
 
 
-def by_machine(numbers: list[int], vm_state: str, task_state: str | None) -> Iterator[tuple[str, str]]:
+def by_machine(
+    numbers: list[int], vm_state: str, task_state: str | None
+) -> Iterator[tuple[str, str]]:
     """Yield where the machines lead by the arrows of one trigger that both accept."""
     vm, task = fired()
     name = IDLE if task_state is None else task_state

@@ -41,7 +41,9 @@ WORDS: list[object] = [sample(cls) for name, cls in FACTS.items() if name != "Ac
 SOURCES = ("api", "conductor", "nova", "compute/h1", "compute/h9")
 
 
-def said(world: World, source: str, fact: object, command_id: str | None = None) -> Envelope[object]:
+def said(
+    world: World, source: str, fact: object, command_id: str | None = None
+) -> Envelope[object]:
     """Return a fact that is next in its writer's chain."""
     heads = () if world.held is None else world.held.heads
     head = next((h for h in heads if h.source == source), None)

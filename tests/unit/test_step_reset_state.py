@@ -1,0 +1,128 @@
+"""Reset-state: the operator's word wins, and nothing of the old operation goes on behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from events import instance, migration
+from statemachines.verdict import Rejected
+from tests.hosts import ACTIONS, World, begin, built, check_end, resized
+from tests.story import LARGE, must
+
+SOURCE, DESTINATION = "h1", "h2"
+
+
+def reset(world: World, state: str = "active") -> None:
+    """Ask for a state."""
+    must(world.request("reset_state", arguments={"state": state}))
+
+
+@pytest.mark.parametrize("state", ["active", "error"])
+def test_it_sets_the_state_and_clears_the_task(state: str) -> None:
+    world = built().from_here()
+    reset(world, state)
+    world.settle()
+
+    assert world.states == (state, None)
+    assert world.actions == [("resetState", None)]
+
+
+@pytest.mark.parametrize("action", [a for a in ACTIONS if a not in ("reset_state", "delete")])
+@pytest.mark.parametrize("lost", [None, "h1", "h2"])
+def test_at_every_moment_of_an_operation_it_ends_in_the_state_that_was_asked_for(
+    action: str, lost: str | None
+) -> None:
+    hosts = frozenset[str]() if lost is None else frozenset({lost})
+    world = begin(action)
+    for _ in range(60):
+        other = world.fork()
+        reset(other, "error")
+        other.settle(lost=hosts)
+        check_end(other)
+        assert other.states == ("error", None)
+        other.come_back()
+        check_end(other)
+        assert other.here.sides == ()
+        if not world.letters:
+            return
+        world.succeed(world.letters[0])
+
+
+def test_every_host_that_was_commanded_hears_the_new_generation() -> None:
+    world = begin("resize")
+    while world.saga.step != "migrate":
+        world.succeed(world.letters[0])
+    generation = world.here.generation
+
+    reset(world)
+
+    assert world.orders == [("RaiseGeneration", SOURCE), ("RaiseGeneration", DESTINATION)]
+    assert {x.address.generation for x in world.letters} == {generation + 1}
+    assert world.here.move is not None
+    assert world.here.move.status == "error"
+    world.settle()
+    assert [c.host for c in world.here.claims] == [SOURCE]
+
+
+def test_an_old_answer_changes_nothing_any_more() -> None:
+    world = begin("stop")
+    command_id = world.outstanding(SOURCE)
+    reset(world)
+
+    outcome = world.says(SOURCE, instance.GuestStopped(power_state=4), command_id=command_id)
+
+    assert isinstance(outcome.verdict, Rejected)
+    assert outcome.verdict.code == "step-past"
+    world.settle()
+    assert world.states == ("active", None)
+
+
+def test_a_guest_that_had_left_before_the_reset_is_at_home_where_it_went() -> None:
+    world = begin("live_migrate")
+    while world.saga.step != "migrate":
+        world.succeed(world.letters[0])
+    command_id = world.outstanding(SOURCE)
+    reset(world)
+
+    must(world.says(SOURCE, migration.GuestHandedOver(), command_id=command_id))
+    world.settle()
+
+    assert world.here.host == DESTINATION
+    assert [c.host for c in world.here.claims] == [DESTINATION]
+    assert world.here.sides == ()
+
+
+def test_a_waiting_resize_is_given_up() -> None:
+    world = resized()
+    reset(world)
+    world.settle()
+
+    assert world.here.move is not None
+    assert world.here.move.status == "error"
+    assert [c.host for c in world.here.claims] == [DESTINATION]
+
+
+def test_with_the_owner_away_nobody_else_destroys_what_it_has() -> None:
+    world = resized()
+    reset(world, "error")
+    world.settle(lost=frozenset({DESTINATION}))
+
+    assert [s.saga for s in world.here.sides] == ["fence"]
+    assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
+
+
+def test_two_sizes_on_one_host_become_one() -> None:
+    world = built(allow_resize_to_same_host="true")
+    must(world.request("resize", flavor=LARGE))
+    world.settle()
+    reset(world)
+    world.settle()
+
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [(SOURCE, 4)]
+
+
+def test_a_state_that_may_not_be_set_is_refused() -> None:
+    outcome = built().request("reset_state", arguments={"state": "paused"})
+
+    assert isinstance(outcome.verdict, Rejected)
+    assert outcome.verdict.code == "bad-request"
