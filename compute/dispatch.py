@@ -37,7 +37,7 @@ from events.commands import (
     ResendFacts,
 )
 from events.envelope import Letter
-from events.instance import CommandRefused, GenerationRaised, GuestAbsent
+from events.instance import CommandRefused, GenerationRaised, GuestAbsent, GuestFound
 from events.migration import AbortTaken, LiveMigrationAborted
 
 Letters = list[Letter[object]]
@@ -265,6 +265,7 @@ class Dispatch:
         if isinstance(command, RaiseGeneration):
             self._journal.free_slot(address.instance_id)
             self._end(letter, GenerationRaised())
+            self._say_what_is(address.instance_id)
             return False
         if isinstance(command, LiveMigrateGuest):
             if self._journal.slots().get(address.instance_id, False):
@@ -274,6 +275,13 @@ class Dispatch:
         self._inbox.begin(letter)
         self._running[address.command_id] = letter
         return True
+
+    def _say_what_is(self, instance_id: str) -> None:
+        """Report what is here now: an answer from before the new generation may not be believed."""
+        guests = {guest.instance_id: guest for guest in self._driver.guests()}
+        guest = guests.get(instance_id)
+        fact = GuestFound(power_state=guest.power_state) if guest else GuestAbsent()
+        self._scribe.say_of_instance(instance_id, fact)
 
     def _begin(self, letters: Letters) -> None:
         for letter in letters:

@@ -200,7 +200,9 @@ def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
     failure = yield from _check(site, instance_id, command)
     is_ignored = failure is not None and failure.kind is FailureKind.IGNORE
     after = PowerState.SHUTDOWN if failure and not is_ignored else PowerState.RUNNING
-    half = half.becomes(power_state=after)
+    # A hard reboot defines the guest anew, also one that came by a live migration and was not.
+    role = Role.GUEST if command.hard and failure is None else None
+    half = half.becomes(role=role, power_state=after)
     site.world.change(half)
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)

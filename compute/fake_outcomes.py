@@ -47,6 +47,12 @@ def _is_in(*states: PowerState) -> Callable[[object, Half | None], bool]:
     )
 
 
+def _is_rebooted(command: object, half: Half | None) -> bool:
+    assert isinstance(command, c.RebootGuest), f"Expected RebootGuest, but {command!r}"
+    is_defined = half is not None and (half.role is Role.GUEST or not command.hard)
+    return is_defined and _is_in(PowerState.RUNNING)(command, half)
+
+
 def _has_nothing(command: object, half: Half | None) -> bool:
     return half is None
 
@@ -66,7 +72,7 @@ _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.DestroyGuest: _has_nothing,
     c.StopGuest: _is_in(PowerState.SHUTDOWN),
     c.StartGuest: _is_in(PowerState.RUNNING),
-    c.RebootGuest: _is_in(PowerState.RUNNING),
+    c.RebootGuest: _is_rebooted,
     c.PauseGuest: _is_in(PowerState.PAUSED),
     c.UnpauseGuest: _is_in(PowerState.RUNNING),
     c.PrepareResize: _is(Role.CLAIMED),

@@ -11,6 +11,7 @@ from typing import Final
 
 from compute.agent import Agent
 from compute.emitter import Emitter
+from compute.errors import WrongEnrolment
 from compute.heartbeat import Heartbeat
 from compute.hypervisor import Hypervisor
 from compute.journal import Journal
@@ -48,7 +49,17 @@ class Ports:
 
 
 def build(node: Node, journal: Journal, ports: Ports) -> Parts:
-    """Return the parts of an agent over a journal."""
+    """Return the parts of an agent over a journal.
+
+    Raises WrongEnrolment before anything is said: under a new key, numbers of an old journal would
+    spoil the new chain.
+    """
+    if journal.enrolment() not in (0, node.enrolment):
+        raise WrongEnrolment(
+            f"Expected the journal of enrolment {node.enrolment}, but it is of"
+            f" {journal.enrolment()}: move the journal of {node.host} away, its guests are found"
+            " and told anew."
+        )
     return Parts(
         agent=Agent(
             node=node,

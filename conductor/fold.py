@@ -16,16 +16,10 @@ from typing import Final, cast
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
 from conductor.opening import START_OF_CHAIN, chained, envelope_of, source_of, text_of
 from conductor.orders import order_changes, orders_of
-from conductor.rows import (
-    dropped_row,
-    node_row,
-    note_rows,
-    quarantine_row,
-    rejection_row,
-    state_rows,
-)
+from conductor.rows import node_row, note_rows, state_rows
 from conductor.states import Load, States
 from conductor.step import Outcome, step
+from conductor.verdict_rows import dropped_row, quarantine_row, rejection_row
 from events.codec import decode_fact, fingerprint_in, registry
 from events.control import KeyClosed, KeyOpened, RulesPublished
 from events.decisions import RecordSetAside

@@ -11,11 +11,7 @@ from typing import assert_never
 from uuid import uuid5
 
 from conductor.step import Outcome
-from events.envelope import Envelope
-from events.errors import BadRecord
 from events.ids import NAMESPACE
-from events.log import Record
-from events.seal import key_id_in
 from projections.rows import (
     ActionEventRow,
     ActionRow,
@@ -27,8 +23,6 @@ from projections.rows import (
     MigrationRow,
     NodeRow,
     ParkedRow,
-    QuarantineRow,
-    RejectionRow,
     SagaRow,
     SagaStepRow,
     drop,
@@ -49,7 +43,6 @@ from statemachines.resume import step_deadline_s
 from statemachines.rules import Rules
 from statemachines.sagas import SAGAS
 from statemachines.states import VmState
-from statemachines.verdict import Rejected
 
 #: Text longer than this is cut: reasons are sentences, and a column is no place for a novel.
 TEXT_MAX = 2_000
@@ -318,78 +311,6 @@ def _saga_row(held: Held, note: SagaNote, partition: int, rules: Rules) -> SagaR
 
 def _cut(text: str | None) -> str | None:
     return None if text is None else text[:TEXT_MAX]
-
-
-def rejection_row(
-    changes: Changes, envelope: Envelope[object], held: Held | None, verdict: Rejected
-) -> None:
-    """Leave the row that says why a fact changed nothing, and the state that it met."""
-    meta = envelope.meta
-    put(
-        changes,
-        "rejections",
-        RejectionRow(
-            envelope.topic,
-            envelope.partition,
-            envelope.offset,
-            meta.instance_id,
-            meta.source,
-            type(envelope.fact).__name__,
-            meta.sequence,
-            meta.request_id,
-            verdict.code,
-            verdict.sentence[:TEXT_MAX],
-            None if held is None else held.vm_state,
-            None if held is None else held.task_state,
-            0 if held is None else held.generation,
-            envelope.timestamp_us,
-        ),
-    )
-
-
-def dropped_row(changes: Changes, held: Held, parked: Parked) -> None:
-    """Leave the row that says that a waiting record will never be judged."""
-    put(
-        changes,
-        "rejections",
-        RejectionRow(
-            parked.topic,
-            parked.partition,
-            parked.offset,
-            held.instance_id,
-            parked.source,
-            "",
-            parked.sequence,
-            None,
-            "dropped",
-            f"Expected number {parked.sequence} of {parked.source} to be judged in its turn, but "
-            f"instance {held.instance_id} was deleted while it waited",
-            held.vm_state,
-            held.task_state,
-            held.generation,
-            parked.timestamp_us,
-        ),
-    )
-
-
-def quarantine_row(changes: Changes, record: Record, bad: BadRecord) -> None:
-    """Leave the row of a record that is no fact of ours; the bytes stay in the log."""
-    key = (record.key or b"")[:100].decode("utf-8", "backslashreplace").replace("\0", "\\0")
-    put(
-        changes,
-        "quarantine",
-        QuarantineRow(
-            record.topic,
-            record.partition,
-            record.offset,
-            key[:255],
-            key_id_in(record.headers)[:255].replace("\0", "\\0"),
-            bad.code,
-            bad.sentence[:TEXT_MAX].replace("\0", "\\0"),
-            "waiting",
-            record.timestamp_us,
-        ),
-    )
 
 
 def node_row(changes: Changes, held: NodeHeld, body: bytes) -> None:

@@ -29,6 +29,11 @@ from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
 
+#: What a person can do about a partition that does not hold what was folded from it.
+_CHOICES = (
+    "Nothing of it is skipped: restore the topic, or give up what is lost by `regente rebuild`."
+)
+
 
 class Worker:
     """Folds the partitions that the group gives to this process."""
@@ -194,8 +199,7 @@ class Worker:
         self._owned.partitions.clear()
         self._backlog = []
         self._doubt = ()
-        topics = (self._topics.instance_events, self._topics.node_events)
-        self._group.subscribe(topics, self)
+        self._joined = False
 
     # Taking over and letting go (called from within poll).
 
@@ -273,9 +277,9 @@ class Worker:
         if end < row.next_offset:
             mine.stopped = (
                 f"Expected {partition.topic}/{partition.partition} to reach {row.next_offset}, but "
-                f"it ends at {end}: its tail was lost; see the operator's guide"
+                f"it ends at {end}: its tail was lost. {_CHOICES}"
             )
-            _log.error("%s", mine.stopped)
+            _log.error("partition stopped: %s", mine.stopped)
         return mine
 
     def _stand_at(self, mine: Ownership, row: Checkpoint) -> None:
@@ -289,9 +293,10 @@ class Worker:
     def _stop_partition(self, partition: TopicPartition | None, why: str) -> None:
         for tp, mine in self._owned.partitions.items():
             if partition is None or tp == partition:
-                mine.stopped = why
                 self._group.pause([tp])
-        _log.error("partition stopped: %s", why)
+                if mine.stopped is None:  # The first reason is the best.
+                    mine.stopped = f"{why} {_CHOICES}"
+                    _log.error("partition stopped: %s", mine.stopped)
 
     # What a takeover, or a rebuilt database, has to put back.
 

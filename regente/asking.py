@@ -119,9 +119,7 @@ class Desk:
 
         return self._wait(ended, within_s, _SLOW_POLL_S)
 
-    def _wait(
-        self, look: Callable[[], Found], within_s: float | None, poll_s: float
-    ) -> Found:
+    def _wait(self, look: Callable[[], Found], within_s: float | None, poll_s: float) -> Found:
         end_s = None if within_s is None else self._clock.monotonic_s() + within_s
         while True:
             found = look()

@@ -65,22 +65,21 @@ class Control:
         key = self._keyring.key(CONDUCTOR, ENROLMENT)
         meta = Meta(source=CONDUCTOR, instance_id="", occurred_at=self._clock.now_us())
         values = [encode_fact(meta, fact) for fact in facts]
+        messages = [
+            sealed_message(
+                topic=at.topic,
+                partition=at.partition,
+                key=CONTROL_KEY,
+                value=value,
+                prev=b"",
+                by=key,
+            )
+            for at in partitions
+            for value in values
+        ]
         writer = self._log.writer()
         try:
-            for at in partitions:
-                writer.append(
-                    [
-                        sealed_message(
-                            topic=at.topic,
-                            partition=at.partition,
-                            key=CONTROL_KEY,
-                            value=value,
-                            prev=b"",
-                            by=key,
-                        )
-                        for value in values
-                    ]
-                )
+            writer.append(messages)
         finally:
             writer.close()
         return len(partitions)

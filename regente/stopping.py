@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -12,6 +13,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.is_asked = False
+        #: What has to be done before the end that comes at once.
+        self.at_once: Callable[[], None] = lambda: None
 
     def install(self) -> None:
         """Hear SIGTERM and SIGINT from now on."""
@@ -24,5 +27,6 @@ class StopSignals:
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         if self.is_asked:
+            self.at_once()
             os._exit(128 + number)
         self.is_asked = True

@@ -8,6 +8,7 @@ started again, less and less often.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -45,12 +46,14 @@ class Crew:
     """The workers of one machine."""
 
     def __init__(self, command: Sequence[str], *, options: Sequence[str], clock: Clock) -> None:
-        self._line = [sys.executable, "-m", "regente", *options, *command]
+        parent = ["--child-of", str(os.getpid())]
+        self._line = [sys.executable, "-m", "regente", *options, *command, *parent]
         self._clock = clock
+        self._workers: list[_Worker] = []
 
     def run(self, count: int, should_stop: Callable[[], bool]) -> bool:
         """Leave `count` workers running until told to stop; False where one ended for good."""
-        workers = [self._started(number) for number in range(1, count + 1)]
+        self._workers = workers = [self._started(number) for number in range(1, count + 1)]
         is_well = True
         while is_well and not should_stop():
             self._clock.sleep(LOOK_S)
@@ -58,6 +61,11 @@ class Crew:
             is_well = all(looks)
         self._stop(workers)
         return is_well
+
+    def kill(self) -> None:
+        """Leave no worker running, whatever it is in the middle of."""
+        for worker in self._workers:
+            worker.process.kill()
 
     def _started(self, number: int) -> _Worker:
         # A group of its own: Ctrl-C on the terminal is for us, and we tell the workers.

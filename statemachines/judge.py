@@ -23,7 +23,7 @@ from statemachines.permissions import PERMISSIONS, Circumstances, refusal
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
 from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, End, To, branches
-from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS, WINNERS
+from statemachines.sagas import BREAKING_IN, BY_ACTION, IMMEDIATE, SAGAS, WINNERS
 from statemachines.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
@@ -229,8 +229,6 @@ def _judge_action(
     permission = PERMISSIONS.get(fact.action)
     if permission is None:
         return _reject(envelope, "unknown-action", f"there is no action {fact.action!r}")
-    if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:
-        return _reject(envelope, "unsupported", f"{fact.action} is not carried out here")
     if held is None:
         if fact.action != "create":
             return Rejected(
@@ -254,6 +252,8 @@ def _judge_circumstances(
     refused = refusal(PERMISSIONS[fact.action], _circumstances(held, fact))
     if refused is not None:
         return Rejected(refused.code, refused.sentence)
+    if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:
+        return _reject(envelope, "unsupported", f"{fact.action} is not carried out here")
     if fact.action == "resize" and fact.flavor is None:
         return _reject(envelope, "bad-request", "a resize names its flavor")
     if fact.action == "reset_state" and fact.arguments.get("state") not in ("active", "error"):
@@ -262,7 +262,7 @@ def _judge_circumstances(
     table = BY_ACTION.get(fact.action)
     if table is not None and held.host is None and not table.without_host:
         return Rejected("no-host", f"Instance {held.instance_id} is not ready")
-    if table is None or not table.primary or fact.action in WINNERS:
+    if table is None or not table.primary or _wins(held, fact):
         return _not_twice(held, envelope, fact)
     if saga is not None:
         return Rejected(
@@ -271,6 +271,16 @@ def _judge_circumstances(
             f"{saga.step}",
         )
     return _ACCEPTED
+
+
+def _wins(held: Held, fact: requests.ActionRequested) -> bool:
+    """Say whether an action supersedes the saga that runs.
+
+    A hard reboot breaks into what is being done to the guest on its own host; which task_states that
+    may be is in its permission.
+    """
+    breaks_in = fact.action in BREAKING_IN and held.task_state is not None
+    return fact.action in WINNERS or breaks_in
 
 
 def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequested) -> Verdict:

@@ -121,7 +121,13 @@ def _with_head(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
     if envelope.host is None:
         return held
     meta, old = envelope.meta, held.head
-    digests = () if old is None or old.enrolment != envelope.enrolment else old.digests
+    follows = (
+        old is not None
+        and old.enrolment == envelope.enrolment
+        and old.sequence + 1 == meta.sequence
+    )
+    # Behind a gap the hashes kept would stand for other numbers than their own.
+    digests = old.digests if old is not None and follows else ()
     head = Head(
         source=meta.source,
         enrolment=envelope.enrolment,

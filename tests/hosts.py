@@ -1,92 +1,29 @@
-"""What honest hosts answer: for each command its endings, with the progress that comes before.
+"""A world: a story whose relay and hosts are played too, by a plan.
 
-The endings are the agent's own table, so whatever an agent may say is tried on the sagas. A world
-is a story with hosts that answer by a plan; every fact goes through the real step, and after each
-the outbox that a relay would have is compared, byte for byte, with what `resume` says of the
-state.
+Every fact goes through the real step, and after each the outbox that a relay would have is
+compared, byte for byte, with what `resume` says of the state.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import random
-import types
 import typing
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 
-from compute.endings import ENDINGS
 from conductor.step import Outcome
-from events import decisions, instance, migration
+from events import decisions
 from events.codec import encode_command
 from events.envelope import Envelope, Letter
-from events.requests import Flavor
 from statemachines.notes import ActionNote, EventNote, SagaNote
-from statemachines.judge import sagas_of
 from statemachines.recording import SCHEDULER
 from statemachines.resume import resume
-from statemachines.sagas import SAGAS
-from tests.story import LARGE, SMALL, Story, must
+from tests.answers import ON_THE_WAY, sample, success_of
+from tests.story import Story
 
 HOSTS = ("h1", "h2", "h3", "h4")
-
-#: What a host says on the way to the success of a command.
-ON_THE_WAY: dict[str, tuple[type, ...]] = {
-    "BuildGuest": (
-        instance.BuildAccepted,
-        instance.NetworkAllocationStarted,
-        instance.BlockDevicesPreparing,
-        instance.GuestSpawning,
-    ),
-    "RebootGuest": (instance.RebootPending, instance.RebootStarted),
-    "ResizeGuest": (migration.ResizeStarted, migration.ResizeCopied),
-    "FinishResize": (migration.ResizeFinishing,),
-    "FinishRevertResize": (migration.RevertStarted,),
-    "QueueLiveMigration": (migration.LiveMigrationQueued,),
-    "LiveMigrateGuest": (migration.LiveMigrationStarted, migration.LiveMigrationProgressed),
-}
-
-Reply = Callable[["World"], Outcome]
-
-
-def sample(cls: type) -> object:
-    """Return some value of a fact or command."""
-    hints = typing.get_type_hints(cls)
-    return cls(**{f.name: _sample(f.name, hints[f.name]) for f in dataclasses.fields(cls)})
-
-
-def _sample(name: str, hint: object) -> object:
-    if hint is Flavor:
-        return SMALL
-    origin = typing.get_origin(hint)
-    if origin is types.UnionType:
-        return None
-    if origin is tuple:
-        return ()
-    if origin is dict:
-        return {}
-    if hint is int:
-        return 1
-    if hint is bool:
-        return False
-    if hint is bytes:
-        return b"\1" * 32
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return sample(hint)
-    assert hint is str, f"Expected a plain field, but {name}: {hint!r}"
-    return "h1" if name in ("host", "node") else f"some {name}"
-
-
-def success_of(command: str) -> type:
-    """Return the fact that says that a command was carried out."""
-    return next(endings[0] for cls, endings in ENDINGS.items() if cls.__name__ == command)
-
-
-def failures_of(command: str) -> tuple[type, ...]:
-    """Return every other ending that an agent may give."""
-    found = next(endings for cls, endings in ENDINGS.items() if cls.__name__ == command)
-    return (*found[1:], instance.CommandRefused)
+#: Endings after which another host rightly keeps its part until the guest is deleted or reset.
+KEEPS_A_COPY = frozenset(
+    {("resize", "stranded"), ("migrate", "stranded"), ("revert_resize", "failed")}
+)
 
 
 @dataclass
@@ -246,221 +183,3 @@ class World(Story):
         other.trace = list(self.trace)
         other.keeps_a_copy, other.history = self.keeps_a_copy, list(self.history)
         return other
-
-
-# What must hold whenever nothing is going on any more.
-
-#: Endings after which another host rightly keeps its part until the guest is deleted or reset.
-KEEPS_A_COPY = frozenset(
-    {("resize", "stranded"), ("migrate", "stranded"), ("revert_resize", "failed")}
-)
-TERMINAL = {
-    "live-migration": {"completed", "error", "failed", "cancelled"},
-    "resize": {"finished", "confirmed", "reverted", "error", "failed"},
-    "migration": {"finished", "confirmed", "reverted", "error", "failed"},
-}
-
-
-def check_end(world: World, *, resolved: bool = False) -> None:
-    """Fail unless the story has come to a proper end, or waits where it may."""
-    held = world.here
-    waiting = held.saga is not None
-    if held.saga is not None:
-        assert held.saga.needs_operator, f"Expected an end, but {held.saga}"
-    for side in held.sides:
-        assert side.saga in ("debt", "fence")
-        assert side.step == "owed", f"Expected {side.saga} to wait with patience, but {side}"
-    if waiting:
-        return
-    assert _open_rows(world) == []
-    if held.move is not None:
-        assert held.move.status in TERMINAL[held.move.migration_type], held.move.status
-    assert held.task_state is None or held.vm_state == "error", (held.vm_state, held.task_state)
-    if not resolved:
-        check_claims(world)
-
-
-def _open_rows(world: World) -> list[object]:
-    """Name every row of history that still says that something is going on."""
-    events: dict[int, EventNote] = {}
-    actions: dict[str, ActionNote] = {}
-    sagas: dict[str, SagaNote] = {}
-    for note in world.notes:
-        match note:
-            case EventNote():
-                events[note.row_id] = note
-            case ActionNote():
-                actions[note.request_id] = note
-            case SagaNote():
-                sagas[note.state.saga_id] = note
-            case _:
-                pass
-    owed = {s.saga_id for s in world.here.sides}
-    return [
-        *(e for e in events.values() if e.finish_time is None),
-        *(a for a in actions.values() if a.finish_time is None),
-        *(s for s in sagas.values() if s.ending is None and s.state.saga_id not in owed),
-    ]
-
-
-def check_claims(world: World) -> None:
-    """Fail unless every claim is the owner's, a waiting resize's, or that of a debt."""
-    held = world.here
-    may = {s.target for s in held.sides if s.saga == "debt"}
-    if held.vm_state != "deleted":
-        may.add(held.host)
-    if held.vm_state == "resized" and held.move is not None:
-        may |= {held.move.source, held.move.destination}
-    if world.keeps_a_copy:
-        return
-    assert {c.host for c in held.claims} <= may, (held.claims, may)
-    mine = [c for c in held.claims if c.host == held.host]
-    if held.vm_state not in ("deleted", "resized"):
-        assert len(mine) <= 1, mine
-
-
-# Where an operation may begin.
-
-
-def built(**rules: str) -> World:
-    """Return a guest that was built on h1."""
-    world = World()
-    world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
-    must(world.request("create", flavor=SMALL, arguments={"name": "a", "image": "i"}))
-    world.settle()
-    assert world.states == ("active", None)
-    return world
-
-
-def stopped() -> World:
-    """Return a guest that was stopped."""
-    world = built()
-    must(world.request("stop"))
-    for letter in world.letters:
-        must(
-            world.tell(
-                world.next_of(
-                    "h1", instance.GuestStopped(power_state=4), command_id=letter.address.command_id
-                )
-            )
-        )
-    return world
-
-
-def paused() -> World:
-    """Return a guest that was paused."""
-    world = built()
-    must(world.request("pause"))
-    world.settle()
-    return world
-
-
-def resized(**rules: str) -> World:
-    """Return a guest that was resized to h2 and waits to be confirmed."""
-    world = built(**rules)
-    must(world.request("resize", flavor=LARGE))
-    world.settle()
-    assert world.states == ("resized", None)
-    return world
-
-
-def migrating() -> World:
-    """Return a guest whose memory is being copied from h1 to h2."""
-    world = built()
-    must(world.request("live_migrate"))
-    while world.saga.step != "migrate":
-        world.succeed(world.letters[0])
-    world.says("h1", migration.LiveMigrationStarted())
-    return world
-
-
-def begin(action: str, **rules: str) -> World:
-    """Return a world in which an action was just accepted."""
-    if action == "create":
-        world = World()
-        world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
-        must(world.request("create", flavor=SMALL))
-        return world
-    if action == "start":
-        world = stopped()
-    elif action == "unpause":
-        world = paused()
-    elif action in ("confirm_resize", "revert_resize"):
-        world = resized(**rules)
-    elif action in ("live_migrate_abort", "live_migrate_force_complete"):
-        world = migrating()
-    else:
-        world = built(**rules)
-    fields: dict[str, object] = {}
-    if action == "resize":
-        fields["flavor"] = LARGE
-    if action == "reset_state":
-        fields["arguments"] = {"state": "active"}
-    must(world.request(action, **fields))
-    return world
-
-
-#: Every action that starts a saga.
-ACTIONS = (
-    "create",
-    "delete",
-    "reset_state",
-    "stop",
-    "start",
-    "reboot_soft",
-    "reboot_hard",
-    "pause",
-    "unpause",
-    "resize",
-    "migrate",
-    "confirm_resize",
-    "revert_resize",
-    "live_migrate",
-    "live_migrate_abort",
-    "live_migrate_force_complete",
-)
-
-
-def replies(world: World, letter: Letter[object]) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield everything that may become of a command: (name, what makes it so)."""
-    name, host = type(letter.command).__name__, letter.address.host
-    yield "done", lambda: world.succeed(letter)
-    yield "timed out", lambda: world.time_out_of(letter)
-    if host == SCHEDULER:
-        yield "no host", world.no_valid_host
-        return
-    yield "lost", lambda: world.lose_of(letter)
-    for fact in failures_of(name):
-        yield fact.__name__, lambda fact=fact: world.fail(letter, fact)
-
-
-def wander(world: World, dice: random.Random, *, most: int = 60) -> None:
-    """Let anything at all become of what is outstanding, by the dice."""
-    for _ in range(most):
-        letters = world.letters
-        if not letters:
-            return
-        letter = dice.choice(letters)
-        done, *failures = replies(world, letter)
-        _, happen = done if dice.random() < 0.5 else dice.choice(failures)
-        happen()
-
-
-@cache
-def situations() -> dict[tuple[str, str], World]:
-    """Return, for every step of every saga, a world in which a saga stands there."""
-    wanted = {(table.name, step) for table in SAGAS.values() for step in table.steps}
-    found: dict[tuple[str, str], World] = {}
-    for seed in range(400):
-        for action in ACTIONS:
-            world = begin(action, migrate_max_retries="1")
-            dice = random.Random(f"{action}/{seed}")
-            for _ in range(30):
-                for saga in sagas_of(world.here):
-                    found.setdefault((saga.saga, saga.step), world.fork())
-                if not world.letters:
-                    break
-                wander(world, dice, most=1)
-            if found.keys() == wanted:
-                return found
-    raise AssertionError(f"Expected to reach every step, but not {wanted - found.keys()}")

@@ -108,14 +108,12 @@ class Story:
             generation=meta.pop("generation", 0 if self.held is None else self.held.generation),
             **meta,
         )
-        envelope = Envelope(
-            fact, envelope.meta, envelope.record, envelope.digest, writer.prev, 1
-        )
+        envelope = Envelope(fact, envelope.meta, envelope.record, envelope.digest, writer.prev, 1)
         writer.prev = envelope.digest
         return envelope
 
     def says(self, host: str, *facts: object, command_id: str | None = None) -> Outcome:
-        """Let a host say facts, each an answer to what is outstanding with it unless told otherwise."""
+        """Let a host say facts, each in answer to what is outstanding with it unless told."""
         outcome: Outcome | None = None
         for fact in facts:
             answered = command_id or self.outstanding(host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from regente.cli.command import Command, Refused
@@ -21,6 +22,8 @@ class Conductor(Command):
         parser.add_argument(
             "--workers", type=int, metavar="N", help="processes, in place of [conductor] workers"
         )
+        # A worker ends with the process that started it, however that ended.
+        parser.add_argument("--child-of", type=int, metavar="PID", help=argparse.SUPPRESS)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -36,7 +39,12 @@ class Conductor(Command):
         stop = StopSignals()
         stop.install()
         if workers == 1 or self.settings.is_local:
-            run_conductor(self.settings, self.folder, stop)
+            parent = parsed_args.child_of
+            run_conductor(
+                self.settings,
+                self.folder,
+                lambda: stop() or (parent is not None and os.getppid() != parent),
+            )
             return
         from events.ports import SystemClock
         from regente.workers import Crew
@@ -48,6 +56,7 @@ class Conductor(Command):
             options=[word for name, value in given if value for word in (name, value)],
             clock=SystemClock(),
         )
+        stop.at_once = crew.kill
         if not crew.run(workers, stop):
             raise Refused("Expected the workers to go on, but one ended for good; see above.")
 

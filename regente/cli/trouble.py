@@ -21,6 +21,18 @@ _OF_THE_EXTRA: Final = {
     "rich": "rich",
 }
 
+#: What to do, where the error's own sentence does not know it: it knows no settings and no commands.
+_TO_DO: Final = {
+    "LogUnavailable": " Check that the brokers run, and [kafka] bootstrap_servers in"
+    " `regente config show`.",
+    "StoreUnavailable": " Check that the database runs, and [database] connection in"
+    " `regente config show`.",
+    "UnknownTopic": " `regente topics create` makes the shared topics, `regente node enroll` that"
+    " of a host.",
+    "TopicMismatch": " Set [topics] partitions to the number that was there, or restore the topic.",
+    "LogRecreated": " Restore the topic, or start with an empty database.",
+}
+
 
 def explained(error: Exception) -> tuple[str, Exit]:
     """Return the sentence for an error, and the status that the command ends with."""
@@ -29,7 +41,7 @@ def explained(error: Exception) -> tuple[str, Exit]:
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
     if isinstance(error, _foreseen()):
-        return str(error), Exit.UNABLE
+        return str(error) + _TO_DO.get(type(error).__name__, ""), Exit.UNABLE
     if isinstance(error, OSError):
         return f"Expected to use {error.filename or 'a file'}, but: {error.strerror}.", Exit.UNABLE
     return (

@@ -71,6 +71,9 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
 #: Actions that win over every running saga (nova saves them unconditionally).
 WINNERS: Final = frozenset({"delete", "force_delete", "reset_state"})
 
+#: Actions that win over what is done to the guest on its host, where their permission lets them in.
+BREAKING_IN: Final = frozenset({"reboot_hard"})
+
 #: Actions that take effect in the fold and ask nothing of a host.
 IMMEDIATE: Final = frozenset({"lock", "unlock"})
 

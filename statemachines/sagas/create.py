@@ -44,11 +44,8 @@ CREATE = saga(
                 "BuildRescheduled": _ANOTHER,
                 "BuildAborted": End("aborted"),
                 "CommandRefused": _ANOTHER,
-                "StepHostLost": Choice(
-                    "may_build_elsewhere",
-                    To("schedule", give_up=True, owe=Owe.DESTROY),
-                    End("max_attempts_exceeded", owe=Owe.DESTROY),
-                ),
+                # It may be alive and only unheard: built elsewhere, the guest could run twice.
+                "StepHostLost": End("aborted", owe=Owe.DESTROY),
             },
             progress=frozenset(
                 {
@@ -71,11 +68,8 @@ CREATE = saga(
                 "GuestDestroyed": _ANOTHER,
                 "GuestDestroyFailed": Again(),
                 "CommandRefused": Again(),
-                "StepHostLost": Choice(
-                    "may_build_elsewhere",
-                    To("schedule", give_up=True, owe=Owe.DESTROY),
-                    End("max_attempts_exceeded", owe=Owe.DESTROY),
-                ),
+                # It may be alive and only unheard: built elsewhere, the guest could run twice.
+                "StepHostLost": End("aborted", owe=Owe.DESTROY),
             },
             exhausted=NeedsOperator(),
             deadline="long_rpc_timeout",

@@ -9,7 +9,8 @@ import pytest
 from projections.store import Store
 from tests.contract.store_fold import FoldContract
 from tests.contract.store_owner import OwnerContract
-from tests.simulation.store_model import Database, StoreModel
+from tests.simulation.database import Database
+from tests.simulation.store_model import StoreModel
 
 Opener = Callable[[], Store]
 

@@ -51,6 +51,10 @@ class Config:
     def world(self) -> Path:
         return Path(self.folder) / "world.sqlite"
 
+    @staticmethod
+    def read(path: Path) -> Config:
+        return Config(**json.loads(path.read_text()))
+
     def write(self) -> Path:
         path = Path(self.folder) / "config.json"
         path.write_text(json.dumps(asdict(self)))
@@ -62,7 +66,7 @@ def main(kind: str, config_file: str, host: str = "") -> int:
     stop.install()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
-    config = Config(**json.loads(Path(config_file).read_text()))
+    config = Config.read(Path(config_file))
     cloud = config.cloud()
     logging.info("%s %s runs as %d", kind, host, os.getpid())
     if kind == "conductor":

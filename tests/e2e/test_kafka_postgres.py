@@ -121,7 +121,7 @@ class Users:
             and state_allows(PERMISSIONS[action], vm, task)
             and self._fits(action, row, move)
         ]
-        if task is not None and self.dice.random() > 0.02:
+        if task is not None and self.dice.random() > 0.002:
             # Delete is legal whatever goes on; if it always came then, nothing else would be left.
             legal = [action for action in legal if action != "delete"]
         if not legal:

@@ -7,39 +7,13 @@ the rows are the same.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
 from compute.memory_journal import MemoryJournal
 from compute.world import MemoryWorld
-from events.kafka_log import KafkaLog, KafkaOptions
-from events.ports import SystemClock
-from events.sqlite_log import SqliteLog
-from events.topics import Topics
 from tests.e2e.cloud import MEDIUM, SMALL, Cloud, claims_that_differ, open_sagas, rows, spin, states
 
 IDLE = ("active", None)
-
-
-@pytest.fixture(params=["embedded", "servers"])
-def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cloud]:
-    prefix = f"slice-{uuid.uuid4().hex[:8]}"
-    if request.param == "embedded":
-        log = SqliteLog(tmp_path / "log.sqlite", SystemClock())
-        url = f"sqlite:///{tmp_path / 'rows.sqlite'}"
-        with closing(Cloud(log=log, url=url, topics=Topics(prefix))) as cloud:
-            yield cloud
-        return
-    kafka = request.getfixturevalue("kafka")
-    postgres = request.getfixturevalue("postgres")
-    url = postgres.create_database(prefix)
-    options = KafkaOptions(bootstrap=kafka.bootstrap, session_timeout_s=6.0)
-    with closing(Cloud(log=KafkaLog(options), url=url, topics=Topics(prefix))) as cloud:
-        yield cloud
-    postgres.drop_database(prefix)
 
 
 @pytest.mark.servers

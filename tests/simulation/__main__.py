@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.simulation.run import Result, simulate
+from tests.simulation.run import simulate, story
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,29 +21,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.disable(logging.CRITICAL)
     if options.seed is not None:
         result = simulate(options.seed)
-        show(result)
-        return 0 if result.is_well else 1
+        print(story(result))
+        return 0 if not result.broken else 1
     began = time.perf_counter()
     failed = 0
     for seed in range(options.first, options.first + options.seeds):
         result = simulate(seed)
-        if not result.is_well:
+        if result.broken:
             failed += 1
-            show(result)
+            print(story(result))
     spent = time.perf_counter() - began
-    print(f"{options.seeds} seeds, {failed} failed, {options.seeds * 60 / spent:.0f} seeds a minute")
+    print(
+        f"{options.seeds} seeds, {failed} failed, {options.seeds * 60 / spent:.0f} seeds a minute"
+    )
     return 1 if failed else 0
-
-
-def show(result: Result) -> None:
-    """Print how a seed ended, and how to repeat it."""
-    struck = ", ".join(f"{name} {count}" for name, count in sorted(result.struck.items()))
-    print(f"seed {result.seed}: {result.steps} steps, {result.records} records, trace {result.trace}")
-    print(f"  faults: {struck or 'none'}")
-    for sentence in result.broken:
-        print(f"  {sentence}")
-    if not result.is_well:
-        print(f"  again: make simulate SEED={result.seed}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A whole cloud in one thread: who takes the next turn, how time goes on, and when trouble comes and goes.
+"""A whole cloud in one thread: who takes the next turn, how time goes on, when trouble comes.
 
 Everything is drawn from the seed. A process that is stopped at a port lets the others run from
 within its call, so every interleaving at a port is reachable without threads. Safety first, with
@@ -19,9 +19,10 @@ from events.log import Message, TopicPartition
 from events.memory_log import MemoryLog
 from events.seal import MasterKeyring
 from events.topics import CONTROL_KEY, Topics
+from tests.simulation.database import Database
 from tests.simulation.faults import Dice, Plan, draw_plan
 from tests.simulation.processes import ConductorProcess, HostProcess, Process, S, SkewedClock
-from tests.simulation.store_model import Database, StoreModel
+from tests.simulation.store_model import StoreModel
 from tests.simulation.watch import Tap, Watch, WatchedWorld
 from tests.simulation.workload import Workload
 

@@ -73,7 +73,7 @@ class Plan:
 def draw_plan(rng: Random) -> Plan:
     """Draw a plan: sizes small more often than big, each class of faults in about a third."""
     rates: dict[str, float] = {}
-    share = rng.choice((0.15, 0.3, 0.5))
+    share = rng.choice((0.2, 0.4, 0.65))
     for name, (low, high) in CLASSES.items():
         is_on, exponent = rng.random() < share, rng.random()
         if is_on:
@@ -84,7 +84,7 @@ def draw_plan(rng: Random) -> Plan:
         hosts=rng.randint(2, 5),
         partitions=rng.randint(1, 4),
         instances=instances,
-        steps=rng.randint(400, 1_000),
+        steps=rng.randint(500, 1_400),
         request_rate=rng.choice((0.05, 0.1, 0.2)),
         batch_records_max=rng.choice((1, 5, 50, 5_000)),
         step_us=rng.choice((20_000, 200_000, 1_000_000)),

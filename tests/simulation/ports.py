@@ -1,4 +1,4 @@
-"""The ports of a process with everything that can go wrong at a call: before it, and after its effect.
+"""The ports of a process, with what can go wrong at a call: before it, and after its effect.
 
 A process may die or be stopped for a while at any call; meanwhile the others go on, so it wakes up
 with whatever it held in its hands. Log and database may refuse, or do it and lose the answer; the
@@ -11,18 +11,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from compute.hypervisor import Hypervisor
 from compute.memory_journal import MemoryJournal
+from events.envelope import Letter
 from events.errors import LogUnavailable
 from events.log import LogGroup, LogWriter, Message, Owner, Record, TopicInfo, TopicPartition
 from events.topics import Topics
 from projections.store import StoreUnavailable
 from tests.simulation.faults import Dice, Died
+from tests.simulation.laws import Broken
 from tests.simulation.store_model import StoreModel
 
 #: Methods of the store that change nothing: an answer that is lost there is an answer not had.
 _READS = frozenset(
-    ("checkpoints", "states", "node_bodies", "waiting_for_schema", "unsent", "answers", "due")
-    + ("waiting_on_lost", "owed", "open_instances", "missing", "hosts", "set_aside")
+    (
+        *("checkpoints", "states", "node_bodies", "waiting_for_schema", "unsent", "answers"),
+        *("due", "waiting_on_lost", "owed", "open_instances", "missing", "hosts", "set_aside"),
+    )
 )
 
 
@@ -232,9 +237,21 @@ class GatedJournal:
 class GatedDriver:
     """A driver before and after each of whose doings the agent can die."""
 
-    def __init__(self, driver: object, gate: Gate) -> None:
+    def __init__(self, driver: Hypervisor, gate: Gate, journal: MemoryJournal) -> None:
         self._driver = driver
         self._gate = gate
+        self._journal = journal
+
+    def begin(self, letter: Letter[object]) -> None:
+        """Begin; whoever was told a newer generation must not come here with an older."""
+        self._gate.point()
+        address = letter.address
+        known = self._journal.generation(address.instance_id)
+        if address.generation < known:
+            kind = type(letter.command).__name__
+            raise Broken(f"S6: {kind} of {address.generation} carried out, but {known} was told")
+        self._driver.begin(letter)
+        self._gate.point()
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method, gate = getattr(self._driver, name), self._gate

@@ -225,7 +225,7 @@ class HostProcess:
             compute_wiring.Ports(
                 writer=Writer(cloud.tap, gate, cloud.topics),
                 reader=cast("LogReader", Reader(cloud.log.reader(), gate)),
-                driver=cast("Hypervisor", GatedDriver(driver, gate)),
+                driver=cast("Hypervisor", GatedDriver(driver, gate, self.journal)),
                 clock=self.clock,
             ),
         )
@@ -234,7 +234,8 @@ class HostProcess:
         assert self._parts is not None, f"Expected {self.name} to run, but it doesn't"
         rng = self.cloud.dice.rng
         parts = self._parts.turns if rng.random() < 0.5 else (rng.choice(self._parts.turns),)
-        return any([part.turn() for part in parts])
+        did = [part.turn() for part in parts]  # a list: each gets its turn
+        return any(did)
 
     def _fails(self, host: str, call: str, instance_id: str) -> Failure | None:
         dice = self.cloud.dice

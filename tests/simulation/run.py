@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from conductor import fold
 from tests.simulation.cloud import Cloud, NoRest
 from tests.simulation.faults import Plan
 from tests.simulation.invariants import at_rest, audit, empty
-from tests.simulation.watch import Broken
+from tests.simulation.laws import Broken
+from tests.simulation.patching import patched
 
 
 @dataclass(slots=True)
@@ -24,17 +23,25 @@ class Result:
     records: int = 0
     struck: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def is_well(self) -> bool:
-        """Did every law hold?"""
-        return not self.broken
+
+def story(result: Result) -> str:
+    """Return how a seed ended, and how to repeat it where it ended badly."""
+    struck = ", ".join(f"{name} {count}" for name, count in sorted(result.struck.items()))
+    lines = [
+        f"seed {result.seed}: {result.steps} steps, {result.records} records, trace {result.trace}",
+        f"  faults: {struck or 'none'}",
+        *(f"  {sentence}" for sentence in result.broken),
+    ]
+    if result.broken:
+        lines.append(f"  again: make simulate SEED={result.seed}")
+    return "\n".join(lines)
 
 
 def simulate(seed: int, *, plan: Plan | None = None, forgets_begun: bool = False) -> Result:
     """Return how the run of a seed ended; the same seed ends the same."""
     cloud = Cloud(seed, plan=plan, forgets_begun=forgets_begun)
     result = Result(seed)
-    with _watched(cloud):
+    with patched((fold, "step", cloud.watch.step)):
         try:
             cloud.run()
             if seed % 4 == 0:
@@ -53,14 +60,3 @@ def simulate(seed: int, *, plan: Plan | None = None, forgets_begun: bool = False
     result.records = sum(cloud.log.partition(tp).end for tp in cloud.partitions())
     result.struck = cloud.dice.struck
     return result
-
-
-@contextmanager
-def _watched(cloud: Cloud) -> Iterator[None]:
-    """Have every fact that is folded seen by the watch."""
-    before = fold.step
-    fold.step = cloud.watch.step
-    try:
-        yield
-    finally:
-        fold.step = before

@@ -8,21 +8,15 @@ like them. It tells those who watch what was committed; it knows nothing of faul
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from threading import RLock
+from contextlib import contextmanager
 from typing import Final
 
 from events.log import TopicPartition
 from events.topics import Topics, partition_of
 from projections.rows import (
-    TABLES,
-    ClaimRow,
     InstanceStateRow,
-    Key,
     NodeRow,
     ParkedRow,
-    Row,
     SagaRow,
 )
 from projections.store import (
@@ -35,85 +29,14 @@ from projections.store import (
     HostRoom,
     HostSeen,
     Order,
-    Reservation,
     Timer,
 )
+from tests.simulation.database import Database, Moment, Said, Waiting
 
 NEVER: Final = 2**63 - 1
 _US: Final = 1_000_000
 _NO_CHAIN: Final = bytes(32)
-
 Owned = Mapping[TopicPartition, int]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A timer, and whether the log was told that it is over."""
-
-    timer: Timer
-    fired: bool = False
-
-
-@dataclass(slots=True)
-class Said:
-    """An answer of the scheduler, and whether the log was told."""
-
-    answer: Answer
-    created_at: int
-    told: bool = False
-
-
-class Watcher:
-    """Hears of everything that was committed."""
-
-    def committed(self, batch: Batch) -> None:
-        """Hear of one batch that is in the database now."""
-
-    def ordered(self, orders: Sequence[Order]) -> None:
-        """Hear of orders that were put back into the outbox."""
-
-    def marked_sent(self, orders: Sequence[Order]) -> None:
-        """Hear of orders that were taken out of the outbox as sent."""
-
-
-@dataclass
-class Database:
-    """What is stored; several stores may be open on it."""
-
-    rows: dict[str, dict[Key, Row]] = field(default_factory=lambda: {name: {} for name in TABLES})
-    checkpoints: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
-    #: In the order in which they came; True once the log was told that the host is lost.
-    outbox: dict[str, tuple[Order, bool]] = field(default_factory=dict)
-    timers: dict[str, Waiting] = field(default_factory=dict)
-    answers: dict[str, Said] = field(default_factory=dict)
-    reservations: dict[str, Reservation] = field(default_factory=dict)
-    last_seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    markers: dict[TopicPartition, tuple[int, int]] = field(default_factory=dict)
-    aside: dict[TopicPartition, dict[int, str]] = field(default_factory=dict)
-    lock: RLock = field(default_factory=RLock)
-    watcher: Watcher = field(default_factory=Watcher)
-
-    def used(self) -> dict[str, tuple[int, int, int]]:
-        """Return what is taken of each host: claims plus reservations."""
-        sums: dict[str, tuple[int, int, int]] = {}
-        taken = [c for c in self.rows["claims"].values() if isinstance(c, ClaimRow)]
-        for each in (*taken, *self.reservations.values()):
-            v, m, d = sums.get(each.host, (0, 0, 0))
-            sums[each.host] = (v + each.vcpus, m + each.memory_mb, d + each.disk_gb)
-        return sums
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One moment of the database."""
-
-    checkpoints: tuple[Checkpoint, ...]
-    rows: Mapping[str, Mapping[Key, Row]]
-
-    def read(self, table: str) -> Iterator[Row]:
-        """Yield the rows of a table in key order."""
-        rows = self.rows[table]
-        return iter([rows[key] for key in sorted(rows)])
 
 
 class StoreModel:
@@ -144,13 +67,10 @@ class StoreModel:
         return tuple(self._db.checkpoints[each] for each in sorted(self._db.checkpoints))
 
     @contextmanager
-    def _moment(self) -> Iterator[Moment]:
+    def snapshot(self) -> Iterator[Moment]:
+        """Show checkpoints and rows of one moment."""
         rows = {name: dict(found) for name, found in self._db.rows.items()}
         yield Moment(self.checkpoints(), rows)
-
-    def snapshot(self) -> AbstractContextManager[Moment]:
-        """Show checkpoints and rows of one moment."""
-        return self._moment()
 
     def states(self, uuids: Collection[str]) -> dict[str, bytes]:
         """Return the stored state body of each instance that has one."""
@@ -207,7 +127,7 @@ class StoreModel:
         self._add(o for o in batch.orders.values() if o.command_id not in batch.forget)
         for command_id in batch.forget:
             for each in (db.outbox, db.timers, db.answers, db.reservations):
-                each.pop(command_id, None)  # type: ignore[attr-defined]  # dictionaries all
+                each.pop(command_id, None)
         db.watcher.committed(batch)
 
     def _add(self, orders: Iterable[Order]) -> None:
@@ -403,8 +323,8 @@ class StoreModel:
         """Put orders back into the outbox, where still owned and not there."""
         with self._db.lock:
             ours = self._ours(owned)
-            mine = [each for each in orders if (each.topic, each.partition) in ours]
-            gone = self.missing([each.command_id for each in mine])
+            mine = [o for o in orders if (o.topic, o.partition) in ours]
+            gone = self.missing([o.command_id for o in mine])
             back = [each for each in mine if each.command_id in gone]
             self._add(back)
             self._db.watcher.ordered(back)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from compute.world import Half, MemoryWorld
-from conductor.fold import HELD_CODEC
+from conductor.bodies import HELD_CODEC
 from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
 from events.codec import decode_fact
@@ -26,7 +26,8 @@ from statemachines.held import Held
 from statemachines.resume import resume
 from statemachines.rules import Rules
 from statemachines.verdict import Accepted
-from tests.simulation.store_model import Watcher
+from tests.simulation.database import Watcher
+from tests.simulation.laws import Broken
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -35,10 +36,6 @@ S: Final = 1_000_000
 _OPTIONS: Final = SchedulerOptions()
 #: Nothing is overdue, and no host is lost, for so long after the broker came back.
 QUIET_S: Final = 15
-
-
-class Broken(AssertionError):
-    """A law of the house was broken; the first word names it."""
 
 
 class WatchedWorld:
@@ -82,7 +79,7 @@ class Tap:
 
     def append(self, messages: Sequence[Message]) -> tuple[int, ...]:
         offsets = self._log.append(messages)
-        self._watch.appended(messages, offsets)
+        self._watch.appended(messages)
         return offsets
 
     def close(self) -> None:
@@ -153,13 +150,13 @@ class Watch(Watcher):
         else:
             self._quiet_until.update(dict.fromkeys(self.noticed, now + QUIET_S * S))
 
-    def appended(self, messages: Sequence[Message], offsets: Sequence[int]) -> None:
+    def appended(self, messages: Sequence[Message]) -> None:
         """Look at what was appended."""
         commands = self._cloud.topics.commands("")
         running = self._cloud.running
         name = "" if running is None else running.name
         is_early = self._cloud.now_us < self._quiet_until.get(name, 0)
-        for message, offset in zip(messages, offsets, strict=True):
+        for message in messages:
             if message.topic.startswith(commands):
                 self._command(message)
             elif is_early and is_decision(message):
@@ -272,4 +269,6 @@ def _check_untouched(held: Held, after: Held, envelope: Envelope[object]) -> Non
 
 def is_decision(message: Message) -> bool:
     """Say whether the conductor speaks, and not to everybody."""
-    return any(n == MAC and value and value.startswith(b"conductor/") for n, value in message.headers)
+    return any(
+        n == MAC and value and value.startswith(b"conductor/") for n, value in message.headers
+    )

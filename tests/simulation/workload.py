@@ -1,4 +1,4 @@
-"""What people ask of the cloud, legal and not; what liars and broken clients write; what operators do.
+"""What people ask of the cloud, legal and not; what liars write; what operators do.
 
 Requests are facts of the API, so this file speaks with its key. It looks at rows as the API would,
 and may be late: whatever it asks has to be judged anew.
@@ -204,7 +204,7 @@ class Workload:
     # Operators.
 
     def operate(self) -> None:
-        """Lead out what waits for a person: retry, in the end resolve; release what was set aside."""
+        """Lead out what waits for a person: retry, in the end resolve; give up what is hopeless."""
         rows = self._cloud.database.rows
         for key in sorted(rows["sagas"]):
             saga = rows["sagas"][key]

@@ -132,5 +132,5 @@ def test_every_condition_of_an_arrow_is_known() -> None:
 def test_an_arrow_to_a_state_that_is_none_is_refused(vm_state: str, task_state: str | None) -> None:
     arrow = Arrow("Dreamt", frozenset({"active"}), frozenset({None}), vm_state, task_state)
 
-    with pytest.raises(ValueError, match="nowhere|dreaming"):
+    with pytest.raises(ValueError, match=r"nowhere|dreaming"):
         compiled([arrow])

@@ -184,11 +184,12 @@ def test_an_agent_on_disk_goes_on_with_its_chain_after_a_restart(tmp_path: Path)
 def test_a_key_of_another_enrolment_does_not_go_with_the_journal() -> None:
     host = Host()
     host.settle()
+    said = len(host.said())
     host.node = Node(host="alpha", key=KEYRING.key("alpha", 2), partitions=4)
-    host.start()
 
     with pytest.raises(WrongEnrolment, match="enrolment 2, but it is of 1"):
-        host.settle()
+        host.start()
+    assert len(host.said()) == said
 
 
 def test_a_key_of_another_host_is_refused() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from events import migration
 from statemachines.verdict import Rejected
-from tests.hosts import World, begin, check_end, migrating
+from tests.beginnings import begin, migrating
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import must
 
 SOURCE, DESTINATION = "h1", "h2"
@@ -116,7 +118,7 @@ def test_a_force_complete_leaves_the_migration_as_it_is() -> None:
     must(world.says(SOURCE, migration.ForceCompleteTaken()))
     must(world.says(SOURCE, migration.PostCopyStarted(), command_id=copied))
 
-    assert world.trace[-1] == ("active", "migrating", "running (post-copy)")
+    assert list(world.trace[-1]) == ["active", "migrating", "running (post-copy)"]
     assert world.actions[-1] == ("live_migration_force_complete", None)
     assert ("compute_live_migration_force_complete", "Success") in world.events
     world.settle()

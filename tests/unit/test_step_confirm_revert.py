@@ -5,7 +5,10 @@ from __future__ import annotations
 from events import instance, migration, requests
 from events.decisions import HostReturned
 from statemachines.verdict import Rejected
-from tests.hosts import World, begin, check_end, resized, stopped
+from tests.answers import argument
+from tests.beginnings import begin, resized, stopped
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import LARGE, SMALL, must
 
 SOURCE, DESTINATION = "h1", "h2"
@@ -18,7 +21,7 @@ def of_stopped() -> World:
     while world.letters:
         letter = world.letters[0]
         if type(letter.command).__name__ == "FinishResize":
-            assert letter.command.power_on is False  # type: ignore[attr-defined]
+            assert argument(letter, "power_on") is False
             must(world.says(DESTINATION, migration.ResizeFinished(power_state=4)))
         else:
             world.succeed(letter)
@@ -64,7 +67,7 @@ def test_a_confirm_whose_source_is_lost_confirms_and_the_source_owes() -> None:
     must(world.lose(SOURCE))
 
     assert world.trace[-1] == ("active", None, "confirmed")
-    assert world.letters[0].command.evidence == "moved"  # type: ignore[attr-defined]
+    assert argument(world.letters[0], "evidence") == "moved"
     must(world.lose(SOURCE))
     must(world.decide(HostReturned(host=SOURCE)))
     world.settle()

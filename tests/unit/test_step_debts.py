@@ -6,7 +6,10 @@ from events import instance
 from events.decisions import HostReturned
 from statemachines.notes import SagaNote
 from statemachines.verdict import Accepted, Duplicate
-from tests.hosts import World, begin, built, check_end, resized
+from tests.answers import argument
+from tests.beginnings import begin, built, resized
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import must
 
 
@@ -145,7 +148,7 @@ def test_a_host_that_owes_is_not_chosen_and_what_was_asked_does_not_change_when_
     must(world.unasked("h2", instance.GuestFound(power_state=1)))
     must(world.request("live_migrate"))
     letter = world.letters[0]
-    assert letter.command.excluded_hosts == ("h1", "h2")  # type: ignore[attr-defined]
+    assert argument(letter, "excluded_hosts") == ("h1", "h2")
 
     must(world.says("h2", instance.GuestDestroyed()))
 

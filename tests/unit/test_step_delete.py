@@ -8,7 +8,9 @@ from events import instance, requests
 from events.decisions import HostReturned
 from statemachines.notes import StepNote
 from statemachines.verdict import Rejected
-from tests.hosts import ACTIONS, World, begin, built, check_end, resized, situations
+from tests.beginnings import ACTIONS, begin, built, resized, situations
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import SMALL, must
 
 MOST = 60

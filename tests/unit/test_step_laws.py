@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,7 +13,10 @@ from events.envelope import Letter
 from statemachines.recording import SCHEDULER
 from statemachines.resume import react, resume
 from statemachines.verdict import Accepted, Duplicate
-from tests.hosts import ACTIONS, World, begin, check_end, failures_of, replies, situations, wander
+from tests.answers import failures_of
+from tests.beginnings import ACTIONS, begin, replies, situations, wander
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import SMALL, Story
 
 OF_ACTION = pytest.mark.parametrize("action", ACTIONS)
@@ -44,13 +47,14 @@ def happen(world: World, letter: Letter[object], plan: str) -> None:
             world.fail(letter, fact)
 
 
-def run_with(world: World, is_bad: Callable[[Letter[object]], bool], plan: str) -> None:
-    """Let one kind of failure happen wherever `is_bad` says, and everything else go well."""
+def run_with(world: World, bad: tuple[str, str], plan: str) -> None:
+    """Let one kind of failure happen at one step of a saga, and everything else go well."""
     for _ in range(MOST):
         letters = world.letters
         if not letters:
             return
-        if is_bad(letters[0]) and plan in plans(letters[0]):
+        address = letters[0].address
+        if (address.saga, address.step) == bad and plan in plans(letters[0]):
             happen(world, letters[0], plan)
         else:
             world.succeed(letters[0])
@@ -83,9 +87,7 @@ def test_every_operation_ends_if_one_step_keeps_failing(action: str) -> None:
                 reached.add(key)
                 other = world.fork()
                 saga, at = letter.address.saga, letter.address.step
-                run_with(
-                    other, lambda x, s=saga, a=at: (x.address.saga, x.address.step) == (s, a), plan
-                )
+                run_with(other, (saga, at), plan)
                 check_end(other)
                 once = world.fork()
                 happen(once, once.letters[0], plan)

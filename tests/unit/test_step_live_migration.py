@@ -1,4 +1,4 @@
-"""Live migration: nova's steps, its roll-backs, and who owns the guest when hosts die in between."""
+"""Live migration: nova's steps, its roll-backs, and who owns the guest when hosts die."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 from events import instance, migration
 from statemachines.notes import SagaNote
 from statemachines.verdict import Rejected
-from tests.hosts import World, begin, built, check_end
+from tests.beginnings import begin, built
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import must
 
 SOURCE, DESTINATION = "h1", "h2"

@@ -6,7 +6,9 @@ import pytest
 
 from events import instance
 from statemachines.verdict import Rejected
-from tests.hosts import begin, built, check_end, failures_of, success_of
+from tests.answers import failures_of, success_of
+from tests.beginnings import begin, built
+from tests.ends import check_end
 from tests.story import must
 
 CASES = [
@@ -136,7 +138,7 @@ def test_the_power_state_is_the_drivers(command: str) -> None:
 def test_a_locked_instance_is_the_administrators_alone() -> None:
     world = built()
     must(world.request("lock"))
-    assert world.here.locked
+    assert [world.here.locked] == [True]
 
     refused = world.request("stop")
     must(world.request("stop", is_admin=True))
@@ -145,7 +147,7 @@ def test_a_locked_instance_is_the_administrators_alone() -> None:
     assert refused.verdict.code == "locked"
     world.settle()
     must(world.request("unlock"))
-    assert not world.here.locked
+    assert [world.here.locked] == [False]
     assert world.actions[-1] == ("unlock", None)
 
 
@@ -157,3 +159,17 @@ def test_another_operation_is_refused_while_one_goes_on() -> None:
     assert isinstance(outcome.verdict, Rejected)
     assert outcome.verdict.code == "saga-running"
     assert "reboot_soft" in outcome.verdict.sentence
+
+
+def test_a_hard_reboot_breaks_into_a_soft_one_and_its_late_answer_changes_nothing() -> None:
+    story = built()
+    must(story.request("reboot_soft"))
+    soft = story.outstanding("h1")
+    must(story.request("reboot_hard"))
+
+    assert story.states == ("active", "rebooting_hard")
+    assert story.orders == [("RebootGuest", "h1")]
+    assert story.outstanding("h1") != soft
+    late = story.says("h1", instance.GuestRebooted(power_state=1), command_id=soft)
+    assert isinstance(late.verdict, Rejected)
+    assert story.states == ("active", "rebooting_hard")

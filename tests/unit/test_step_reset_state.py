@@ -6,7 +6,9 @@ import pytest
 
 from events import instance, migration
 from statemachines.verdict import Rejected
-from tests.hosts import ACTIONS, World, begin, built, check_end, resized
+from tests.beginnings import ACTIONS, begin, built, resized
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import LARGE, must
 
 SOURCE, DESTINATION = "h1", "h2"

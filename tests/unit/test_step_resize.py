@@ -1,4 +1,4 @@
-"""Resize and cold migration up to `resized`: nova's steps, its failures, and a single host's case."""
+"""Resize and cold migration up to `resized`: nova's steps, its failures, and one host alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import pytest
 from events import instance, migration
 from statemachines.notes import MigrationNote
 from statemachines.verdict import Rejected
-from tests.hosts import World, begin, built, check_end
+from tests.answers import argument
+from tests.beginnings import begin, built
+from tests.ends import check_end
+from tests.hosts import World
 from tests.story import LARGE, SMALL, must
 
 OF_BOTH = pytest.mark.parametrize("action", ["resize", "migrate"])
@@ -89,7 +92,7 @@ def test_a_destination_that_cannot_is_given_up_while_attempts_last(action: str) 
     world = begin(action, max_attempts="2")
     must(world.choose("h2"))
     must(world.says("h2", migration.ResizePrepareFailed(reason="full")))
-    assert world.states == ("active", "resize_prep")
+    assert list(world.states) == ["active", "resize_prep"]
     assert [c.host for c in world.here.claims] == [SOURCE]
     must(world.choose("h3"))
 
@@ -195,7 +198,7 @@ def same_host() -> World:
     """Return a resize that stays on its host, about to be confirmed or reverted."""
     world = built(allow_resize_to_same_host="true")
     must(world.request("resize", flavor=LARGE))
-    assert world.letters[0].command.excluded_hosts == ()  # type: ignore[attr-defined]
+    assert argument(world.letters[0], "excluded_hosts") == ()
     world.settle(most=50)
     assert world.here.move is not None
     assert world.here.move.source == world.here.move.destination == SOURCE

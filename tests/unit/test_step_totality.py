@@ -1,9 +1,10 @@
-"""Every stored combination of states is a legal input: each fact has a verdict, and nothing raises."""
+"""Every stored combination of states is a legal input: each fact has a verdict, nothing raises."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,9 @@ from statemachines.permissions import PERMISSIONS
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationStatus
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected
-from tests.hosts import World, built, resized, sample, situations
+from tests.answers import sample
+from tests.beginnings import built, resized, situations
+from tests.hosts import World
 from tests.story import INSTANCE, SMALL
 
 PAIRS = [(vm, task) for vm in VM_STATES for task in TASK_STATES]
@@ -102,11 +105,8 @@ def of(world: World, saga: SagaState | None = None) -> list[Envelope[object]]:
     for asked in saga.asked[-2:]:
         source = "conductor" if asked.host.startswith("@") else f"compute/{asked.host}"
         envelopes += [said(world, source, fact, asked.command_id) for fact in WORDS]
-    about = [
-        replace(fact, saga_id=saga.saga_id)  # type: ignore[type-var]  # a fact is a dataclass
-        for fact in WORDS
-        if hasattr(fact, "saga_id")
-    ]
+    about: list[Any] = [fact for fact in WORDS if hasattr(fact, "saga_id")]
+    about = [replace(fact, saga_id=saga.saga_id) for fact in about]
     for fact in about:
         if hasattr(fact, "attempt"):
             now = {"step": saga.step, "attempt": saga.attempt}

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from regente.launch import PACKAGES
+from statemachines.state_schemas import STATES
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "events" / "schemas"
@@ -169,8 +170,8 @@ def test_every_folder_of_python_in_a_package_is_a_package() -> None:
     assert [named(f) for f in sorted(folders) if not (f / "__init__.py").is_file()] == []
 
 
-def test_every_schema_is_named_after_a_fact_or_command() -> None:
-    known = {schema_name(name) for name in classes(FACTS + COMMANDS)}
+def test_every_schema_is_named_after_a_fact_a_command_or_a_state() -> None:
+    known = {schema_name(name) for name in (*classes((*FACTS, "facts_nova", *COMMANDS)), *STATES)}
     nameless = []
     for path in sorted(SCHEMAS.glob("*.avsc")):
         match = re.fullmatch(r"(\w+)\.v[1-9]\d*", path.stem)

@@ -1,0 +1,165 @@
+"""Worlds in which an operation begins, or stands anywhere that it may come to stand."""
+
+from __future__ import annotations
+
+import random
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, partial
+
+from events import instance, migration
+from events.envelope import Letter
+from statemachines.judge import sagas_of
+from statemachines.recording import SCHEDULER
+from statemachines.sagas import SAGAS
+from tests.answers import failures_of
+from tests.hosts import World
+from tests.story import LARGE, SMALL, must
+
+# Where an operation may begin.
+
+
+def built(**rules: str) -> World:
+    """Return a guest that was built on h1."""
+    world = World()
+    world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
+    must(world.request("create", flavor=SMALL, arguments={"name": "a", "image": "i"}))
+    world.settle()
+    assert world.states == ("active", None)
+    return world
+
+
+def stopped() -> World:
+    """Return a guest that was stopped."""
+    world = built()
+    must(world.request("stop"))
+    for letter in world.letters:
+        must(
+            world.tell(
+                world.next_of(
+                    "h1", instance.GuestStopped(power_state=4), command_id=letter.address.command_id
+                )
+            )
+        )
+    return world
+
+
+def paused() -> World:
+    """Return a guest that was paused."""
+    world = built()
+    must(world.request("pause"))
+    world.settle()
+    return world
+
+
+def resized(**rules: str) -> World:
+    """Return a guest that was resized to h2 and waits to be confirmed."""
+    world = built(**rules)
+    must(world.request("resize", flavor=LARGE))
+    world.settle()
+    assert world.states == ("resized", None)
+    return world
+
+
+def migrating() -> World:
+    """Return a guest whose memory is being copied from h1 to h2."""
+    world = built()
+    must(world.request("live_migrate"))
+    while world.saga.step != "migrate":
+        world.succeed(world.letters[0])
+    world.says("h1", migration.LiveMigrationStarted())
+    return world
+
+
+def begin(action: str, **rules: str) -> World:
+    """Return a world in which an action was just accepted."""
+    if action == "create":
+        world = World()
+        world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
+        must(world.request("create", flavor=SMALL))
+        return world
+    if action == "start":
+        world = stopped()
+    elif action == "unpause":
+        world = paused()
+    elif action in ("confirm_resize", "revert_resize"):
+        world = resized(**rules)
+    elif action in ("live_migrate_abort", "live_migrate_force_complete"):
+        world = migrating()
+    else:
+        world = built(**rules)
+    fields: dict[str, typing.Any] = {}
+    if action == "resize":
+        fields["flavor"] = LARGE
+    if action == "reset_state":
+        fields["arguments"] = {"state": "active"}
+    must(world.request(action, **fields))
+    return world
+
+
+#: Every action that starts a saga.
+ACTIONS = (
+    "create",
+    "delete",
+    "reset_state",
+    "stop",
+    "start",
+    "reboot_soft",
+    "reboot_hard",
+    "pause",
+    "unpause",
+    "resize",
+    "migrate",
+    "confirm_resize",
+    "revert_resize",
+    "live_migrate",
+    "live_migrate_abort",
+    "live_migrate_force_complete",
+)
+
+
+def replies(world: World, letter: Letter[object]) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield everything that may become of a command: (name, what makes it so)."""
+    name, host = type(letter.command).__name__, letter.address.host
+    yield "done", lambda: world.succeed(letter)
+    yield "timed out", lambda: world.time_out_of(letter)
+    if host == SCHEDULER:
+        yield "no host", world.no_valid_host
+        return
+    yield "lost", lambda: world.lose_of(letter)
+    for fact in failures_of(name):
+        yield fact.__name__, partial(world.fail, letter, fact)
+
+
+def wander(world: World, dice: random.Random, *, most: int = 60) -> None:
+    """Let anything at all become of what is outstanding, by the dice."""
+    for _ in range(most):
+        letters = world.letters
+        if not letters:
+            return
+        letter = dice.choice(letters)
+        done, *failures = replies(world, letter)
+        _, happen = done if dice.random() < 0.5 else dice.choice(failures)
+        happen()
+
+
+@cache
+def situations() -> dict[tuple[str, str], World]:
+    """Return, for every step of every saga, a world in which a saga stands there."""
+    wanted = {(table.name, step) for table in SAGAS.values() for step in table.steps}
+    found: dict[tuple[str, str], World] = {}
+    for seed in range(400):
+        for action in ACTIONS:
+            world = begin(action, migrate_max_retries="1")
+            dice = random.Random(f"{action}/{seed}")
+            for _ in range(30):
+                for saga in sagas_of(world.here):
+                    if (saga.saga, saga.step) not in found:
+                        found[saga.saga, saga.step] = world.fork()
+                if not world.letters:
+                    break
+                wander(world, dice, most=1)
+            if found.keys() == wanted:
+                return found
+    raise AssertionError(f"Expected to reach every step, but not {wanted - found.keys()}")
