@@ -45,8 +45,8 @@ class Guard:
             if tries > 1 and not mine.careful_to:
                 # The fatal batch was no longer than this.
                 mine.careful_to = first + self._batch_max
-            if tries > limits.DEATHS_MAX and first not in mine.fold.aside:
-                self._set_aside(mine, records[0], tries - 1)
+            if tries > limits.DEATHS_MAX or first in mine.fold.aside:
+                self._set_aside(mine, records[0])
             mine.marked_at = first
         return records[:1] if first < mine.careful_to else records
 
@@ -70,9 +70,16 @@ class Guard:
         for mine in owned:
             mine.marked_at = None
 
-    def _set_aside(self, mine: Ownership, record: Record, deaths: int) -> None:
+    def _set_aside(self, mine: Ownership, record: Record) -> None:
+        """Note it under our epoch, then tell the log: who comes after us must obey what it says.
+
+        A predecessor may have noted it and died before the log knew: it is told once more.
+        """
         partition = TopicPartition(record.topic, record.partition)
-        reason = f"the worker died {deaths} times at offset {record.offset}"
+        reason = f"the worker died {limits.DEATHS_MAX} times at offset {record.offset}"
+        owned = {partition: mine.epoch}
+        if not self._store.note_set_aside(owned, partition, record.offset, reason):
+            return  # Somebody else owns it now: the batch will be fenced.
         fact = RecordSetAside(
             topic=record.topic,
             partition=record.partition,
@@ -80,6 +87,5 @@ class Guard:
             reason=reason,
         )
         self._speaker.say([(partition, CONTROL_KEY, fact)])
-        self._store.note_set_aside(partition, record.offset, reason)
         mine.fold.aside = mine.fold.aside | {record.offset}
         _log.error("set aside %s/%s@%s: %s", *partition, record.offset, reason)

@@ -78,7 +78,7 @@ def set_aside(connection: Connection, partition: TopicPartition) -> frozenset[in
 def note_set_aside(
     connection: Connection, bulk: Bulk, partition: TopicPartition, offset: int, reason: str
 ) -> None:
-    """Copy the fact that an offset was set aside; the first reason stays."""
+    """Note that an offset is set aside; the first reason stays."""
     bulk.insert_missing(connection, SET_ASIDE, [(*partition, offset, reason)])
 
 

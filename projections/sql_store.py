@@ -215,7 +215,12 @@ class SqlStore:
         with reading(self._engine) as connection:
             return sql_guard.set_aside(connection, partition)
 
-    def note_set_aside(self, partition: TopicPartition, offset: int, reason: str) -> None:
-        """Copy the fact that an offset was set aside, before the next try."""
+    def note_set_aside(
+        self, owned: Owned, partition: TopicPartition, offset: int, reason: str
+    ) -> bool:
+        """Note that an offset is set aside, before the log is told; False where not owned."""
         with writing(self._engine) as connection:
+            if partition not in sql_owner.still_owned(connection, owned):
+                return False
             sql_guard.note_set_aside(connection, self._bulk, partition, offset, reason)
+            return True

@@ -303,8 +303,17 @@ class Store(Protocol):
         """Return the offsets that were set aside."""
         ...
 
-    def note_set_aside(self, partition: TopicPartition, offset: int, reason: str) -> None:
-        """Copy the fact that an offset was set aside, before the next try."""
+    def note_set_aside(
+        self,
+        owned: Mapping[TopicPartition, int],
+        partition: TopicPartition,
+        offset: int,
+        reason: str,
+    ) -> bool:
+        """Note that an offset is set aside, before the log is told; False where not owned any more.
+
+        Whoever takes the partition over afterwards obeys it; so the log may say it for ever.
+        """
         ...
 
     def close(self) -> None:

@@ -19,9 +19,7 @@ from events.owner_lock import OwnerLock
 from events.ports import Clock, SystemClock
 from events.seal import MasterKeyring
 from projections.sql_store import SqlStore, open_store
-from regente.control import Control
 from regente.places import existing_database_url, existing_log, open_log, topics_of
-from regente.rules import wanted
 from regente.settings import Settings
 from regente.settings_file import SettingsError
 from regente.state_folder import StateError, StateFolder, in_use
@@ -114,31 +112,14 @@ def manager_of(path: str) -> Callable[[Ports, Options], Runs]:
     return found
 
 
-def refuse_foreign(versions: dict[str, str], known: dict[str, str]) -> None:
-    """Raise StateError if rules are in force that this code does not know."""
-    foreign = sorted(
-        f"{name} {version}"
-        for name, version in versions.items()
-        if name not in known or not version.isdecimal() or int(version) > int(known[name])
-    )
-    if foreign:
-        raise StateError(
-            f"Expected rules that this installation knows, but {', '.join(foreign)} in force:"
-            " upgrade the conductors before rules are published."
-        )
-
-
 def run_conductor(settings: Settings, folder: StateFolder, should_stop: Callable[[], bool]) -> None:
     """Leave the partitions of one conductor served until told to stop; then leave the group.
 
-    Raises StateError where rules are in force that this code does not know, or another process
-    owns the files.
+    Raises StateError where nobody made the log yet, or another process owns the files; ForeignRules
+    where rules are in force that this code does not know.
     """
     clock = SystemClock()
-    control = Control(existing_log(settings, folder), topics_of(settings), folder.master(), clock)
-    known = wanted(settings, 0).versions
-    for rules in control.in_force().values():
-        refuse_foreign(rules.versions, known)
+    existing_log(settings, folder)
     lock = _owned(folder) if settings.is_local else None
     conducting = build_conductor(
         settings,
@@ -148,8 +129,11 @@ def run_conductor(settings: Settings, folder: StateFolder, should_stop: Callable
         clock=clock,
     )
     try:
-        run([conducting.conductor], clock, should_stop)
-        conducting.conductor.stop()
+        try:
+            run([conducting.conductor], clock, should_stop)
+        finally:
+            # Also when it may not go on: the others shall not wait until its session ends.
+            conducting.conductor.stop()
     finally:
         conducting.close()
         if lock is not None:

@@ -72,7 +72,7 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         n=0,
         # What the predecessor asked of whom: its hosts have to hear of this one, and a guest that
         # had left before they did is at home where it went.
-        asked=() if before is None else before.asked,
+        asked=() if before is None else _inherited(before),
         commanded=() if before is None else before.commanded,
         destination=None if before is None else before.destination,
         target=None if table.primary else _source(run),
@@ -146,6 +146,11 @@ def _source(run: Run) -> str | None:
 def _own_host(run: Run, table: Saga) -> tuple[str, ...]:
     may_stay = table.same_host is not None and run.rules.allows(table.same_host)
     return () if run.held.host is None or may_stay else (run.held.host,)
+
+
+def _inherited(before: SagaState) -> tuple[Asked, ...]:
+    """Return what the predecessor asked, under names that are no step of the successor's."""
+    return tuple(replace(a, step=f"{before.saga}.{a.step}") for a in before.asked)
 
 
 def _open_migration(run: Run, table: Saga, saga: SagaState, request: ActionRequested) -> None:

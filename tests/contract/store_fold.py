@@ -247,12 +247,21 @@ class FoldContract:
         assert store.mark(P0, 7) == 1
 
     def test_offsets_are_set_aside_once_each(self, store: Store) -> None:
-        store.note_set_aside(P0, 7, "crashed twice")
-        store.note_set_aside(P0, 7, "again")
-        store.note_set_aside(P0, 9, "bomb")
+        owned = own(store)
+        assert store.note_set_aside(owned, P0, 7, "crashed twice")
+        assert store.note_set_aside(owned, P0, 7, "again")
+        assert store.note_set_aside(owned, P0, 9, "bomb")
 
         assert store.set_aside(P0) == {7, 9}
         assert store.set_aside(P1) == frozenset()
+
+    def test_whoever_was_fenced_sets_nothing_aside(self, store: Store) -> None:
+        owned = own(store)
+        own(store)
+
+        assert not store.note_set_aside(owned, P0, 7, "crashed twice")
+
+        assert store.set_aside(P0) == frozenset()
 
     # Hosts.
 

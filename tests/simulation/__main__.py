@@ -6,8 +6,10 @@ import argparse
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
+from tests.simulation.faults import CLASSES
 from tests.simulation.run import simulate, story
 
 
@@ -24,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(story(result))
         return 0 if not result.broken else 1
     began = time.perf_counter()
-    failed = 0
+    failed, struck = 0, Counter[str]()
     for seed in range(options.first, options.first + options.seeds):
         result = simulate(seed)
+        struck.update(result.struck)
         if result.broken:
             failed += 1
             print(story(result))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from conductor.rulebook import PLANE_KEYS, of_this_installation
 from conductor.speaker import Speaker
@@ -23,8 +23,12 @@ from tests.simulation.database import Database
 from tests.simulation.faults import Dice, Plan, draw_plan
 from tests.simulation.processes import ConductorProcess, HostProcess, Process, S, SkewedClock
 from tests.simulation.store_model import StoreModel
+from tests.simulation.twin import Twin
 from tests.simulation.watch import Tap, Watch, WatchedWorld
 from tests.simulation.workload import Workload
+
+if TYPE_CHECKING:
+    from projections.sql_store import SqlStore
 
 START_US: Final = 1_700_000_000 * S
 #: Processes that may be stopped at a port at the same time, one within the other.
@@ -47,7 +51,14 @@ class NoRest(AssertionError):
 class Cloud:
     """Conductors, hosts, log, database and world of one seed."""
 
-    def __init__(self, seed: int, *, forgets_begun: bool = False, plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        forgets_begun: bool = False,
+        plan: Plan | None = None,
+        beside: SqlStore | None = None,
+    ) -> None:
         self.seed = seed
         rng = Random(seed)
         self.plan = plan or draw_plan(rng)
@@ -61,7 +72,8 @@ class Cloud:
         self.clock = SkewedClock(self, 0)
         self.log = MemoryLog(self.clock)
         self.database = Database()
-        self.store = StoreModel(self.database)
+        model = StoreModel(self.database)
+        self.store = model if beside is None else cast("StoreModel", Twin(model, beside))
         self.world = WatchedWorld()
         self.watch = Watch(self)
         self.database.watcher = self.watch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from conductor import fold
+from projections.sql_store import SqlStore
 from tests.simulation.cloud import Cloud, NoRest
 from tests.simulation.faults import Plan
 from tests.simulation.invariants import at_rest, audit, empty
@@ -37,9 +38,15 @@ def story(result: Result) -> str:
     return "\n".join(lines)
 
 
-def simulate(seed: int, *, plan: Plan | None = None, forgets_begun: bool = False) -> Result:
-    """Return how the run of a seed ended; the same seed ends the same."""
-    cloud = Cloud(seed, plan=plan, forgets_begun=forgets_begun)
+def simulate(
+    seed: int,
+    *,
+    plan: Plan | None = None,
+    forgets_begun: bool = False,
+    beside: SqlStore | None = None,
+) -> Result:
+    """Return how the run of a seed ended; the same seed ends the same, with a database beside too."""
+    cloud = Cloud(seed, plan=plan, forgets_begun=forgets_begun, beside=beside)
     result = Result(seed)
     with patched((fold, "step", cloud.watch.step)):
         try:

@@ -89,7 +89,7 @@ class StoreModel:
         with self._db.lock:
             if lost := [each for each in batches if not self._may_advance(each)]:
                 raise Fenced([each.partition for each in lost], self._fenced(lost[0]))
-            for batch in batches:
+            for batch in sorted(batches, key=lambda each: each.partition):
                 self._write(batch)
 
     def _may_advance(self, batch: Batch) -> bool:
@@ -364,9 +364,14 @@ class StoreModel:
         """Return the offsets that were set aside."""
         return frozenset(self._db.aside.get(partition, ()))
 
-    def note_set_aside(self, partition: TopicPartition, offset: int, reason: str) -> None:
-        """Copy the fact that an offset was set aside, before the next try."""
-        self._db.aside.setdefault(partition, {}).setdefault(offset, reason)
+    def note_set_aside(
+        self, owned: Owned, partition: TopicPartition, offset: int, reason: str
+    ) -> bool:
+        """Note that an offset is set aside, before the log is told; False where not owned."""
+        is_ours = partition in self._ours(owned)
+        if is_ours:
+            self._db.aside.setdefault(partition, {}).setdefault(offset, reason)
+        return is_ours
 
 
 def _timer_of(order: Order, now_us: int) -> Timer:

@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from projections import schema
+from projections.sql_store import open_store
 from tests.simulation.planted import PLANTED, Planted
 from tests.simulation.run import Result, simulate, story
 
@@ -53,6 +55,19 @@ def test_a_seed_that_fails_names_the_one_command_that_repeats_it() -> None:
     result = run(PLANTED["mark before send"], 0)
 
     assert "make simulate SEED=0" in story(result)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_model_of_the_database_answers_as_a_database_does(seed: int, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rows.sqlite'}"
+    schema.upgrade(url)
+    store = open_store(url)
+
+    result = simulate(seed, beside=store)
+
+    store.close()
+    assert not result.broken, story(result)
+    assert result.trace == simulate(seed).trace
 
 
 @pytest.mark.parametrize("seed", [3, 14])
