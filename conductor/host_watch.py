@@ -13,7 +13,7 @@ from events.codec import decode_fact
 from events.errors import BadRecord, PositionLost
 from events.log import Record, TopicPartition
 from events.node import HeartbeatSent, NodeLost, NodeReturned
-from events.seal import unseal
+from events.seal import Sealed, unseal
 from events.topics import partition_of
 from projections.store import HostSeen
 
@@ -83,11 +83,17 @@ class HostWatch:
                 meta, fact = decode_fact(record.value or b"")
             except BadRecord:
                 continue
-            if isinstance(fact, HeartbeatSent) and sealed.name == meta.instance_id:
+            is_own = isinstance(fact, HeartbeatSent) and sealed.name == meta.instance_id
+            if is_own and self._is_open(record.partition, sealed):
                 seen[sealed.name] = (meta.boot_epoch, record.timestamp_us)
                 self._heard[sealed.name] = (meta.boot_epoch, now)
         if seen:
             self._store.seen(seen)
+
+    def _is_open(self, partition: int, sealed: Sealed) -> bool:
+        """Say whether a key is believed: a host that was revoked is not heard any more."""
+        fold = self._owned.fold_of(TopicPartition(self._topics.node_events, partition))
+        return fold is not None and fold.rules.is_open(f"{sealed.name}/{sealed.enrolment}")
 
     def _look(self, partitions: frozenset[int]) -> None:
         topic = self._topics.node_events

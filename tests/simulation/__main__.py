@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.simulation.faults import CLASSES
 from tests.simulation.run import simulate, story
 
 
