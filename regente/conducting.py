@@ -22,7 +22,7 @@ from projections.sql_store import SqlStore, open_store
 from regente.places import existing_database_url, existing_log, open_log, topics_of
 from regente.settings import Settings
 from regente.settings_file import SettingsError
-from regente.state_folder import StateError, StateFolder, in_use
+from regente.state_folder import StateFolder, in_use
 
 #: The consumer group of all conductors of one set of topics.
 GROUP = "{prefix}.conductors"

@@ -6,21 +6,16 @@ A conductor obeys the log; a difference is for a person to see, and to publish.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from events.codec import fingerprints
+from conductor.rulebook import PLANE_KEYS, of_this_installation
 from events.control import KeyOpened, RulesPublished
-from events.envelope import API, CONDUCTOR, NOVA
 from events.log import TopicPartition
-from regente.control import ENROLMENT, Control, ControlFact
+from regente.control import Control, ControlFact
 from regente.settings import Settings
 from statemachines.rules import Rules
-from statemachines.sagas import SAGAS
 
-#: Version of the arrows of the instance machine.
-INSTANCE_VERSION: Final = "1"
-#: The keys of the control plane, open from the first record on.
-PLANE_KEYS: Final = tuple(f"{name}/{ENROLMENT}" for name in (API, CONDUCTOR, NOVA))
+__all__ = ["PLANE_KEYS", "Difference", "compared", "publication", "publish", "wanted"]
 
 
 class Difference(NamedTuple):
@@ -35,14 +30,7 @@ class Difference(NamedTuple):
 
 def wanted(settings: Settings, number: int) -> RulesPublished:
     """Return the rules of this installation as their next publication."""
-    versions = {"instance": INSTANCE_VERSION}
-    versions |= {name: str(table.version) for name, table in SAGAS.items()}
-    return RulesPublished(
-        number=number,
-        versions=versions,
-        settings=settings.heart(),
-        fingerprints=fingerprints(),
-    )
+    return of_this_installation(number, settings.heart())
 
 
 def publication(

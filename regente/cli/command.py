@@ -154,12 +154,17 @@ def _as_text(value: object) -> object:
 class Nested(FormattableColumn[Any]):
     """A value that has parts: as it is in JSON and YAML, one part a line in a table."""
 
+    def __init__(self, value: Any, shown: Sequence[str] = ()) -> None:
+        """Take the value; a table shows only the fields that are `shown`, where any are named."""
+        super().__init__(value)
+        self._shown = tuple(shown)
+
     def human_readable(self) -> str:
         """Return one line for each part."""
         value = self._value
         if isinstance(value, Mapping):
             return "\n".join(f"{name}: {part}" for name, part in value.items())
-        return "\n".join(_line(each) for each in value)
+        return "\n".join(_line(each, self._shown) for each in value)
 
     def machine_readable(self) -> Any:
         """Return the value as it is."""
@@ -203,10 +208,14 @@ def cell(row: object, name: str) -> object:
     return Moment(value) if name.endswith("_at") or name.endswith("_time") else value
 
 
-def _line(part: object) -> str:
-    if isinstance(part, Mapping):
-        return " ".join(f"{name}={value}" for name, value in part.items())
-    return str(part)
+def _line(part: object, shown: tuple[str, ...]) -> str:
+    if not isinstance(part, Mapping):
+        return str(part)
+    names = [name for name in shown or part if part[name] not in (None, "")]
+    return " ".join(
+        iso(part[name]) if name.endswith(("_at", "_time")) else f"{name}={part[name]}"
+        for name in names
+    )
 
 
 def is_terminal() -> bool:

@@ -18,10 +18,31 @@ class Show(Lister):
         from regente.settings_file import options
 
         rows: list[tuple[object, ...]] = [
-            (group or "DEFAULT", name, _plain(value), self.loaded.origin(group, name), what)
+            (
+                group or "DEFAULT",
+                name,
+                _plain(self._effective(group, name, value)),
+                self.loaded.origin(group, name),
+                what,
+            )
             for group, name, value, what in options(self.settings)
         ]
         return ("group", "option", "value", "origin", "what"), rows
+
+    def _effective(self, group: str, name: str, value: object) -> object:
+        """Return what a value that leaves something open comes to."""
+        settings = self.settings
+        match group, name:
+            case "conductor", "use_local":
+                return settings.is_local
+            case "topics", "partitions":
+                return settings.partitions
+            case "database", "connection" if not value and settings.is_local:
+                from regente.places import database_url
+
+                return database_url(settings, self.folder)
+            case _:
+                return value
 
 
 def _plain(value: object) -> object:

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows
 from regente.cli.exits import Exit
 
 _SHORT: Final = ("uuid", "display_name", "vm_state", "task_state", "power_state", "host")
 _LONG: Final = (*_SHORT, "flavor_name", "locked", "created_at", "updated_at", "origin")
+
+
+#: What a table shows of each kind of row of an instance's past; JSON has all of it.
+_TOLD: Final = {
+    "actions": ("start_time", "action", "request_id", "message"),
+    "events": ("start_time", "event", "host", "result", "details"),
+    "faults": ("created_at", "code", "message", "host"),
+    "migrations": (
+        "created_at",
+        "migration_type",
+        "status",
+        "source_compute",
+        "dest_compute",
+        "status_provenance",
+    ),
+    "sagas": ("started_at", "saga", "step", "status", "ending", "reason"),
+    "rejections": ("created_at", "fact", "source", "code", "reason"),
+}
 
 
 class List(Lister):
@@ -84,11 +102,11 @@ class History(ShowOne):
                     f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
                 )
             past = views.history(row.uuid)
-        kinds = ("actions", "events", "faults", "migrations", "sagas", "rejections")
-        lists: list[list[dict[str, Any]]] = [
-            [each._asdict() for each in getattr(past, kind)] for kind in kinds
+        lists = [
+            Nested([each._asdict() for each in getattr(past, kind)], shown)
+            for kind, shown in _TOLD.items()
         ]
-        return ("uuid", *kinds), (row.uuid, *(Nested(each) for each in lists))
+        return ("uuid", *_TOLD), (row.uuid, *lists)
 
 
 def with_instance(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -88,7 +88,7 @@ class Show(ShowOne):
         columns, values = as_one(row, SagaRow._fields)
         kept = ("n", "step", "attempt", "hosts", "entered_at", "left_at", "left_by")
         told = [{name: getattr(each, name) for name in kept} for each in steps]
-        return (*columns, "steps"), (*values, Nested(told))
+        return (*columns, "steps"), (*values, Nested(told, kept))
 
 
 class _LeadOut(ShowOne):

@@ -6,8 +6,25 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from regente.cli.command import Nested, ShowOne
+
+#: What a table shows of each kind of row; JSON has all of it.
+_TOLD: Final = {
+    "instances": ("uuid", "vm_state", "task_state", "power_state", "host"),
+    "migrations": (
+        "instance_uuid",
+        "migration_type",
+        "status",
+        "source_compute",
+        "dest_compute",
+        "status_provenance",
+    ),
+    "rejections": ("subject", "fact", "code", "reason"),
+    "stuck": ("instance_uuid", "operation", "at", "vm_state", "task_state"),
+    "quarantine": ("line", "code", "reason"),
+}
 
 
 class Replay(ShowOne):
@@ -73,4 +90,4 @@ class Replay(ShowOne):
         kinds = ("instances", "migrations", "rejections", "stuck")
         found = {kind: [row._asdict() for row in getattr(ending, kind)] for kind in kinds}
         found["quarantine"] = [asdict(each) for each in unread]
-        return tuple(found), tuple(Nested(rows) for rows in found.values())
+        return tuple(found), tuple(Nested(rows, _TOLD[kind]) for kind, rows in found.items())

@@ -21,7 +21,7 @@ _OF_THE_EXTRA: Final = {
     "rich": "rich",
 }
 
-#: What to do, where the error's own sentence does not know it: it knows no settings and no commands.
+#: What to do, where an error's own sentence can't know it: it knows no settings, no commands.
 _TO_DO: Final = {
     "LogUnavailable": " Check that the brokers run, and [kafka] bootstrap_servers in"
     " `regente config show`.",

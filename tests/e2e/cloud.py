@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -249,22 +248,26 @@ def open_sagas(store: SqlStore) -> list[SagaRow]:
     return [saga for saga in found if saga.status in ("running", "needs_operator")]
 
 
-def claims_that_differ(store: SqlStore) -> list[str]:
-    """Name the instances at rest whose claims are not exactly one, at their owner."""
-    claims: dict[str, Counter[str]] = {}
+def claims_that_differ(store: SqlStore, world: World, hosts: Iterable[str]) -> list[str]:
+    """Name the instances whose claims are not one at the owner and one where something of it is."""
+    claims: dict[str, list[str]] = {}
     for row in rows(store, "claims"):
         assert isinstance(row, ClaimRow)
-        claims.setdefault(row.instance_uuid, Counter())[row.host] += 1
+        claims.setdefault(row.instance_uuid, []).append(row.host)
+    halves: dict[str, set[str]] = {}
+    for host in hosts:
+        for half in world.halves_of(host):
+            halves.setdefault(half.instance_id, set()).add(host)
     found = []
-    for uid, row in instances(store).items():
-        there = claims.pop(uid, Counter())
-        wanted = Counter({row.host: 1}) if row.host and not row.deleted else Counter()
-        if row.vm_state == "resized":
-            there = Counter({host: min(n, 1) for host, n in there.items()})
-            wanted = there | wanted  # both ends keep their room until confirm or revert
-        if there != wanted:
-            found.append(f"{uid} {row.vm_state} on {row.host}: {dict(there)}")
-    return found + [f"{uid}: {dict(there)}, and no instance" for uid, there in claims.items()]
+    known = instances(store)
+    for uid in sorted({*claims, *halves, *known}):
+        row = known.get(uid)
+        owner = set() if row is None or row.host is None or row.deleted else {row.host}
+        there = sorted(claims.get(uid, []))
+        if there != sorted(owner | halves.get(uid, set())):
+            moves = [m for m in rows(store, "migrations") if m[2] == uid]
+            found.append(f"{row}: claims on {there}, halves on {halves.get(uid)}, {moves[-1:]}")
+    return found
 
 
 def spin(

@@ -17,6 +17,7 @@ from events.log import Message, TopicPartition
 from events.ports import SystemClock
 from events.sqlite_log import SqliteLog
 from events.topics import Topics
+from tests.unit.test_cli_shadow import TRACES, check_ending
 
 REGENTE = (sys.executable, "-m", "regente")
 #: Runs the command where the libraries of the extra `conductor` can't be imported.
@@ -187,6 +188,14 @@ def test_a_missing_extra_is_named_in_one_sentence(machine: Machine, argv: tuple[
     assert done.returncode == 2
     assert "which this command needs, but it is not installed: pip install" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_every_recording_of_a_real_nova_ends_as_its_api_says() -> None:
+    names = sorted(path.name.partition(".")[0] for path in TRACES.glob("*.notifications.jsonl"))
+
+    assert len(names) >= 44
+    for name in names:
+        check_ending(name)
 
 
 def test_help_is_there_at_once(machine: Machine) -> None:

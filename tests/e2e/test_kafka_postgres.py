@@ -24,7 +24,7 @@ import pytest
 from compute.file_world import FileWorld
 from events.log import LogWriter, Message
 from events.requests import Flavor
-from projections.rows import InstanceRow, MigrationRow
+from projections.rows import InstanceRow, MigrationRow, NodeRow
 from projections.sql_store import SqlStore
 from projections.store import StoreUnavailable
 from statemachines.permissions import PERMISSIONS, state_allows
@@ -234,7 +234,8 @@ def _story(
     tell("every saga has ended, and nothing is left to fold")
     assert not fleet.dead(), f"Expected everybody to live, but {fleet.dead()}"
     _check(fleet.installation, cloud, store)
-    tell(f"{Counter(i.vm_state for i in instances(store).values())}")
+    lost = {row.host: row.lost_count for row in rows(store, "nodes") if isinstance(row, NodeRow)}
+    tell(f"{Counter(i.vm_state for i in instances(store).values())}, lost: {lost}")
     statuses = fleet.stop()
     assert set(statuses.values()) == {0}, statuses
     tell("everybody has stopped")
@@ -257,7 +258,7 @@ def _check(installation: Installation, cloud: Cloud, store: SqlStore) -> None:
             if hosts != (known[uid].host,)
         }
         assert not elsewhere, f"Expected every guest where its row says, but {elsewhere}"
-    assert claims_that_differ(store) == []
+        assert claims_that_differ(store, world, cloud.hosts) == []
 
 
 def _kill(fleet: Fleet, name: str, *words: str) -> None:

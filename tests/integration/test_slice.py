@@ -49,5 +49,5 @@ def test_servers_are_built_moved_resized_and_deleted_and_the_rows_say_what_the_l
     assert sorted(world.running()) == sorted([moved, resized])
     assert all(len(hosts) == 1 for hosts in world.running().values())
     assert set(world.executions().values()) == {1}
-    assert claims_that_differ(store) == []
+    assert claims_that_differ(store, world, cloud.hosts) == []
     conductor.stop()

@@ -45,7 +45,7 @@ def simulate(
     forgets_begun: bool = False,
     beside: SqlStore | None = None,
 ) -> Result:
-    """Return how the run of a seed ended; the same seed ends the same, with a database beside too."""
+    """Return how the run of a seed ended; it ends the same, with a database beside it too."""
     cloud = Cloud(seed, plan=plan, forgets_begun=forgets_begun, beside=beside)
     result = Result(seed)
     with patched((fold, "step", cloud.watch.step)):

@@ -350,11 +350,10 @@ class StoreModel:
 
     def mark(self, partition: TopicPartition, offset: int) -> int:
         """Note that a batch from `offset` is about to be tried; returns how often, now included."""
-        with self._db.lock:
-            begin, tries = self._db.markers.get(partition, (offset, 0))
-            tries = tries + 1 if begin == offset else 1
-            self._db.markers[partition] = (offset, tries)
-            return tries
+        begin, tries = self._db.markers.get(partition, (offset, 0))
+        tries = tries + 1 if begin == offset else 1
+        self._db.markers[partition] = (offset, tries)
+        return tries
 
     def unmark(self, partition: TopicPartition) -> None:
         """Forget the marker of a partition."""
@@ -368,8 +367,7 @@ class StoreModel:
         self, owned: Owned, partition: TopicPartition, offset: int, reason: str
     ) -> bool:
         """Note that an offset is set aside, before the log is told; False where not owned."""
-        is_ours = partition in self._ours(owned)
-        if is_ours:
+        if is_ours := partition in self._ours(owned):
             self._db.aside.setdefault(partition, {}).setdefault(offset, reason)
         return is_ours
 

@@ -11,7 +11,6 @@ from events.memory_log import MemoryLog
 from events.ports import SystemClock
 from events.seal import MasterKeyring
 from events.topics import Topics
-from regente.conducting import refuse_foreign
 from regente.control import Control, Standing, enrolment_of
 from regente.places import open_log, topics_of
 from regente.rules import PLANE_KEYS, compared, publication, publish, wanted
@@ -81,12 +80,6 @@ def test_the_fold_goes_on_from_what_a_checkpoint_says(control: Control) -> None:
     control.publish([KeyClosed(key_id="nova/1", reason="gone")])
 
     assert all(not rules.is_open("nova/1") for rules in control.in_force(known).values())
-
-
-def test_rules_of_a_newer_installation_are_refused() -> None:
-    refuse_foreign({"resize": "1"}, {"resize": "1"})
-    with pytest.raises(StateError, match=r"but resize 2, shelve 1 in force: upgrade"):
-        refuse_foreign({"resize": "2", "shelve": "1"}, {"resize": "1"})
 
 
 def test_the_master_key_is_drawn_once_and_private(folder: StateFolder) -> None:

@@ -20,26 +20,42 @@ def replayed(path: Path, *options: str) -> tuple[int, dict[str, list[dict[str, A
     return status, json.loads(out.getvalue())
 
 
-@pytest.mark.parametrize(
-    "name", ["live_ok", "resize_stopped_confirm", "create_servers_interleaved", "evacuate_active"]
-)
-def test_rows_end_where_novas_api_ended(name: str) -> None:
-    answer = json.loads((TRACES / f"{name}.api.json").read_text())
+#: Told by no notification: where a live migration was to go that left its queue unstarted.
+DEST_UNTOLD = {"live_queued_abort_alone"}
+
+
+def check_ending(name: str) -> None:
+    """Replay a recording; its rows have to end where nova's API ended."""
+    path = TRACES / f"{name}.api.json"
+    answer = json.loads(path.read_text()) if path.exists() else {"servers": []}
 
     status, found = replayed(TRACES / f"{name}.notifications.jsonl")
 
     rows = {row["uuid"]: row for row in found["instances"]}
-    assert (status, found["rejections"], found["quarantine"]) == (0, [], [])
-    for server in answer.get("servers") or [answer["server"]]:
+    assert (status, found["rejections"], found["quarantine"]) == (0, [], []), name
+    servers = [s for s in answer.get("servers") or [answer.get("server")] if s]
+    for server in servers:
         row = rows[server["id"]]
-        assert row["vm_state"] == server["OS-EXT-STS:vm_state"]
-        assert row["task_state"] == server["OS-EXT-STS:task_state"]
-        assert row["power_state"] == server["OS-EXT-STS:power_state"]
-        assert row["host"] == server["OS-EXT-SRV-ATTR:host"]
-    names = ("instance_uuid", "migration_type", "status", "source_compute", "dest_compute")
-    assert sorted([m[n] for n in names] for m in found["migrations"]) == sorted(
+        assert (row["vm_state"], row["task_state"], row["power_state"], row["host"]) == (
+            server["OS-EXT-STS:vm_state"],
+            server["OS-EXT-STS:task_state"],
+            server["OS-EXT-STS:power_state"],
+            server["OS-EXT-SRV-ATTR:host"],
+        ), name
+    names = ["instance_uuid", "migration_type", "status", "source_compute"]
+    names += [] if name in DEST_UNTOLD else ["dest_compute"]
+    asked = {server["id"] for server in servers}
+    moves = [m for m in found["migrations"] if m["instance_uuid"] in asked]
+    assert sorted([m[n] for n in names] for m in moves) == sorted(
         [m[n] for n in names] for m in answer.get("migrations", [])
-    )
+    ), name
+
+
+@pytest.mark.parametrize(
+    "name", ["live_ok", "resize_stopped_confirm", "create_servers_interleaved", "evacuate_active"]
+)
+def test_rows_end_where_novas_api_ended(name: str) -> None:
+    check_ending(name)
 
 
 def test_what_nova_leaves_stuck_is_named_in_the_folder_that_is_kept(tmp_path: Path) -> None:
