@@ -33,6 +33,8 @@ class HostWatch:
         self._reading: frozenset[int] = frozenset()
         #: The heartbeat that is read next, by partition.
         self._next: dict[TopicPartition, int] = {}
+        #: µs of our clock since when each partition's heartbeats are listened to.
+        self._since: dict[int, int] = {}
         #: host → (boot epoch, µs of our clock at which it was last heard).
         self._heard: dict[str, tuple[int, int]] = {}
         self._next_look_s = 0.0
@@ -41,7 +43,7 @@ class HostWatch:
         """Read a bounded number of heartbeats, then look who is missing; say whether any came."""
         partitions = frozenset(tp.partition for tp in self._owned.acting(self._topics.node_events))
         if partitions != self._reading:
-            self._read_from_now(partitions)
+            self._read_on(partitions)
         if not partitions:
             return False
         records = self._poll()
@@ -57,12 +59,18 @@ class HostWatch:
         now = self._clock.now_us()
         self._heard = {host: (boot, now) for host, (boot, _) in self._heard.items()}
 
-    def _read_from_now(self, partitions: frozenset[int]) -> None:
-        topic = self._topics.heartbeats
-        wanted = [TopicPartition(topic, p) for p in sorted(partitions)]
-        ends = self._reader.end_offsets(wanted) if wanted else {}
-        self._reader.assign(ends)
-        self._next = dict(ends)
+    def _read_on(self, partitions: frozenset[int]) -> None:
+        """Go on with the partitions that are read already, and read new ones from now on.
+
+        A host can't have been missed before anybody listened, however long ago the takeover was.
+        """
+        topic, now = self._topics.heartbeats, self._clock.now_us()
+        fresh = [TopicPartition(topic, p) for p in sorted(partitions - self._reading)]
+        ends = self._reader.end_offsets(fresh) if fresh else {}
+        kept = {at: offset for at, offset in self._next.items() if at.partition in partitions}
+        self._next = kept | ends
+        self._since = {p: self._since[p] if p in self._reading else now for p in partitions}
+        self._reader.assign(self._next)
         self._reading = partitions
 
     def _poll(self) -> list[Record]:
@@ -70,7 +78,7 @@ class HostWatch:
             return self._reader.poll(limits.HEARTBEATS_MAX, 0.0)
         except PositionLost:
             # Kept for an hour only: what expired unread is of no use to anybody.
-            self._reading = frozenset()
+            self._reading, self._next = frozenset(), {}
             return []
 
     def _hear(self, records: list[Record]) -> None:
@@ -105,7 +113,7 @@ class HostWatch:
             owner = mine[partition]
             if owner is None:
                 continue
-            fact = self._judge(host, owner.taken_at)
+            fact = self._judge(host, max(owner.taken_at, self._since[partition]))
             if fact is not None:
                 facts.append((TopicPartition(topic, partition), host.host, fact))
         if any(isinstance(fact, NodeLost) for _, _, fact in facts) and not self._has_heard_all():
@@ -118,10 +126,10 @@ class HostWatch:
         ends = self._reader.end_offsets(self._next)
         return all(self._next[partition] >= end for partition, end in ends.items())
 
-    def _judge(self, host: HostSeen, taken_at: int) -> NodeLost | NodeReturned | None:
+    def _judge(self, host: HostSeen, since: int) -> NodeLost | NodeReturned | None:
         now = self._clock.now_us()
         boot, heard_at = self._heard.get(host.host, (host.boot_epoch, 0))
-        missing = now - max(heard_at, taken_at) > self._down_us
+        missing = now - max(heard_at, since) > self._down_us
         if host.status in ("started", "stopped") and missing:
             return NodeLost(boot_epoch=host.boot_epoch, n=host.lost_count + 1)
         fresh = heard_at > 0 and now - heard_at <= self._down_us

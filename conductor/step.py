@@ -8,7 +8,7 @@ dice, no I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from events import requests
@@ -33,6 +33,7 @@ from statemachines.run import Run
 from statemachines.saga import End, Owe
 from statemachines.sagas import BY_ACTION, SAGAS
 from statemachines.states import TaskState, VmState
+from statemachines.values import replace
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
 #: Requests remembered of one instance.

@@ -230,7 +230,7 @@ class Worker:
             if row.topic_id != info.topic_id:
                 raise LogRecreated(
                     f"Expected topic {row.topic} to be {row.topic_id}, but it is {info.topic_id}:"
-                    " it was made anew. Restore it, or stop the conductors and run `regente rebuild`."
+                    " it was made anew. Restore it, or stop all conductors and `regente rebuild`."
                 )
             count = _rules_of(row.rules, info.partitions).partitions
             if count != info.partitions:

@@ -6,13 +6,13 @@ one before. The head of every chain is part of the instance's state, so judging 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from typing import Final
 
 from events.envelope import Envelope
 from events.seal import FIRST
 from statemachines.held import Head, Held
+from statemachines.values import replace
 
 #: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones
 #: the auditor finds it.

@@ -6,11 +6,10 @@ Two claims on one host are the two sizes of a resize that stays there.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
+from statemachines.values import replace
 
 
 def release(run: Run, host: str, saga_id: str | None = None) -> None:

@@ -9,7 +9,6 @@ A host that was restarted in the middle may answer with the ending alone: the en
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -19,6 +18,7 @@ from statemachines.held import Claim, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.states import VmState
+from statemachines.values import replace
 
 Effect = Callable[[Run, SagaState | None], None]
 

@@ -7,7 +7,6 @@ It follows tables and never asks which operation it is in.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from events.ids import InstanceId, SagaId, command_id, saga_id
@@ -45,6 +44,7 @@ from statemachines.saga import (
 )
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationStatus, VmState
+from statemachines.values import replace
 
 
 def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:

@@ -276,8 +276,8 @@ def _judge_circumstances(
 def _wins(held: Held, fact: requests.ActionRequested) -> bool:
     """Say whether an action supersedes the saga that runs.
 
-    A hard reboot breaks into what is being done to the guest on its own host; which task_states that
-    may be is in its permission.
+    A hard reboot breaks into what is being done to the guest on its own host; its permission says
+    into which task_states.
     """
     breaks_in = fact.action in BREAKING_IN and held.task_state is not None
     return fact.action in WINNERS or breaks_in

@@ -7,13 +7,14 @@ words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from events import node
 from events.envelope import CONDUCTOR, Envelope
 from events.register import NODE_FACTS
 from statemachines.chain import DIGESTS_MAX, Place, place
 from statemachines.held import Head
+from statemachines.values import replace
 from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
 
 

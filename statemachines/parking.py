@@ -9,7 +9,6 @@ dropped, with a row.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from events.envelope import Envelope
@@ -18,6 +17,7 @@ from events.seal import MAC, PREV, key_id_in, split_key_id
 from statemachines.chain import head_of
 from statemachines.held import Head, Held, Parked
 from statemachines.rules import Rules
+from statemachines.values import replace
 from statemachines.verdict import Rejected
 
 #: Records, and bytes of them, that may wait for one instance.

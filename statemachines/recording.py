@@ -6,7 +6,6 @@ closed when the step is left; a repeated attempt of a step goes on under the sam
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from statemachines.held import OpenEvent, SagaState
@@ -14,6 +13,7 @@ from statemachines.notes import ActionNote, EventNote, FaultNote, MigrationNote,
 from statemachines.run import Run
 from statemachines.saga import Step
 from statemachines.states import MigrationStatus
+from statemachines.values import replace
 
 #: The scheduler answers under this name, as if it were a host.
 SCHEDULER: Final = "@scheduler"

@@ -6,10 +6,11 @@ schemas admitted. Versions of tables are numbers in the same record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from events.control import KeyClosed, KeyOpened, RulesPublished
+from statemachines.values import replace
 
 #: The settings that the heart uses, with nova's names, units and defaults where nova has them.
 SETTINGS: Final[dict[str, str]] = {

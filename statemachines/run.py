@@ -5,7 +5,7 @@ Private to one call of the step, which alone makes one; everything else of the h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from events.envelope import Envelope
 from events.ids import row_id
@@ -15,6 +15,7 @@ from statemachines.held import Held, SagaState
 from statemachines.machine import KEEP, Arrow
 from statemachines.notes import Note
 from statemachines.rules import Rules
+from statemachines.values import replace
 
 #: Commands remembered of one saga; an answer to an older one is only evidence.
 ASKED_MAX = 64

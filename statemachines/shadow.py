@@ -11,7 +11,7 @@ Source:  nova/objects/instance.py (save) and nova/notifications/base.py (send_up
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from hashlib import sha256
 from typing import Final
@@ -23,6 +23,7 @@ from statemachines.shadow_moves import Change, Moves, Provenance, ShadowMigratio
 from statemachines.shadow_rules import follow
 from statemachines.shadow_waiting import Waiting, operation_of, waiting_for
 from statemachines.states import VmState
+from statemachines.values import replace
 
 __all__ = [
     "INITIAL",

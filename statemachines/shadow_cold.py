@@ -11,7 +11,6 @@ nova/conductor/tasks/migrate.py and nova/compute/resource_tracker.py of nova 34.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -37,6 +36,7 @@ from statemachines.states import MigrationStatus as Status
 from statemachines.states import MigrationType as Type
 from statemachines.states import TaskState as Task
 from statemachines.states import VmState
+from statemachines.values import replace
 
 #: How far along a status is; a late notification never leads back.
 _RANK: Final[Mapping[Status, int]] = MappingProxyType(

@@ -11,7 +11,6 @@ nova/compute/manager.py (rebuild_instance, _destroy_evacuated_instances) of nova
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -36,6 +35,7 @@ from statemachines.states import MigrationStatus as Status
 from statemachines.states import MigrationType as Type
 from statemachines.states import TaskState as Task
 from statemachines.states import VmState
+from statemachines.values import replace
 
 _FLIGHT: Final = frozenset({Status.ACCEPTED, Status.PRE_MIGRATING})
 _REBUILD: Final = frozenset(

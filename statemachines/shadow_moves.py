@@ -8,13 +8,14 @@ row of migrations; it refuses to know which event means what.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from events.facts_nova import NovaReported
 from statemachines.states import MigrationStatus as Status
 from statemachines.states import MigrationType as Type
+from statemachines.values import replace
 
 #: Migrations of one instance that are kept in its state; the rows of older ones stand.
 MIGRATIONS_MAX: Final = 32

@@ -30,7 +30,7 @@ from events.codec import decode_fact, encode_fact
 from events.control import KeyOpened
 from events.envelope import Meta
 from events.log import Log, Message, TopicPartition
-from events.ports import SystemClock
+from events.ports import Clock, SystemClock
 from events.requests import ActionRequested, Flavor
 from events.seal import MasterKeyring, sealed_message
 from events.topics import Topics, partition_of
@@ -69,7 +69,7 @@ class Cloud:
     partitions: int = 4
     hosts: tuple[str, ...] = ("host1", "host2", "host3")
     keyring: MasterKeyring = field(default_factory=lambda: MasterKeyring(MASTER))
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SystemClock)
     _open: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -251,9 +251,9 @@ def open_sagas(store: SqlStore) -> list[SagaRow]:
 def claims_that_differ(store: SqlStore, world: World, hosts: Iterable[str]) -> list[str]:
     """Name the instances whose claims are not one at the owner and one where something of it is."""
     claims: dict[str, list[str]] = {}
-    for row in rows(store, "claims"):
-        assert isinstance(row, ClaimRow)
-        claims.setdefault(row.instance_uuid, []).append(row.host)
+    for claim in rows(store, "claims"):
+        assert isinstance(claim, ClaimRow)
+        claims.setdefault(claim.instance_uuid, []).append(claim.host)
     halves: dict[str, set[str]] = {}
     for host in hosts:
         for half in world.halves_of(host):
@@ -262,7 +262,7 @@ def claims_that_differ(store: SqlStore, world: World, hosts: Iterable[str]) -> l
     known = instances(store)
     for uid in sorted({*claims, *halves, *known}):
         row = known.get(uid)
-        owner = set() if row is None or row.host is None or row.deleted else {row.host}
+        owner: set[str] = set() if row is None or row.host is None or row.deleted else {row.host}
         there = sorted(claims.get(uid, []))
         if there != sorted(owner | halves.get(uid, set())):
             moves = [m for m in rows(store, "migrations") if m[2] == uid]

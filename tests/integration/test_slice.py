@@ -7,6 +7,7 @@ the rows are the same.
 from __future__ import annotations
 
 import uuid
+
 import pytest
 
 from compute.memory_journal import MemoryJournal

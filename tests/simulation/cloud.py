@@ -74,8 +74,9 @@ class Cloud:
         self.database = Database()
         model = StoreModel(self.database)
         self.store = model if beside is None else cast("StoreModel", Twin(model, beside))
-        self.world = WatchedWorld()
+        self.world = WatchedWorld([f"host{n}" for n in range(1, self.plan.hosts + 1)])
         self.watch = Watch(self)
+        self.world.may_vanish = self.watch.may_vanish
         self.database.watcher = self.watch
         self.tap = Tap(self.log, self.watch)
         self._trace = sha256()

@@ -6,10 +6,10 @@ heart at every fact. Whoever finds a law broken raises Broken there and then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from compute.world import Half, MemoryWorld
+from compute.world import Half, MemoryWorld, Role
 from conductor.bodies import HELD_CODEC
 from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
@@ -36,13 +36,18 @@ S: Final = 1_000_000
 _OPTIONS: Final = SchedulerOptions()
 #: Nothing is overdue, and no host is lost, for so long after the broker came back.
 QUIET_S: Final = 15
+#: Halves that have the disks of a guest.
+DISKS: Final = (Role.GUEST, Role.COPIED, Role.KEPT, Role.ARRIVED, Role.LEAVING, Role.LEFT)
 
 
 class WatchedWorld:
-    """The world, and the law that no guest runs twice and no command takes effect twice."""
+    """The world, and its laws: no guest runs twice, no command takes effect twice, no guest is lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Sequence[str]) -> None:
         self._world = MemoryWorld()
+        self._hosts = hosts
+        #: Says whether nothing need be left of an instance.
+        self.may_vanish: Callable[[str], bool] = lambda _: True
 
     def half(self, host: str, instance_id: str) -> Half | None:
         return self._world.half(host, instance_id)
@@ -52,11 +57,22 @@ class WatchedWorld:
 
     def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
         self._world.change(*after, gone=gone)
+        for half in gone:
+            if half.role in DISKS and not self._is_left(half.instance_id):
+                self._lost(half)
         running = self._world.running() if after else {}
         for half in after:
             hosts = running.get(half.instance_id, ())
             if len(hosts) > 1:
                 raise Broken(f"I1: {half.instance_id} runs on {', '.join(hosts)}")
+
+    def _is_left(self, instance_id: str) -> bool:
+        halves = [self._world.half(host, instance_id) for host in self._hosts]
+        return any(half is not None and half.role in DISKS for half in halves)
+
+    def _lost(self, half: Half) -> None:
+        if not self.may_vanish(half.instance_id):
+            raise Broken(f"S2: {half} was the last of a guest that nobody deletes")
 
     def executed(self, command_id: str) -> None:
         self._world.executed(command_id)
@@ -190,6 +206,13 @@ class Watch(Watcher):
         elif envelope.host is not None:
             _check_entitled(held, after, envelope)
         return outcome
+
+    def may_vanish(self, uuid: str) -> bool:
+        """Say whether nothing need be left of an instance: it is deleted, or never was whole."""
+        held = self.held(uuid)
+        if held is None or held.launched_at is None or held.deleted_at is not None:
+            return True
+        return held.saga is not None and held.saga.saga == "delete"
 
     # At rest.
 
