@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from events.errors import LogError
+from events.log import TopicPartition
 from events.memory_log import MemoryLog
 from events.owner_lock import OwnerLock
 from events.ports import SystemClock
@@ -231,7 +232,7 @@ class Failing(Books):
         super().__init__({})
         self.is_away = True
 
-    def assigned(self, partitions):  # type: ignore[no-untyped-def]
+    def assigned(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         if self.is_away:
             self.is_away = False
             raise ConnectionError("database")
