@@ -264,8 +264,8 @@ class Dispatch:
             return False
         if isinstance(command, RaiseGeneration):
             self._journal.free_slot(address.instance_id)
-            self._end(letter, GenerationRaised())
             self._say_what_is(address.instance_id)
+            self._end(letter, GenerationRaised())
             return False
         if isinstance(command, LiveMigrateGuest):
             if self._journal.slots().get(address.instance_id, False):
@@ -277,7 +277,7 @@ class Dispatch:
         return True
 
     def _say_what_is(self, instance_id: str) -> None:
-        """Report what is here now: an answer from before the new generation may not be believed."""
+        """Report what is here: an answer from before the new generation may not be believed."""
         guests = {guest.instance_id: guest for guest in self._driver.guests()}
         guest = guests.get(instance_id)
         fact = GuestFound(power_state=guest.power_state) if guest else GuestAbsent()

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
-from conductor.opening import START_OF_CHAIN, chained, envelope_of, source_of, text_of
+from conductor.opening import (
+    START_OF_CHAIN,
+    chained,
+    claimed_source,
+    envelope_of,
+    source_of,
+    text_of,
+)
 from conductor.orders import order_changes, orders_of
 from conductor.rows import node_row, note_rows, state_rows
 from conductor.states import Load, States
@@ -222,7 +229,8 @@ class Fold:
             raise BadRecord(
                 "set-aside", "Expected to survive the record, but the worker died twice"
             )
-        self._park(now, held, parked_of(record, source="", sequence=0, reason="set-aside"))
+        source = claimed_source(record)
+        self._park(now, held, parked_of(record, source=source, sequence=0, reason="set-aside"))
 
     def _leads_out(self, record: Record, sealed: Sealed) -> bool:
         """Say whether a record ends the waiting of its instance: it can't wait behind it."""

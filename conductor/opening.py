@@ -13,7 +13,7 @@ from events.codec import decode_fact
 from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope
 from events.errors import BadRecord
 from events.log import Record
-from events.seal import Sealed, digest
+from events.seal import Sealed, digest, key_id_in, split_key_id
 
 #: Names whose keys never leave the control plane.
 PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
@@ -43,6 +43,17 @@ def text_of(key: bytes | None) -> str:
 def source_of(sealed: Sealed) -> str:
     """Return the source that the holder of a key speaks as."""
     return sealed.name if sealed.name in PLANE else COMPUTE + sealed.name
+
+
+def claimed_source(record: Record) -> str:
+    """Return the source that a record names, believed or not; empty where it names none."""
+    try:
+        name, _ = split_key_id(key_id_in(record.headers))
+    except ValueError:
+        return ""
+    if "\0" in name:  # No column of PostgreSQL could hold it.
+        return ""
+    return name if name in PLANE else COMPUTE + name
 
 
 def envelope_of(record: Record, sealed: Sealed, key: str) -> Envelope[object]:

@@ -6,9 +6,10 @@ Two claims on one host are the two sizes of a resize that stays there.
 
 from __future__ import annotations
 
-from statemachines.held import SagaState
+from statemachines.held import Held, SagaState
 from statemachines.run import Run
-from statemachines.states import VmState
+from statemachines.sagas.sides import FENCE
+from statemachines.states import PowerState, VmState
 from statemachines.values import replace
 
 
@@ -51,3 +52,12 @@ def keep_one_size(run: Run) -> None:
         release_others(run, held.host, move.saga_id)
     else:
         release(run, held.host, move.saga_id)
+
+
+def owner_has_guest(held: Held) -> bool:
+    """Say whether the owner is known to have the guest: it is not away, and says that it has it."""
+    if held.host is None:
+        return True  # There is no guest yet: whoever has anything of it has a half-built one.
+    is_away = any(s.saga == FENCE.name and s.target == held.host for s in held.sides)
+    has_claim = any(c.host == held.host for c in held.claims)
+    return has_claim and not is_away and held.power_state != PowerState.NOSTATE

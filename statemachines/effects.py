@@ -2,7 +2,7 @@
 
 One small function per fact that does something; a fact that is not here changes none of these.
 Ownership moves at exactly one place per operation: build at the claim, resize when the source gave
-the guest away, revert when the source took it back, live migration at the hand-over or the arrival.
+the guest away, revert when the destination gave it up, live migration at hand-over or arrival.
 A host that was restarted in the middle may answer with the ending alone: the ending then does it.
 """
 
@@ -132,11 +132,13 @@ def _resize_confirm_failed(run: Run, saga: SagaState | None) -> None:
         _resize_confirmed(run, saga)
 
 
-def _resize_reverted(run: Run, _saga: SagaState | None) -> None:
+def _resize_reverted(run: Run, saga: SagaState | None) -> None:
+    """From here on what the source kept is all there is: it is the guest's home again."""
     move = run.held.move
     assert move is not None
     assert move.destination is not None
     release(run, move.destination, move.saga_id)
+    _taken_back(run, saga)
 
 
 def _taken_back(run: Run, _saga: SagaState | None) -> None:

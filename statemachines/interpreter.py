@@ -11,7 +11,7 @@ from typing import assert_never
 
 from events.ids import InstanceId, SagaId, command_id, saga_id
 from events.requests import ActionRequested
-from statemachines.claims import give_up, keep_one_size, release
+from statemachines.claims import give_up, keep_one_size, owner_has_guest, release
 from statemachines.conditions import chosen, involved
 from statemachines.held import Asked, Move, SagaState
 from statemachines.notes import MigrationNote
@@ -355,8 +355,8 @@ def _clear_elsewhere(run: Run, table: Saga) -> None:
     if move is not None and move.status not in OVER:
         set_migration_status(run, MigrationStatus.ERROR)
     keep_one_size(run)
-    if any(s.saga == TABLE_OF[Owe.FENCE].name and s.target == held.host for s in held.sides):
-        return  # The owner is away: what the others have may be all that is left.
+    if not owner_has_guest(held):
+        return  # What the others have may be all that is left.
     for host in sorted({c.host for c in run.held.claims if c.host != held.host}):
         owe(run, Owe.DESTROY, host, evidence_against(run, table, host))
 

@@ -26,10 +26,10 @@ from conductor.replay import Replay
 from conductor.rulebook import Rulebook
 from conductor.speaker import Speaker
 from conductor.wiring import Conductor, Options, Ports
-from events.codec import decode_fact, encode_fact
+from events.codec import encode_fact
 from events.control import KeyOpened
 from events.envelope import Meta
-from events.log import Log, Message, TopicPartition
+from events.log import Log, LogReader, Message, TopicPartition
 from events.ports import Clock, SystemClock
 from events.requests import ActionRequested, Flavor
 from events.seal import MasterKeyring, sealed_message
@@ -71,6 +71,7 @@ class Cloud:
     keyring: MasterKeyring = field(default_factory=lambda: MasterKeyring(MASTER))
     clock: Clock = field(default_factory=SystemClock)
     _open: ExitStack = field(default_factory=ExitStack)
+    _eyes: LogReader | None = None
 
     def close(self) -> None:
         """Close whatever was opened here, the last first."""
@@ -190,41 +191,16 @@ class Cloud:
 
     def lag(self, store: SqlStore) -> int:
         """Return how many records no conductor has taken yet."""
-        reader = self.log.reader()
-        try:
-            partitions = [
-                TopicPartition(topic, n)
-                for topic in (self.topics.instance_events, self.topics.node_events)
-                for n in range(self.partitions)
-            ]
-            ends = reader.end_offsets(partitions)
-        finally:
-            reader.close()
+        if self._eyes is None:
+            self._eyes = self._kept(self.log.reader())
+        partitions = [
+            TopicPartition(topic, n)
+            for topic in (self.topics.instance_events, self.topics.node_events)
+            for n in range(self.partitions)
+        ]
+        ends = self._eyes.end_offsets(partitions)
         taken = {(c.topic, c.partition): c.next_offset for c in store.checkpoints()}
         return sum(end - taken.get(partition, 0) for partition, end in ends.items())
-
-    def facts(self, topic: str) -> list[tuple[int, int, str, object]]:
-        """Return (partition, offset, source, fact) of every record that can be decoded."""
-        reader = self.log.reader()
-        try:
-            where = [TopicPartition(topic, n) for n in range(self.partitions)]
-            ends = reader.end_offsets(where)
-            begins = reader.begin_offsets(where)
-            reader.assign(begins)
-            left = {tp for tp in where if begins[tp] < ends[tp]}
-            found: list[tuple[int, int, str, object]] = []
-            while left:
-                for record in reader.poll(5_000, 1.0):
-                    if record.offset + 1 >= ends[TopicPartition(topic, record.partition)]:
-                        left.discard(TopicPartition(topic, record.partition))
-                    try:
-                        meta, fact = decode_fact(record.value or b"")
-                    except Exception:  # bad on purpose
-                        continue
-                    found.append((record.partition, record.offset, meta.source, fact))
-            return found
-        finally:
-            reader.close()
 
 
 def rows(store: SqlStore, table: str) -> list[Row]:
@@ -290,8 +266,3 @@ def spin(
         assert now < deadline, f"Expected {what} within {wait_s} s, but it did not come"
         if not any(did):
             time.sleep(PAUSE_S)
-
-
-def with_value(message: Message, value: bytes | None) -> Message:
-    """Return a message with another value under the same headers."""
-    return message._replace(value=value)

@@ -25,7 +25,7 @@ from tests.e2e.house import ACTIVE, STOPPED, House
 def _request(house: House, **meta: object) -> bytes:
     fact = ActionRequested(action="stop", user_id="u", project_id="p")
     given = {"source": "api", "instance_id": house.one, "request_id": f"req-{uuid.uuid4()}"}
-    return encode_fact(Meta(**{**given, "occurred_at": 1, **meta}), fact)  # type: ignore[arg-type]
+    return encode_fact(Meta(**{**given, "occurred_at": 1, **meta}), fact)  # type: ignore[arg-type]  # fields of Meta
 
 
 def _sealed(house: House, value: bytes, by: str = "api") -> Message:

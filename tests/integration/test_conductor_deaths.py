@@ -75,6 +75,7 @@ def test_a_record_at_which_the_worker_died_twice_waits_with_its_instance_alone(
         assert states(house.store, [house.one]) == [ACTIVE]
         waiting = [(row.offset, row.reason) for row in house.parked()]
         assert waiting == [(offset, "set-aside"), (offset + 1, "schema")]
+        assert house.parked()[0].source == f"compute/{KILLER}"
         assert house.quarantine() == {}
         assert house.store.set_aside(partition) == {offset}
         audit = embedded.verify(house.store)

@@ -19,6 +19,7 @@ import pytest
 from compute.memory_journal import MemoryJournal
 from compute.world import MemoryWorld
 from conductor.wiring import Conductor
+from events.log import TopicPartition
 from events.memory_log import MemoryLog
 from events.ports import SystemClock
 from events.topics import Topics
@@ -167,6 +168,24 @@ def test_a_commit_whose_answer_is_lost_is_applied_once(memory: Cloud, is_in_it: 
     assert conductor.worker.counts["duplicate"] == conductor.worker.counts["rejected"] == 0
     assert len(rows(store, "instance_actions")) == 2
     _proves_equal(memory, store)
+
+
+@pytest.mark.servers
+def test_a_conductor_that_was_fenced_joins_anew_and_goes_on(cloud: Cloud) -> None:
+    cloud.found()
+    conductor, store = cloud.conductor(), cloud.store()
+    spin([conductor], lambda: cloud.lag(store) == 0, what="no lag")
+    # As a rebuild does, which takes every partition away from whoever has it.
+    store.take_over(TopicPartition(c.topic, c.partition) for c in store.checkpoints())
+    uid = str(uuid.uuid4())
+
+    cloud.request("create", uid, flavor=SMALL)
+
+    spin([conductor], lambda: uid in instances(store), what="the instance")
+    spin([conductor], lambda: cloud.lag(store) == 0, what="no lag")
+    assert len(conductor.owned.partitions) == 2 * cloud.partitions
+    _proves_equal(cloud, store)
+    conductor.stop()
 
 
 # Real processes.

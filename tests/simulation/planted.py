@@ -47,13 +47,12 @@ class Planted:
     switch: Switch
     caught_by: tuple[str, ...]
     rates: Mapping[str, float] = field(default_factory=dict)
-    plan: Mapping[str, object] = field(default_factory=dict)
     #: The journal writes `begun` and does not sync it.
     forgets_begun: bool = False
 
     def in_plan(self) -> Plan:
         """Return the cloud in which the mistake shows."""
-        return replace(QUIET, rates=dict(self.rates), **self.plan)  # type: ignore[arg-type]
+        return replace(QUIET, rates=dict(self.rates))
 
 
 #: A small cloud in which nothing goes wrong.
@@ -227,7 +226,7 @@ _ALL: Final[Sequence[Planted]] = (
     Planted(
         name="guest destroyed without evidence",
         switch=_destroyed_without_evidence,
-        caught_by=("I2",),
+        caught_by=("S2", "I2"),
         rates={"agent_dies": 0.01},
     ),
     Planted(name="claim not released", switch=_claim_not_released, caught_by=("I9",)),

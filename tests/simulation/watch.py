@@ -41,7 +41,7 @@ DISKS: Final = (Role.GUEST, Role.COPIED, Role.KEPT, Role.ARRIVED, Role.LEAVING, 
 
 
 class WatchedWorld:
-    """The world, and its laws: no guest runs twice, no command takes effect twice, no guest is lost."""
+    """The world and its laws: no guest runs twice or is lost, no command takes effect twice."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._world = MemoryWorld()
@@ -208,11 +208,12 @@ class Watch(Watcher):
         return outcome
 
     def may_vanish(self, uuid: str) -> bool:
-        """Say whether nothing need be left of an instance: it is deleted, or never was whole."""
+        """Say whether nothing need be left: the instance never was whole, or a delete began."""
         held = self.held(uuid)
-        if held is None or held.launched_at is None or held.deleted_at is not None:
+        if held is None or held.launched_at is None:
             return True
-        return held.saga is not None and held.saga.saga == "delete"
+        sagas = [r for r in self._cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
+        return any(row.saga == "delete" and row.instance_uuid == uuid for row in sagas)
 
     # At rest.
 

@@ -117,7 +117,7 @@ def test_a_higher_generation_cancels_what_runs_and_says_so_first() -> None:
     assert isinstance(refused, i.CommandRefused)
     assert refused.code == "superseded"
     assert host.answers(raised) == [i.GenerationRaised()]
-    assert host.kinds()[-3:] == ["CommandRefused", "GenerationRaised", "GuestAbsent"]
+    assert host.kinds()[-3:] == ["CommandRefused", "GuestAbsent", "GenerationRaised"]
     assert host.cloud.world.running() == {}
 
 

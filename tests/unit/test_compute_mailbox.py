@@ -32,7 +32,7 @@ def test_a_host_that_was_cut_off_does_not_do_what_was_superseded_meanwhile() -> 
     host.settle()
 
     assert [type(fact).__name__ for fact in host.answers(stop)] == ["CommandRefused"]
-    assert host.kinds()[-2:] == ["GenerationRaised", "GuestFound"]
+    assert host.kinds()[-2:] == ["GuestFound", "GenerationRaised"]
     assert host.cloud.world.running() == {GUEST: ("alpha",)}
 
 

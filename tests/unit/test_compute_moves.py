@@ -239,7 +239,7 @@ def test_a_queued_live_migration_gives_way_to_a_higher_generation() -> None:
 
     assert isinstance(refused, i.CommandRefused)
     assert refused.code == "superseded"
-    assert host.kinds(OTHER)[-2] == "GenerationRaised"
+    assert host.kinds(OTHER)[-1] == "GenerationRaised"
 
 
 def test_a_new_attempt_takes_over_the_place_in_the_queue() -> None:
@@ -280,4 +280,16 @@ def test_a_generation_is_raised_when_what_can_not_be_cancelled_has_ended() -> No
     alpha.ask(c.RaiseGeneration(), generation=2)
     settle([alpha, beta])
 
-    assert alpha.kinds()[-3:] == ["GuestHandedOver", "GenerationRaised", "GuestAbsent"]
+    assert alpha.kinds()[-3:] == ["GuestHandedOver", "GuestAbsent", "GenerationRaised"]
+
+
+def test_a_hard_reboot_defines_a_guest_that_arrived_and_was_never_finished() -> None:
+    host = Host()
+    host.has(Role.ARRIVED)
+
+    host.ask(c.RebootGuest(hard=True))
+    host.settle()
+
+    half = host.half()
+    assert half is not None
+    assert half.role is Role.GUEST
