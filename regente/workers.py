@@ -1,17 +1,16 @@
 """Worker processes of one machine: started, watched, started again, stopped together.
 
-A worker is this very command with one worker. One that ends with status 2 met something that a
-restart does not change (a wrong setting, another schema), so all end; one that dies otherwise is
-started again, less and less often.
+A worker is a command line of its own. One that ends with status 2 met something that a
+restart does not change (a wrong setting, another schema), so all end; so they do where log or
+database are away at the very start. One that dies otherwise, or finds them away when it is started
+again, is started once more, less and less often: an outage must not end the service.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +27,7 @@ HEALTHY_S: Final = 60.0
 #: Seconds that a clean stop may take; nova's graceful_shutdown_timeout.
 STOP_S: Final = 180.0
 _UNABLE: Final = 2
+_AWAY: Final = 75
 
 _log = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class _Worker:
     pause_s: float = RESTART_S
     #: When to start it again; None while it lives.
     again_s: float | None = None
+    starts: int = 1
 
 
 class Crew:
     """The workers of one machine."""
 
-    def __init__(self, command: Sequence[str], *, options: Sequence[str], clock: Clock) -> None:
-        parent = ["--child-of", str(os.getpid())]
-        self._line = [sys.executable, "-m", "regente", *options, *command, *parent]
+    def __init__(self, line: Sequence[str], clock: Clock) -> None:
+        self._line = tuple(line)
         self._clock = clock
         self._workers: list[_Worker] = []
 
@@ -79,11 +79,12 @@ class Crew:
             if now_s >= worker.again_s:
                 fresh = self._started(worker.number)
                 worker.process, worker.started_s, worker.again_s = fresh.process, now_s, None
+                worker.starts += 1
             return True
         status = worker.process.poll()
         if status is None:
             return True
-        if status == _UNABLE:
+        if status == _UNABLE or (status == _AWAY and worker.starts == 1):
             _log.error("worker %d ended with status %d, for good", worker.number, status)
             return False
         if now_s - worker.started_s > HEALTHY_S:

@@ -20,6 +20,8 @@ class Exit(IntEnum):
     UNABLE = 2
     #: Recorded, and not judged within the time that one waits for it.
     PENDING = 3
+    #: A worker of a crew found log or database away (EX_TEMPFAIL); its crew starts it again.
+    AWAY = 75
     #: `--wait` lasted longer than `--timeout`.
     TIMED_OUT = 124
     #: Ctrl-C.
@@ -35,6 +37,7 @@ MEANINGS: Final = MappingProxyType(
         Exit.UNABLE: "it could not be tried: usage, settings, a missing extra, "
         "log or database away or unreadable",
         Exit.PENDING: "recorded, and not judged within 10 seconds",
+        Exit.AWAY: "a worker found log or database away; it is started again",
         Exit.TIMED_OUT: "--wait lasted longer than --timeout",
         Exit.INTERRUPTED: "interrupted by Ctrl-C",
         Exit.UNEXPECTED: "a bug of ours; --debug shows where",

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regente.cli.command import Command, Refused
+from regente.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from regente.stopping import StopSignals
 
 
 class Conductor(Command):
@@ -28,7 +34,6 @@ class Conductor(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Run until told to stop."""
-        from regente.conducting import run_conductor
         from regente.stopping import StopSignals
         from regente.trace_output import set_up
 
@@ -39,26 +44,36 @@ class Conductor(Command):
         stop = StopSignals()
         stop.install()
         if workers == 1 or self.settings.is_local:
-            parent = parsed_args.child_of
-            run_conductor(
-                self.settings,
-                self.folder,
-                lambda: stop() or (parent is not None and os.getppid() != parent),
-            )
+            self._work(parsed_args.child_of, stop)
             return
         from events.ports import SystemClock
         from regente.workers import Crew
 
         options = self.app.options
         given = (("--config", options.config), ("--state-dir", options.state_dir))
-        crew = Crew(
-            ["conductor", "--workers", "1"],
-            options=[word for name, value in given if value for word in (name, value)],
-            clock=SystemClock(),
-        )
+        words = [str(word) for name, value in given if value for word in (name, value)]
+        own = ["conductor", "--workers", "1", "--child-of", str(os.getpid())]
+        crew = Crew([sys.executable, "-m", "regente", *words, *own], SystemClock())
         stop.at_once = crew.kill
         if not crew.run(workers, stop):
             raise Refused("Expected the workers to go on, but one ended for good; see above.")
+
+    def _work(self, parent: int | None, stop: StopSignals) -> None:
+        from events.errors import LogError
+        from projections.store import StoreError
+        from regente.cli.trouble import explained
+        from regente.conducting import run_conductor
+
+        try:
+            run_conductor(
+                self.settings,
+                self.folder,
+                lambda: stop() or (parent is not None and os.getppid() != parent),
+            )
+        except (LogError, StoreError) as error:
+            if parent is None or not error.retriable:
+                raise
+            raise Refused(explained(error)[0], Exit.AWAY) from error
 
 
 class Compute(Command):

@@ -30,7 +30,6 @@ _TO_DO: Final = {
     "UnknownTopic": " `regente topics create` makes the shared topics, `regente node enroll` that"
     " of a host.",
     "TopicMismatch": " Set [topics] partitions to the number that was there, or restore the topic.",
-    "LogRecreated": " Restore the topic, or start with an empty database.",
 }
 
 
