@@ -249,6 +249,9 @@ class KafkaReader:
         for name in self._topic_ids:
             if self._consumer._cluster.topic_id(name) is None:
                 self.topic(name)  # raises UnknownTopic if it is gone indeed
+                # It is there, and the client does not know it yet: a group divided without it would
+                # give its partitions to nobody until the client happens to look again.
+                self._consumer._cluster.request_update()
 
     def _offsets(
         self, ask: Callable[..., Mapping[Any, int]], partitions: Sequence[TopicPartition]
