@@ -185,7 +185,9 @@ def test_the_log_is_shown_decoded_and_with_its_seals(cloud: Cloud) -> None:
 
 
 def test_commands_of_a_host_are_shown_too(cloud: Cloud) -> None:
-    _, out = cloud.command("log", "cat", "--topic", "commands.host1", "-f", "json")
+    (host,) = {r["host"] for r in cloud.rows("instance", "list") if r["display_name"] == "web1"}
+
+    _, out = cloud.command("log", "cat", "--topic", f"commands.{host}", "-f", "json")
 
     records = [json.loads(line) for line in out.splitlines()]
     assert records
