@@ -205,7 +205,7 @@ def as_one(found: object, columns: Sequence[str]) -> tuple[Sequence[str], tuple[
 def cell(row: object, name: str) -> object:
     """Return a field of a row, a time as one."""
     value = getattr(row, name)
-    return Moment(value) if name.endswith("_at") or name.endswith("_time") else value
+    return Moment(value) if name == "since" or name.endswith(("_at", "_time")) else value
 
 
 def _line(part: object, shown: tuple[str, ...]) -> str:
