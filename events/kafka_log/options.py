@@ -24,6 +24,9 @@ FETCH_WAIT_MS: Final = 20
 LINGER_MS: Final = 5
 #: A topic that was made again is noticed after at most this long, even if nobody tells us.
 METADATA_AGE_MS: Final = 30_000
+#: Seconds that a member may be given nothing before it joins again, doubled up to the second.
+PATIENCE_S: Final = 3.0
+PATIENCE_MAX_S: Final = 300.0
 #: A poll looks for news of the group at least this often.
 SLICE_S: Final = 0.1
 

@@ -8,6 +8,7 @@ database and is never called while it works.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,8 @@ from events.kafka_log.options import (
     FETCH_WAIT_MS,
     METADATA_AGE_MS,
     PARTITION_FETCH_BYTES,
+    PATIENCE_MAX_S,
+    PATIENCE_S,
     POLL_RECORDS_MAX,
     SLICE_S,
     KafkaOptions,
@@ -78,6 +81,9 @@ class KafkaReader:
         self._owner: Owner | None = None
         self._changes: deque[_Change] = deque()
         self._topic_ids: dict[str, str] = {}
+        self._topics: tuple[str, ...] = ()
+        self._empty_since_s = 0.0
+        self._patience_s = PATIENCE_S
         with answering("connect"):
             self._consumer: Any = connected(
                 kafka.KafkaConsumer,
@@ -126,6 +132,7 @@ class KafkaReader:
         self._settle()
         self._check_same()
         self._check_there()
+        self._join_anew_if_forgotten()
         return []
 
     def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -148,9 +155,29 @@ class KafkaReader:
                 # The client takes a second subscription to the same topics for nothing new.
                 self._consumer.unsubscribe()
                 self._changes.clear()
+            for name in topics:
+                # A group that is divided before its leader knows the topics gives out nothing.
+                self._consumer.partitions_for_topic(name)
             self._owner = owner
+            self._topics = tuple(topics)
+            self._empty_since_s = time.monotonic()
             listener = _Listener(self._consumer, self._changes)
             self._consumer.subscribe(list(topics), listener=listener)
+
+    def _join_anew_if_forgotten(self) -> None:
+        """Join again where the group has given us nothing for a while.
+
+        The client divides a group even while it knows no partitions of its topics, and is content
+        with that. A spare member, for whom there is no partition, asks ever more seldom.
+        """
+        owner, now_s = self._owner, time.monotonic()
+        if owner is None or self._consumer.assignment() or self._is_joining():
+            self._empty_since_s = now_s
+            return
+        if now_s - self._empty_since_s < self._patience_s:
+            return
+        self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
+        self.subscribe(self._topics, owner)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read an assigned partition from `offset` on."""
