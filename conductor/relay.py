@@ -113,7 +113,5 @@ class Relay:
 
 def open_key_of(rules: Rules, host: str) -> str | None:
     """Return the newest open key of a host; None where it has none."""
-    open_keys = rules.keys_open if not rules.keys_closed else None
-    known = [k for k in (open_keys or rules.keys_open) if k not in rules.keys_closed]
-    mine = [k for k in known if split_key_id(k)[0] == host]
+    mine = [k for k in rules.keys_open if split_key_id(k)[0] == host and rules.is_open(k)]
     return max(mine, key=lambda k: split_key_id(k)[1], default=None)

@@ -41,24 +41,6 @@ def of_this_installation(number: int, settings: Mapping[str, str]) -> RulesPubli
     )
 
 
-def differs(rules: Rules, wanted: RulesPublished) -> tuple[str, ...]:
-    """Name what in the rules in force is not what this installation asks for."""
-    found = [
-        f"{name}: {rules.settings.get(name)} in force, {value} here"
-        for name, value in wanted.settings.items()
-        if rules.settings.get(name) != value
-    ]
-    found += [
-        f"{name}: version {rules.versions.get(name)} in force, {value} here"
-        for name, value in wanted.versions.items()
-        if rules.versions.get(name) != value
-    ]
-    missing = set(wanted.fingerprints) - (rules.fingerprints or set())
-    if missing:
-        found.append(f"{len(missing)} schemas known here are not admitted")
-    return tuple(found)
-
-
 def foreign(rules: Rules) -> tuple[str, ...]:
     """Name what is in force and unknown to this code: it may not fold then."""
     known = versions()

@@ -22,7 +22,7 @@ from statemachines.held import Asked, Held, SagaState
 from statemachines.permissions import PERMISSIONS, Circumstances, refusal
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
-from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, End, To, branches
+from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
 from statemachines.sagas import BREAKING_IN, BY_ACTION, IMMEDIATE, SAGAS, WINNERS
 from statemachines.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
@@ -385,6 +385,3 @@ def _judge_report(held: Held | None) -> Verdict:
             "not-shadow", f"Expected nova to own {held.instance_id}, but it is one of ours"
         )
     return _ACCEPTED
-
-
-__all__ = ["REFUSED", "addressee", "answering_host", "judge", "moves_head", "sagas_of"]
