@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from compute.endings import is_ending
-from compute.fake_operations import (
-    Faults,
-    Operation,
-    Site,
-    Steering,
-    operation_of,
-)
+from compute.fake_operations import operation_of
 from compute.fake_outcomes import outcome
+from compute.fake_site import Faults, Operation, Site, Steering
 from compute.hypervisor import Capacity, Guest, Report
 from compute.world import PRESENT, Half, Role, World
 from events.commands import AbortLiveMigration, ForceCompleteLiveMigration, LiveMigrateGuest

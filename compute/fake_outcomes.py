@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from compute.endings import ENDINGS
-from compute.fake_operations import FailureKind, failed, power_of
+from compute.fake_site import FailureKind, failed, power_of
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
 from events import commands as c

@@ -50,7 +50,7 @@ FACTS: Final[Mapping[str, type]] = MappingProxyType(
 )
 #: Everything that may be asked of a host, or of the scheduler.
 COMMANDS: Final[Mapping[str, type]] = MappingProxyType(
-    {name: cls for name, cls in _classes(commands).items() if name not in PARTS}
+    {name: cls for name, cls in _classes(*commands.MODULES).items() if name not in PARTS}
 )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from compute import wiring as compute_wiring
 from compute.fake_driver import FakeDriver, FakeOptions
-from compute.fake_operations import Failure, FailureKind
+from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import Hypervisor
 from compute.journal import Journal
 from compute.limits import Bounds

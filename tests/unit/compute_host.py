@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from compute.fake_driver import FakeDriver, FakeOptions, no_faults
-from compute.fake_operations import Faults
+from compute.fake_site import Faults
 from compute.hypervisor import PowerState
 from compute.journal import Journal
 from compute.limits import Bounds

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from compute.fake_operations import Failure, FailureKind
+from compute.fake_site import Failure, FailureKind
 from compute.limits import Bounds
 from events import commands as c
 from events import instance as i

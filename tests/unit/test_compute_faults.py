@@ -8,7 +8,8 @@ import pytest
 
 from compute.endings import is_ending
 from compute.fake_driver import FakeDriver, FakeOptions
-from compute.fake_operations import CALLS, Failure, FailureKind
+from compute.fake_operations import CALLS
+from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import PowerState
 from compute.world import Half, MemoryWorld, Role
 from events import commands as c

@@ -34,7 +34,11 @@ DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "manager", "m
 
 #: Where events stand; a schema of a class in another file is reported, so this can't grow stale.
 FACTS = ("instance", "migration", "node", "decisions", "requests", "control")
-COMMANDS = ("commands",)
+COMMANDS = tuple(
+    f"commands/{path.stem}"
+    for path in sorted((ROOT / "events" / "commands").glob("*.py"))
+    if path.stem != "__init__"
+)
 
 #: Paths of one machine, and hosts of registries: the project is built anywhere, from anywhere.
 #: Written in halves, so that this file is not its own first finding.

@@ -1,49 +1,18 @@
-"""What a fact does to the state besides the two states and the saga: host, size, power, room.
-
-One small function per fact that does something; a fact that is not here changes none of these.
-Ownership moves at exactly one place per operation: build at the claim, resize when the source gave
-the guest away, revert when the destination gave it up, live migration at hand-over or arrival.
-A host that was restarted in the middle may answer with the ending alone: the ending then does it.
-"""
+"""What a move changes: host, size, room, and what is known of its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, cast
 
-from events import decisions, instance, migration
+from events import decisions, migration
 from statemachines.claims import release, release_others
+from statemachines.effects.effect import Effect
 from statemachines.held import Claim, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
-from statemachines.states import VmState
 from statemachines.values import replace
-
-Effect = Callable[[Run, SagaState | None], None]
-
-
-def take_effect(run: Run, saga: SagaState | None) -> None:
-    """Fold what the fact says about host, size, power, room; `saga` is the one that it answers."""
-    _power(run)
-    effect = EFFECTS.get(run.name)
-    if effect is not None:
-        effect(run, saga)
-
-
-def _power(run: Run) -> None:
-    """The hypervisor is right about power, as far as it is the owner's."""
-    power_state = getattr(run.envelope.fact, "power_state", None)
-    held = run.held
-    if power_state is None or power_state == held.power_state:
-        return
-    if held.vm_state == VmState.DELETED:
-        return
-    if run.envelope.host == held.host or run.name in _AT_DESTINATION:
-        run.held = replace(held, power_state=power_state)
-
-
-_AT_DESTINATION: Final = frozenset({"LiveMigrationFinished", "GuestArrived"})
 
 
 def _destination_chosen(run: Run, saga: SagaState | None) -> None:
@@ -71,36 +40,6 @@ def _destination_chosen(run: Run, saga: SagaState | None) -> None:
         held = replace(held, move=move)
         run.notes.append(MigrationNote(move=move))
     run.held = held
-
-
-def _build_accepted(run: Run, _saga: SagaState | None) -> None:
-    fact = cast("instance.BuildAccepted", run.envelope.fact)
-    run.held = replace(run.held, host=run.envelope.host, node=fact.node)
-
-
-def _build_undone(run: Run, saga: SagaState | None) -> None:
-    assert saga is not None
-    assert run.envelope.host is not None
-    release(run, run.envelope.host, saga.saga_id)
-    run.held = replace(run.held, host=None, node=None)
-
-
-def _guest_destroyed(run: Run, saga: SagaState | None) -> None:
-    host = run.envelope.host
-    assert host is not None
-    owns = run.held.host == host and run.held.vm_state != VmState.DELETED
-    if saga is not None and saga.saga == "debt" and owns:
-        return  # It owned the instance again in the meantime: its claim is the new guest's.
-    release(run, host)
-    if run.held.vm_state == VmState.BUILDING and run.held.host == host:
-        run.held = replace(run.held, host=None, node=None)
-
-
-def _guest_built(run: Run, _saga: SagaState | None) -> None:
-    held, host = run.held, run.envelope.host
-    if held.host != host:
-        held = replace(held, host=host, node=host)
-    run.held = replace(held, launched_at=held.launched_at or run.now)
 
 
 def _moved_to_destination(run: Run, saga: SagaState | None) -> None:
@@ -177,19 +116,9 @@ def _progressed(run: Run, _saga: SagaState | None) -> None:
     run.notes.append(MigrationNote(move=move))
 
 
-def _guest_absent(run: Run, _saga: SagaState | None) -> None:
-    if run.envelope.host == run.held.host and run.held.power_state != 0:
-        run.held = replace(run.held, power_state=0)
-
-
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "DestinationChosen": _destination_chosen,
-        "BuildAccepted": _build_accepted,
-        "BuildRescheduled": _build_undone,
-        "BuildAborted": _build_undone,
-        "GuestDestroyed": _guest_destroyed,
-        "GuestBuilt": _guest_built,
         "ResizeMigrated": _moved_to_destination,
         "ResizeFinished": _resize_finished,
         "ResizeConfirmed": _resize_confirmed,
@@ -204,6 +133,5 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "DestinationReleased": _destination_released,
         "DestinationRolledBack": _destination_released,
         "LiveMigrationProgressed": _progressed,
-        "GuestAbsent": _guest_absent,
     }
 )

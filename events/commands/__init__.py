@@ -1,0 +1,99 @@
+"""What sagas ask for: one frozen dataclass per command, in the imperative, a module per family.
+
+Fields are the named arguments that `statemachines.arguments` fills from the state. Beside each
+command that changes something stands the one that undoes it (`undone by`).
+"""
+
+from __future__ import annotations
+
+from events.commands import any_operation, life, live_migration, resize
+from events.commands.any_operation import (
+    ChooseDestination as ChooseDestination,
+)
+from events.commands.any_operation import (
+    RaiseGeneration as RaiseGeneration,
+)
+from events.commands.any_operation import (
+    ResendFacts as ResendFacts,
+)
+from events.commands.life import (
+    BuildGuest as BuildGuest,
+)
+from events.commands.life import (
+    DestroyGuest as DestroyGuest,
+)
+from events.commands.life import (
+    PauseGuest as PauseGuest,
+)
+from events.commands.life import (
+    RebootGuest as RebootGuest,
+)
+from events.commands.life import (
+    StartGuest as StartGuest,
+)
+from events.commands.life import (
+    StopGuest as StopGuest,
+)
+from events.commands.life import (
+    UnpauseGuest as UnpauseGuest,
+)
+from events.commands.live_migration import (
+    AbortLiveMigration as AbortLiveMigration,
+)
+from events.commands.live_migration import (
+    CheckDestination as CheckDestination,
+)
+from events.commands.live_migration import (
+    CheckSource as CheckSource,
+)
+from events.commands.live_migration import (
+    CleanUpSource as CleanUpSource,
+)
+from events.commands.live_migration import (
+    FinishLiveMigration as FinishLiveMigration,
+)
+from events.commands.live_migration import (
+    ForceCompleteLiveMigration as ForceCompleteLiveMigration,
+)
+from events.commands.live_migration import (
+    LiveMigrateGuest as LiveMigrateGuest,
+)
+from events.commands.live_migration import (
+    PrepareDestination as PrepareDestination,
+)
+from events.commands.live_migration import (
+    QueueLiveMigration as QueueLiveMigration,
+)
+from events.commands.live_migration import (
+    RollbackDestination as RollbackDestination,
+)
+from events.commands.live_migration import (
+    RollbackSource as RollbackSource,
+)
+from events.commands.resize import (
+    ConfirmResize as ConfirmResize,
+)
+from events.commands.resize import (
+    FinishResize as FinishResize,
+)
+from events.commands.resize import (
+    FinishRevertResize as FinishRevertResize,
+)
+from events.commands.resize import (
+    PrepareResize as PrepareResize,
+)
+from events.commands.resize import (
+    ReleaseDestination as ReleaseDestination,
+)
+from events.commands.resize import (
+    ResizeGuest as ResizeGuest,
+)
+from events.commands.resize import (
+    RestoreGuest as RestoreGuest,
+)
+from events.commands.resize import (
+    RevertResize as RevertResize,
+)
+
+#: Where the commands stand.
+MODULES = (any_operation, life, live_migration, resize)

@@ -1,0 +1,30 @@
+"""What every operation may ask, whatever it is about: a host, a generation, facts once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from events.requests import Flavor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseDestination:
+    """Choose a host with room (the conductor's scheduler). Undone by the claim's release."""
+
+    flavor: Flavor
+    #: The host that was asked for by name; only this one may be chosen then.
+    forced_host: str | None
+    #: Hosts already tried, and the current one where it may not be chosen again.
+    excluded_hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseGeneration:
+    """Hear of the generation in the address and refuse every older command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResendFacts:
+    """Send the facts about this instance again, from a number on."""
+
+    from_sequence: int

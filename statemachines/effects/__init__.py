@@ -1,0 +1,50 @@
+"""What a fact does to the state besides the two states and the saga: host, size, power, room.
+
+One small function per fact that does something, a module per family; a fact that is in none of
+them changes none of these.
+Ownership moves at exactly one place per operation: build at the claim, resize when the source gave
+the guest away, revert when the destination gave it up, live migration at hand-over or arrival.
+A host that was restarted in the middle may answer with the ending alone: the ending then does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from statemachines.effects import build, moves
+from statemachines.effects.effect import Effect
+from statemachines.held import SagaState
+from statemachines.run import Run
+from statemachines.states import VmState
+from statemachines.values import replace
+
+FAMILIES = (build, moves)
+EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
+    {fact: effect for family in FAMILIES for fact, effect in family.EFFECTS.items()}
+)
+assert len(EFFECTS) == sum(len(family.EFFECTS) for family in FAMILIES), "Expected one effect a fact"
+
+
+def take_effect(run: Run, saga: SagaState | None) -> None:
+    """Fold what the fact says about host, size, power, room; `saga` is the one that it answers."""
+    _power(run)
+    effect = EFFECTS.get(run.name)
+    if effect is not None:
+        effect(run, saga)
+
+
+def _power(run: Run) -> None:
+    """The hypervisor is right about power, as far as it is the owner's."""
+    power_state = getattr(run.envelope.fact, "power_state", None)
+    held = run.held
+    if power_state is None or power_state == held.power_state:
+        return
+    if held.vm_state == VmState.DELETED:
+        return
+    if run.envelope.host == held.host or run.name in _AT_DESTINATION:
+        run.held = replace(held, power_state=power_state)
+
+
+_AT_DESTINATION: Final = frozenset({"LiveMigrationFinished", "GuestArrived"})
