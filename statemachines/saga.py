@@ -1,10 +1,10 @@
-"""What a saga's table is made of, and the check that it can never get stuck.
+"""What a saga's table is made of.
 
 A saga is data: steps with the command that each asks, the facts that end it and where they lead,
 deadline, retries, and the way out when everything else fails. The tables stand in
 `statemachines.sagas`, one operation a file; `statemachines.interpreter` is the only code that
-follows them. vm_state and task_state are not set here: a fact, or an ending (`resize:failed`), is
-the trigger of an arrow.
+follows them, and `statemachines.saga_check` finds what could leave one stuck. vm_state and
+task_state are not set here: a fact, or an ending (`resize:failed`), is the trigger of an arrow.
 """
 
 from __future__ import annotations
@@ -168,89 +168,3 @@ def branches(next_: Next) -> Iterator[To | End | Again | NeedsOperator]:
         yield from branches(next_.otherwise)
     else:
         yield next_
-
-
-def faults_of(table: Saga) -> tuple[str, ...]:
-    """Name everything that could leave the saga stuck; empty for a saga that may be loaded.
-
-    Each waiting step has a deadline, an answer to refusal, to a lost host and to a time-out; each
-    way leads to a step or ending that exists; and from each step a terminal state is reached
-    whatever single failure keeps happening. Two waits count as reached: for a person (alarmed, and
-    led out of by retry, compensate or resolve), and the patient wait of a clean-up owed, which
-    ends when its host is back or is resolved.
-    """
-    found = [f for step in table.steps.values() for f in _step_faults(table, step)]
-    found += [f"first {f}" for f in _dangling(table, table.first)]
-    if not found:
-        found += [
-            f"step {name}: no ending can be reached if {failure} keeps happening"
-            for failure in (TIMED_OUT, HOST_LOST, REFUSED, "a failure")
-            for name in table.steps
-            if not _ends(table, name, failure)
-        ]
-    return tuple(f"{table.name}: {fault}" for fault in found)
-
-
-def _step_faults(table: Saga, step: Step) -> Iterator[str]:
-    if step.command is None:
-        if not step.patient:
-            yield f"step {step.name}: Expected a command or patience, but neither"
-    elif step.to is not Role.SCHEDULER and HOST_LOST not in step.on:
-        yield f"step {step.name}: Expected a way for {HOST_LOST}, but none"
-    elif step.to is not Role.SCHEDULER and REFUSED not in step.on:
-        yield f"step {step.name}: Expected a way for {REFUSED}, but none"
-    if not step.deadline and not step.patient:
-        yield f"step {step.name}: Expected a deadline, but none"
-    for next_ in (
-        *step.on.values(),
-        step.exhausted,
-        *((step.compensate,) if step.compensate else ()),
-    ):
-        yield from (f"step {step.name}: {f}" for f in _dangling(table, next_))
-
-
-def _dangling(table: Saga, next_: Next) -> Iterator[str]:
-    for way in branches(next_):
-        match way:
-            case To():
-                if way.step not in table.steps:
-                    yield f"Expected a step {way.step}, but there is none"
-                if way.outcome is not None and way.outcome not in table.endings:
-                    yield f"Expected an ending {way.outcome}, but there is none"
-            case End():
-                if way.ending is not None and way.ending not in table.endings:
-                    yield f"Expected an ending {way.ending}, but there is none"
-            case Again() | NeedsOperator():
-                pass
-
-
-def ways_under(step: Step, failure: str) -> tuple[Next, ...]:
-    """Return where a step may lead if one kind of failure keeps happening in it."""
-    if failure == "a failure":
-        named = (TIMED_OUT, HOST_LOST, REFUSED)
-        return tuple(n for fact, n in step.on.items() if fact not in named) or (step.exhausted,)
-    if step.command is None:
-        return tuple(step.on.values())
-    return (step.on.get(failure, Again()),)
-
-
-def _ends(table: Saga, start: str, failure: str) -> bool:
-    seen: set[str] = set()
-    queue = [start]
-    while queue:
-        step = table.steps[queue.pop()]
-        if step.patient:
-            return True
-        if step.name in seen:
-            continue
-        seen.add(step.name)
-        ways: list[To | End | Again | NeedsOperator] = []
-        for next_ in ways_under(step, failure):
-            for way in branches(next_):
-                ways += branches(step.exhausted) if isinstance(way, Again) else (way,)
-        for way in ways:
-            if isinstance(way, End | NeedsOperator):
-                return True
-            if isinstance(way, To):
-                queue.append(way.step)
-    return False

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.saga import Saga, faults_of
+from statemachines.saga import Saga
+from statemachines.saga_check import faults_of
 from statemachines.sagas.create import CREATE
 from statemachines.sagas.delete import DELETE
 from statemachines.sagas.live_migration import LIVE_MIGRATION

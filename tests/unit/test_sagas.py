@@ -17,6 +17,7 @@ from statemachines.permissions import PERMISSIONS
 from statemachines.rules import SETTINGS
 from statemachines.saga import (
     Again,
+    Choice,
     End,
     Ending,
     NeedsOperator,
@@ -26,9 +27,9 @@ from statemachines.saga import (
     Step,
     To,
     branches,
-    faults_of,
     saga,
 )
+from statemachines.saga_check import faults_of
 from statemachines.sagas import BY_ACTION, SAGAS, WINNERS, check
 
 NOVA = json.loads(Path(__file__).parents[1].joinpath("data", "nova-states.json").read_text())
@@ -78,6 +79,12 @@ def test_a_sound_saga_has_no_faults() -> None:
         ({"exhausted": End("never")}, "Expected an ending never"),
         ({"exhausted": To("ask", outcome="never")}, "Expected an ending never"),
         ({"compensate": To("nowhere")}, "Expected a step nowhere"),
+        ({"deadline": "someday"}, "Expected a setting as deadline, but someday"),
+        ({"retries": -1}, "Expected 0 to 10 retries, but -1"),
+        ({"retries": 11}, "Expected 0 to 10 retries, but 11"),
+        ({"exhausted": Again()}, "Expected a way out when the retries are used up"),
+        ({"exhausted": NeedsOperator()}, "Expected an ending resolved for its operator"),
+        ({"exhausted": End()}, "Expected an outcome after StepTimedOut, but none"),
         ({"exhausted": To("ask")}, "no ending can be reached if StepTimedOut keeps happening"),
         (
             {"on": {**without("StepHostLost"), "StepHostLost": To("ask")}},
@@ -98,6 +105,103 @@ def test_a_planted_mistake_is_found(changes: dict[str, Any], fault: str) -> None
 
 def test_a_first_way_that_leads_nowhere_is_found() -> None:
     assert faults_of(replace(small(), first=To("nowhere"))) != ()
+
+
+SOUND: dict[str, Next] = {"CommandRefused": End("done"), "StepHostLost": End("done")}
+ASK: dict[str, Next] = {**SOUND, "GuestStopped": End("done"), "GuestStopFailed": To("undo")}
+UNDO: dict[str, Next] = {**SOUND, "GuestStarted": End("done"), "GuestStartFailed": End("done")}
+
+
+def pair(ask: dict[str, Any], undo: dict[str, Any]) -> tuple[str, ...]:
+    """Return the faults of a saga that stops a guest and, where that fails, starts it again."""
+    first = Step(name="ask", command="StopGuest", to=Role.OWNER, on=ASK, exhausted=End("done"))
+    second = Step(name="undo", command="StartGuest", to=Role.OWNER, on=UNDO, exhausted=End("done"))
+    steps = (replace(first, **ask), replace(second, **undo))
+    endings = (Ending(name="done", ok=True),)
+    return faults_of(saga(name="pair", first=To("ask"), steps=steps, endings=endings))
+
+
+def test_a_saga_whose_failure_is_undone_has_no_faults() -> None:
+    assert pair({}, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("ask", "undo", "fault"),
+    [
+        (
+            {},
+            {"on": {**UNDO, "GuestStartFailed": To("ask")}},
+            "step ask: no ending can be reached if after GuestStopFailed there GuestStartFailed"
+            " keeps happening in undo",
+        ),
+        (
+            {"on": {**ASK, "StepHostLost": To("undo")}},
+            {"on": {**UNDO, "CommandRefused": To("ask")}},
+            "step ask: no ending can be reached if after StepHostLost there CommandRefused keeps"
+            " happening in undo",
+        ),
+        (
+            {"exhausted": To("undo")},
+            {"on": {**UNDO, "CommandRefused": Choice("same_host", End("done"), To("ask"))}},
+            "step ask: no ending can be reached if after StepTimedOut there CommandRefused keeps"
+            " happening in undo",
+        ),
+        (
+            {"exhausted": To("undo")},
+            {"exhausted": To("ask")},
+            "step ask: no ending can be reached if StepTimedOut keeps happening",
+        ),
+        ({"on": {**ASK, "GuestStopFailed": End("done")}}, {}, "step undo: Expected a way there"),
+    ],
+)
+def test_a_pair_of_failures_that_leads_round_is_named(
+    ask: dict[str, Any], undo: dict[str, Any], fault: str
+) -> None:
+    found = pair(ask, undo)
+
+    assert any(fault in each for each in found)
+
+
+def test_three_failures_that_lead_round_are_found() -> None:
+    failures = ("GuestStopFailed", "GuestStartFailed", "GuestPauseFailed")
+    steps = tuple(
+        Step(
+            name=f"step{n}",
+            command="StopGuest",
+            to=Role.OWNER,
+            on={**SOUND, failure: To(f"step{(n + 1) % 3}")},
+            exhausted=End("done"),
+        )
+        for n, failure in enumerate(failures)
+    )
+    endings = (Ending(name="done", ok=True),)
+    table = saga(name="three", first=To("step0"), steps=steps, endings=endings)
+
+    assert "three: step step0: failures that keep happening may lead back to it" in faults_of(table)
+
+
+def test_a_destination_that_was_given_up_is_not_waited_for() -> None:
+    choose = Step(
+        name="choose",
+        command="ChooseDestination",
+        to=Role.SCHEDULER,
+        on={"DestinationChosen": To("build"), "NoValidHost": End("done")},
+        exhausted=End("done"),
+    )
+    build = Step(
+        name="build",
+        command="BuildGuest",
+        to=Role.DESTINATION,
+        on={**SOUND, "GuestBuilt": End("done")},
+        exhausted=To("clear", give_up=True),
+    )
+    clear = replace(build, name="clear", exhausted=End("done"))
+    endings = (Ending(name="done", ok=True),)
+    table = saga(name="t", first=To("choose"), steps=(choose, build, clear), endings=endings)
+
+    assert faults_of(table) == (
+        "t: step clear: Expected a destination by then, but none is chosen",
+    )
 
 
 def test_two_steps_of_one_name_are_refused() -> None:
