@@ -13,6 +13,7 @@ from typing import Final
 from events import commands as c
 from events import instance as i
 from events import migration as m
+from events import standby as s
 
 ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
     {
@@ -24,6 +25,10 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.RebootGuest: (i.GuestRebooted, i.GuestRebootIgnored, i.GuestRebootFailed),
         c.PauseGuest: (i.GuestPaused, i.GuestPauseFailed),
         c.UnpauseGuest: (i.GuestUnpaused, i.GuestUnpauseFailed),
+        c.SuspendGuest: (s.GuestSuspended, s.GuestSuspendFailed, s.GuestSuspendFaulted),
+        c.ResumeGuest: (s.GuestResumed, s.GuestResumeFailed, s.GuestResumeFaulted),
+        c.RescueGuest: (s.GuestRescued, s.GuestRescueFailed),
+        c.UnrescueGuest: (s.GuestUnrescued, s.GuestUnrescueFailed, s.GuestUnrescueFaulted),
         c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
         c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
         c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),

@@ -38,7 +38,10 @@ def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, .
             return f"there is no guest on {place.host}"
         if half.power_state != after and half.power_state not in only:
             return f"the guest is in power state {int(half.power_state)}"
-        world.change(half.becomes(power_state=after))
+        # A start loads the memory that was saved, if any.
+        is_loaded = half.role is Role.SAVED and after is PowerState.RUNNING
+        role = Role.GUEST if is_loaded else None
+        world.change(half.becomes(role=role, power_state=after))
         return fact(power_state=after)
 
     return effect
@@ -53,7 +56,7 @@ def _prepare_resize(world: World, place: Place, command: object, half: Half | No
 
 
 def _restore(world: World, place: Place, command: object, half: Half | None) -> object:
-    if half is None or half.role not in (Role.GUEST, Role.KEPT):
+    if half is None or half.role not in (*PRESENT, Role.KEPT):
         return f"there is no guest on {place.host}"
     assert isinstance(command, c.RestoreGuest), f"Expected RestoreGuest, but {command!r}"
     power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN

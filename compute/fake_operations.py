@@ -7,9 +7,12 @@ waits: the same polls and the same failures give the same facts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from compute.fake_effects import EFFECTS, Place
+from compute import fake_standby
+from compute.fake_effects import EFFECTS as _PLAIN
+from compute.fake_effects import Effect, Place
 from compute.fake_live_migration import LiveMigration
 from compute.fake_site import (
     Failure,
@@ -28,6 +31,7 @@ from events import instance as i
 from events import migration as m
 from events.envelope import Letter
 
+EFFECTS: Final[Mapping[type, Effect]] = {**_PLAIN, **fake_standby.EFFECTS}
 CALLS: Final = (
     *(kind.__name__ for kind in EFFECTS),
     "BuildGuest.claim",
@@ -41,6 +45,7 @@ CALLS: Final = (
     "FinishRevertResize",
     "LiveMigrateGuest.copy",
     "LiveMigrateGuest.switch",
+    *fake_standby.CALLS,
 )
 
 
@@ -58,6 +63,8 @@ def operation_of(site: Site, letter: Letter[object], steering: Steering) -> Oper
             return _finish_resize(site, instance_id, command)
         case c.FinishRevertResize() as command:
             return _finish_revert(site, instance_id, command)
+        case c.RescueGuest() as command:
+            return fake_standby.rescue(site, instance_id, command)
         case c.LiveMigrateGuest() as command:
             return LiveMigration(site, instance_id, command, steering).steps()
         case command:
@@ -129,7 +136,7 @@ def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
 
 def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
     before = half_of(site, instance_id)
-    if before is None or before.role is not Role.GUEST:
+    if before is None or before.role not in (Role.GUEST, Role.SAVED):
         yield (failed(command, None, f"there is no guest on {site.host}"),)
         return
     yield (m.ResizeStarted(),)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from compute import fake_standby
 from compute.endings import ENDINGS
 from compute.fake_site import FailureKind, failed, power_of
 from compute.hypervisor import PowerState
@@ -91,6 +92,7 @@ _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.CleanUpSource: _has_nothing,
     c.RollbackDestination: _has_nothing,
     c.RollbackSource: _runs_on,
+    **fake_standby.IS_DONE,
 }
 
 

@@ -23,6 +23,10 @@ class Role(StrEnum):
     BUILDING = "building"
     #: A guest of this host.
     GUEST = "guest"
+    #: A guest of this host whose memory is on disk.
+    SAVED = "saved"
+    #: A guest of this host that was started from a rescue image, its own disk attached.
+    RESCUED = "rescued"
     #: Room for a resize that comes.
     CLAIMED = "claimed"
     #: The disks of a resize came.
@@ -40,7 +44,7 @@ class Role(StrEnum):
 
 
 #: Roles in which a half is a guest that its host vouches for.
-PRESENT = (Role.GUEST, Role.ARRIVED)
+PRESENT = (Role.GUEST, Role.ARRIVED, Role.SAVED, Role.RESCUED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

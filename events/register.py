@@ -19,6 +19,7 @@ from events import (
     migration,
     node,
     requests,
+    standby,
 )
 
 
@@ -43,7 +44,7 @@ FACTS: Final[Mapping[str, type]] = MappingProxyType(
     {
         name: cls
         for name, cls in _classes(
-            requests, decisions, control, node, instance, migration, facts_nova
+            requests, decisions, control, node, instance, migration, standby, facts_nova
         ).items()
         if name not in PARTS
     }

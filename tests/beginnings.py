@@ -53,6 +53,15 @@ def paused() -> World:
     return world
 
 
+def after(action: str, before: Callable[[], World] = built) -> World:
+    """Return a guest to which an action was done."""
+    world = before()
+    must(world.request(action))
+    world.settle()
+    assert world.here.saga is None
+    return world
+
+
 def resized(**rules: str) -> World:
     """Return a guest that was resized to h2 and waits to be confirmed."""
     world = built(**rules)
@@ -72,6 +81,10 @@ def migrating() -> World:
     return world
 
 
+#: What must have been done to an active guest before an action may be asked of it.
+_AFTER = {"resume": "suspend", "unrescue": "rescue"}
+
+
 def begin(action: str, **rules: str) -> World:
     """Return a world in which an action was just accepted."""
     if action == "create":
@@ -83,6 +96,8 @@ def begin(action: str, **rules: str) -> World:
         world = stopped()
     elif action == "unpause":
         world = paused()
+    elif action in _AFTER:
+        world = after(_AFTER[action])
     elif action in ("confirm_resize", "revert_resize"):
         world = resized(**rules)
     elif action in ("live_migrate_abort", "live_migrate_force_complete"):
@@ -109,6 +124,10 @@ ACTIONS = (
     "reboot_hard",
     "pause",
     "unpause",
+    "suspend",
+    "resume",
+    "rescue",
+    "unrescue",
     "resize",
     "migrate",
     "confirm_resize",

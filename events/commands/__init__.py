@@ -6,7 +6,7 @@ command that changes something stands the one that undoes it (`undone by`).
 
 from __future__ import annotations
 
-from events.commands import any_operation, life, live_migration, resize
+from events.commands import any_operation, life, live_migration, resize, standby
 from events.commands.any_operation import (
     ChooseDestination as ChooseDestination,
 )
@@ -94,6 +94,18 @@ from events.commands.resize import (
 from events.commands.resize import (
     RevertResize as RevertResize,
 )
+from events.commands.standby import (
+    RescueGuest as RescueGuest,
+)
+from events.commands.standby import (
+    ResumeGuest as ResumeGuest,
+)
+from events.commands.standby import (
+    SuspendGuest as SuspendGuest,
+)
+from events.commands.standby import (
+    UnrescueGuest as UnrescueGuest,
+)
 
 #: Where the commands stand.
-MODULES = (any_operation, life, live_migration, resize)
+MODULES = (any_operation, life, live_migration, resize, standby)

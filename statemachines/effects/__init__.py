@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.effects import build, moves
+from statemachines.effects import build, moves, standby
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
 from statemachines.values import replace
 
-FAMILIES = (build, moves)
+FAMILIES = (build, moves, standby)
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {fact: effect for family in FAMILIES for fact, effect in family.EFFECTS.items()}
 )

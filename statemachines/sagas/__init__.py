@@ -19,6 +19,7 @@ from statemachines.sagas.power import PAUSE, REBOOT_HARD, REBOOT_SOFT, START, ST
 from statemachines.sagas.reset import RESET_STATE
 from statemachines.sagas.resize import CONFIRM, MIGRATE, RESIZE, REVERT
 from statemachines.sagas.sides import ABORT, DEBT, FENCE, FORCE_COMPLETE
+from statemachines.sagas.standby import RESCUE, RESUME, SUSPEND, UNRESCUE
 
 SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
     {
@@ -33,6 +34,10 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             REBOOT_HARD,
             PAUSE,
             UNPAUSE,
+            SUSPEND,
+            RESUME,
+            RESCUE,
+            UNRESCUE,
             RESIZE,
             MIGRATE,
             CONFIRM,
@@ -59,6 +64,10 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "reboot_hard": REBOOT_HARD,
         "pause": PAUSE,
         "unpause": UNPAUSE,
+        "suspend": SUSPEND,
+        "resume": RESUME,
+        "rescue": RESCUE,
+        "unrescue": UNRESCUE,
         "resize": RESIZE,
         "migrate": MIGRATE,
         "confirm_resize": CONFIRM,

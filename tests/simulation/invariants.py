@@ -21,8 +21,15 @@ from statemachines.held import Held
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
 
-#: States in which the guest is somewhere, whole.
-_WHOLE = ("active", "stopped", "paused", "resized")
+#: States in which the guest is somewhere, whole, and what it is to its host then.
+_WHOLE = {
+    "active": Role.GUEST,
+    "stopped": Role.GUEST,
+    "paused": Role.GUEST,
+    "resized": Role.GUEST,
+    "suspended": Role.SAVED,
+    "rescued": Role.RESCUED,
+}
 
 
 def audit(cloud: Cloud) -> list[str]:
@@ -152,7 +159,7 @@ def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
 
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
-    if half is None or half.role is not Role.GUEST:
+    if half is None or half.role is not _WHOLE[row.vm_state]:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []
     if int(half.power_state) != row.power_state:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from compute.world import Half, MemoryWorld, Role
+from compute.world import PRESENT, Half, MemoryWorld, Role
 from conductor.bodies import HELD_CODEC
 from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
@@ -37,7 +37,7 @@ _OPTIONS: Final = SchedulerOptions()
 #: Nothing is overdue, and no host is lost, for so long after the broker came back.
 QUIET_S: Final = 15
 #: Halves that have the disks of a guest.
-DISKS: Final = (Role.GUEST, Role.COPIED, Role.KEPT, Role.ARRIVED, Role.LEAVING, Role.LEFT)
+DISKS: Final = (*PRESENT, Role.COPIED, Role.KEPT, Role.LEAVING, Role.LEFT)
 
 
 class WatchedWorld:

@@ -38,12 +38,14 @@ _MOVES: Final = ("resize", "resize", "migrate", "live_migrate", "live_migrate", 
 LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "active": (
         *("stop", "stop", "reboot_soft", "reboot_hard", "pause", "pause", "delete", "lock"),
-        *("unlock", *_MOVES, *_MOVES, *_MOVES),
+        *("unlock", "suspend", "suspend", "rescue", *_MOVES, *_MOVES, *_MOVES),
     ),
-    "stopped": ("start", "start", "start", "reboot_hard", "resize", "migrate", "delete"),
+    "stopped": ("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
     "paused": ("unpause", "unpause", "live_migrate", "live_migrate", "reboot_hard", "delete"),
+    "suspended": ("resume", "resume", "resume", "reboot_hard", "delete"),
+    "rescued": ("unrescue", "unrescue", "unrescue", "delete"),
     "resized": ("confirm_resize", "revert_resize") * 4 + ("delete",),
-    "error": ("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize"),
+    "error": ("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize", "rescue"),
     "building": ("delete", "reset_state"),
 }
 STEERING: Final = ("live_migrate_abort", "live_migrate_force_complete")

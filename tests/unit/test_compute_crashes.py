@@ -74,6 +74,10 @@ SCENES: dict[str, Scene] = {
     "reboot": (c.RebootGuest(hard=True), Role.GUEST, ON, None),
     "pause": (c.PauseGuest(), Role.GUEST, ON, None),
     "unpause": (c.UnpauseGuest(), Role.GUEST, PowerState.PAUSED, None),
+    "suspend": (c.SuspendGuest(), Role.GUEST, ON, None),
+    "resume": (c.ResumeGuest(), Role.SAVED, OFF, None),
+    "rescue": (c.RescueGuest(rescue_image=""), Role.GUEST, ON, None),
+    "unrescue": (c.UnrescueGuest(), Role.RESCUED, ON, None),
     "prepare resize": (
         c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),
         None, ON, Role.GUEST,

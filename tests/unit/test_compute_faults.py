@@ -26,6 +26,10 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "RebootGuest": (c.RebootGuest(hard=True), Role.GUEST, None),
     "PauseGuest": (c.PauseGuest(), Role.GUEST, None),
     "UnpauseGuest": (c.UnpauseGuest(), Role.GUEST, None),
+    "SuspendGuest": (c.SuspendGuest(), Role.GUEST, None),
+    "ResumeGuest": (c.ResumeGuest(), Role.SAVED, None),
+    "RescueGuest": (c.RescueGuest(rescue_image=""), Role.GUEST, None),
+    "UnrescueGuest": (c.UnrescueGuest(), Role.RESCUED, None),
     "PrepareResize": (
         c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),
         None,
@@ -67,7 +71,7 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "RollbackDestination": (c.RollbackDestination(), Role.INCOMING, Role.GUEST),
     "RollbackSource": (c.RollbackSource(), Role.GUEST, Role.INCOMING),
 }
-RUNNING = (Role.GUEST, Role.ARRIVED)
+RUNNING = (Role.GUEST, Role.ARRIVED, Role.RESCUED)
 
 
 def half(host: str, role: Role) -> Half:

@@ -60,7 +60,7 @@ def test_a_request_that_was_asked_more_than_an_hour_before_is_too_old() -> None:
 
 def test_what_nova_has_no_action_for_is_unknown_and_what_we_do_not_carry_out_unsupported() -> None:
     assert code(built().request("dance")) == "unknown-action"
-    assert code(built().request("rescue")) == "unsupported"
+    assert code(built().request("get_vnc_console")) == "unsupported"
 
 
 def test_a_resize_names_its_flavor() -> None:

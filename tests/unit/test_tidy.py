@@ -33,7 +33,7 @@ LINES_MAX = 400
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc"}
 
 #: Where events stand; a schema of a class in another file is reported, so this can't grow stale.
-FACTS = ("instance", "migration", "node", "decisions", "requests", "control")
+FACTS = ("instance", "standby", "migration", "node", "decisions", "requests", "control")
 COMMANDS = tuple(
     f"commands/{path.stem}"
     for path in sorted((ROOT / "events" / "commands").glob("*.py"))

@@ -1,0 +1,28 @@
+"""What is asked of a host about a guest that shall not be itself for a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspendGuest:
+    """Save the guest's memory to disk and power it off. Undone by ResumeGuest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeGuest:
+    """Load the guest's memory from disk and let it run on. Undone by SuspendGuest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescueGuest:
+    """Start the guest from a rescue image, its own disk attached. Undone by UnrescueGuest."""
+
+    #: The image to start from; empty for the host's own choice, as in nova.
+    rescue_image: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnrescueGuest:
+    """Start the guest from its own disk again. Undone by RescueGuest."""
