@@ -36,8 +36,8 @@ lint: $(READY) ## ruff, mypy and the import contracts
 demo: $(READY) ## the main job on the embedded log, in under a minute
 	$(BIN)/python -m regente.demo
 
-bench: servers ## facts per second of one worker on Kafka and PostgreSQL
-	$(BIN)/python -m bench
+bench: servers ## the service beside the lean pipeline, in the same run (LINE=backlog: that measure alone)
+	$(BIN)/python -m bench $(LINE)
 
 simulate: $(READY) ## faults drawn from a seed: SEED=n repeats one, SEEDS=n tries that many
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))

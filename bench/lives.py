@@ -24,6 +24,7 @@ from events.topics import Topics, partition_of
 from statemachines.held import Held
 from statemachines.resume import resume
 from statemachines.rules import Rules
+from statemachines.verdict import Accepted
 
 FLAVOR = Flavor(name="m1.small", vcpus=1, memory_mb=2048, disk_gb=20)
 START_US = 1_700_000_000_000_000
@@ -53,13 +54,16 @@ ANSWERS: dict[str, tuple[object, ...]] = {
     "PrepareDestination": (migration.DestinationPrepared(),),
     "LiveMigrateGuest": (
         migration.LiveMigrationStarted(),
-        migration.LiveMigrationProgressed(
-            memory_total=2048,
-            memory_processed=1024,
-            memory_remaining=1024,
-            disk_total=0,
-            disk_processed=0,
-            disk_remaining=0,
+        *(
+            migration.LiveMigrationProgressed(
+                memory_total=2048,
+                memory_processed=processed,
+                memory_remaining=2048 - processed,
+                disk_total=0,
+                disk_processed=0,
+                disk_remaining=0,
+            )
+            for processed in (512, 1024, 1536)
         ),
         migration.GuestHandedOver(),
     ),
@@ -75,11 +79,17 @@ ANSWERS: dict[str, tuple[object, ...]] = {
     "ConfirmResize": (migration.ResizeConfirmed(),),
 }
 LIVES = (
-    ("create", "stop", "start", "reboot_soft", "delete"),
-    ("create", "live_migrate", "pause", "unpause"),
-    ("create", "resize", "confirm_resize", "stop"),
-    ("create", "reboot_hard", "live_migrate", "delete"),
+    ("create", "live_migrate", "reboot_soft", "delete"),
+    ("create", "live_migrate", "stop", "start", "reboot_hard"),
+    ("create", "resize", "confirm_resize", "live_migrate"),
+    ("create", "live_migrate", "pause", "unpause", "live_migrate"),
 )
+
+
+#: The two states that a fact met, and what happened; and the two states that it left.
+Met = tuple[str | None, str | None, str]
+Left = tuple[str | None, str | None]
+Transitions = dict[Met, Left]
 
 
 @dataclass
@@ -101,12 +111,14 @@ class Life:
     held: Held | None = None
     offset: int = 0
     chains: dict[str, _Chain] = field(default_factory=dict)
+    #: What the accepted facts of all lives did to the two states.
+    seen: Transitions = field(default_factory=dict)
 
     def facts(self, hosts: int, wanted: int) -> Iterator[Message]:
         """Yield about `wanted` messages: whole operations, power reports between them."""
         said = 0
         while said < wanted:
-            for action in self.random.choice(LIVES) if said else LIVES[said % len(LIVES)]:
+            for action in self.random.choice(LIVES):
                 if (action == "create") == (self.held is not None):
                     continue
                 for message in self._operation(action, hosts):
@@ -149,7 +161,7 @@ class Life:
         if self.held is not None and self.held.host is not None and self.held.vm_state != "deleted":
             report = instance.PowerStateReported(power_state=self.held.power_state)
             yield self._say(COMPUTE + self.held.host, report)
-            if self.random.random() < 0.005:  # Illegal: it answers nothing.
+            if self.random.random() < 0.009:  # Illegal: it answers nothing.
                 yield self._say(COMPUTE + self.held.host, instance.GuestBuilt(power_state=1))
 
     def _say(
@@ -188,8 +200,26 @@ class Life:
         envelope = Envelope(fact, meta, record, digest(value), chain.prev, 1)
         if numbered:
             chain.prev = digest(value)
-        self.held = step(self.held, envelope, self.rules).after
+        self._fold(envelope)
         return message
+
+    def _fold(self, envelope: Envelope[object]) -> None:
+        before, outcome = self.held, step(self.held, envelope, self.rules)
+        self.held = outcome.after
+        if isinstance(outcome.verdict, Accepted):
+            assert self.held is not None
+            left = (self.held.vm_state, self.held.task_state)
+            self.seen[(*states_of(before), happened(envelope.fact))] = left
+
+
+def states_of(held: Held | None) -> Left:
+    """Return the two states of an instance; none of an instance that is not known."""
+    return (None, None) if held is None else (held.vm_state, held.task_state)
+
+
+def happened(fact: object) -> str:
+    """Name what a fact says: the action that is asked for, or the fact itself."""
+    return fact.action if isinstance(fact, ActionRequested) else type(fact).__name__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +234,14 @@ class Mix:
     seed: int = 1
 
 
-def messages(mix: Mix, topics: Topics, keyring: MasterKeyring) -> Iterator[Message]:
-    """Yield the facts of many instances, interleaved, each instance's in order."""
+def messages(
+    mix: Mix, topics: Topics, keyring: MasterKeyring, seen: Transitions | None = None
+) -> Iterator[Message]:
+    """Yield the facts of many instances, interleaved, each instance's in order.
+
+    What the accepted ones did to the two states is in `seen` when the last was taken.
+    """
+    seen = {} if seen is None else seen
     draw = random.Random(mix.seed)
     lives = [
         Life(
@@ -214,6 +250,7 @@ def messages(mix: Mix, topics: Topics, keyring: MasterKeyring) -> Iterator[Messa
             keyring,
             mix.partitions,
             random.Random(draw.random()),
+            seen=seen,
         ).facts(mix.hosts, mix.facts_each)
         for _ in range(mix.instances)
     ]
