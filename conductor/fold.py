@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
+from conductor.due_rows import due_changes, due_rows
 from conductor.opening import (
     START_OF_CHAIN,
     chained,
@@ -37,7 +38,7 @@ from events.requests import RecordDiscarded
 from events.seal import MasterKeyring, Sealed, unseal
 from events.topics import CONTROL_KEY, partition_of
 from projections.rows import Changes, drop
-from projections.store import Batch, Order
+from projections.store import Batch, DueRow, Order
 from statemachines.held import Held, Parked
 from statemachines.node import NodeHeld, step_node
 from statemachines.parking import (
@@ -121,6 +122,10 @@ class Fold:
     def outstanding(self, instance_id: str, now_us: int) -> list[Order]:
         """Return every order that an instance's sagas still wait for, as it would be sent now."""
         return orders_of(self.state(instance_id), self.partition, self.rules, now_us)
+
+    def falling_due(self, instance_id: str) -> list[DueRow]:
+        """Return what falls due by itself if nothing else happens to an instance."""
+        return due_rows(self.state(instance_id), self.partition, self.rules)
 
     # A batch.
 
@@ -343,6 +348,7 @@ class Fold:
                 continue
             state_rows(now.changes, before, held, self.partition.partition, HELD_CODEC.encode(held))
             order_changes(batch, before, held, now.rules)
+            due_changes(batch, before, held, now.rules)
         for host_held in now.nodes.values():
             if host_held is not None and host_held is not self._states.node(host_held.host):
                 node_row(now.changes, host_held, NODE_CODEC.encode(host_held))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from events import requests
-from events.decisions import HostReturned, RecordSetAside
+from events.decisions import HostReturned, PeriodElapsed, RecordSetAside
 from events.envelope import COMPUTE, Envelope, Letter
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound
@@ -20,6 +20,7 @@ from events.requests import ActionRequested, Flavor
 from statemachines import shadow
 from statemachines.chain import head_of, moved, with_head
 from statemachines.conditions import may_have
+from statemachines.dues import elapsed, request_of
 from statemachines.effects import take_effect
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, operate, owe, progress, start
@@ -147,6 +148,9 @@ def _evolve(run: Run) -> None:
             _shadow(run, fact)
         case ActionRequested():
             _act(run, fact)
+        case PeriodElapsed():
+            run.held = elapsed(run.held, fact, run.now)
+            _act(run, request_of(fact))
         case requests.SagaRetried() | requests.SagaCompensated() | requests.SagaResolved():
             _lead_out(run, fact)
         case requests.RecordDiscarded():

@@ -1,4 +1,6 @@
-"""The timers: deadlines, losses and returns become facts; nobody else decides by the clock.
+"""The timers: deadlines, losses, returns, and what falls due by itself, become facts.
+
+Nobody else decides by the clock.
 
 A step's clock starts when its command was sent. They act only for partitions that have caught up to
 the end seen at the takeover, so that after a long outage nothing is born overdue.
@@ -10,10 +12,11 @@ from collections.abc import Mapping, Sequence
 
 from conductor import limits
 from conductor.office import Office
-from events.decisions import HostReturned, StepHostLost, StepTimedOut
+from events.decisions import HostReturned, PeriodElapsed, StepHostLost, StepTimedOut
 from events.log import TopicPartition
 from events.topics import partition_of
 from projections.store import Order, Timer
+from statemachines.dues import AGAIN_S
 from statemachines.resume import RESEND
 
 
@@ -90,7 +93,24 @@ class Timers:
         self._speaker.say(
             [(self._home(acting, uuid), uuid, HostReturned(host=host)) for uuid, host in owed]
         )
-        return bool(waits or owed)
+        return self._elapse(acting) or bool(waits or owed)
+
+    def _elapse(self, acting: Mapping[TopicPartition, int]) -> bool:
+        """What falls due by itself has its time; the judge says whether the state agrees."""
+        now = self._clock.now_us()
+        dues = self._store.elapsed(acting, now, limits.TIMERS_MAX)
+        self._speaker.say(
+            [
+                (
+                    TopicPartition(d.topic, d.partition),
+                    d.instance_uuid,
+                    PeriodElapsed(action=d.action, since=d.since),
+                )
+                for d in dues
+            ]
+        )
+        self._store.put_off(dues, now + AGAIN_S * 1_000_000)
+        return bool(dues)
 
     def _home(self, acting: Mapping[TopicPartition, int], uuid: str) -> TopicPartition:
         topic = self._topics.instance_events

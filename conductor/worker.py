@@ -15,6 +15,7 @@ from typing import cast
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
+from conductor.due_rows import not_before
 from conductor.errors import ConductorError, ForeignRules
 from conductor.fold import Fold
 from conductor.guard import Guard
@@ -25,6 +26,7 @@ from conductor.rulebook import foreign
 from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
 from events.log import Record, TopicInfo, TopicPartition
 from projections.store import Batch, Checkpoint, Fenced, Order, StoreUnavailable
+from statemachines.dues import VM_STATES
 from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
@@ -144,6 +146,8 @@ class Worker:
                     if batch.rules is not None:
                         _refuse_foreign(partition, batch.rules)
                     batch.epoch, batch.topic_id = mine.epoch, mine.topic_id
+                    quiet = mine.taken_at + self._down_us
+                    batch.dues = {k: not_before(d, quiet) for k, d in batch.dues.items()}
                     batches.append(batch)
         except (StoreUnavailable, LogUnavailable):
             self._backlog = records + self._backlog
@@ -168,8 +172,10 @@ class Worker:
 
     def _committed(self, batch: Batch) -> None:
         mine = self._owned.partitions[batch.partition]
-        before = Counter(mine.fold.counts)
+        before, settings = Counter(mine.fold.counts), mine.fold.rules.settings
         mine.fold.keep()
+        if mine.fold.rules.settings != settings:
+            mine.repaired = False  # What falls due by itself may be other things now.
         self.counts += mine.fold.counts - before
         self._group.commit({batch.partition: batch.end})
         self._guard.passed(batch.partition, mine)
@@ -320,6 +326,16 @@ class Worker:
             if missing:
                 back = [o for o in orders if o.command_id in missing]
                 self._store.restore({partition: mine.epoch}, back)
+        self._put_back_dues(partition, mine)
+
+    def _put_back_dues(self, partition: TopicPartition, mine: Ownership) -> None:
+        """Whatever falls due by itself by the rules in force has its row, and nothing else has."""
+        uuids = self._store.may_fall_due(partition, VM_STATES)
+        quiet = mine.taken_at + self._down_us
+        for start in range(0, len(uuids), limits.REPAIR_INSTANCES_MAX):
+            some = uuids[start : start + limits.REPAIR_INSTANCES_MAX]
+            rows = [not_before(d, quiet) for uuid in some for d in mine.fold.falling_due(uuid)]
+            self._store.restore_dues({partition: mine.epoch}, partition, some, rows)
 
 
 def _partition_of(lost: PositionLost) -> TopicPartition | None:

@@ -1,6 +1,6 @@
 """What the conductor decided or noticed that is not a function of the log: so it is written there.
 
-Sequence 0: the identity is (saga, step, attempt), and the first content wins.
+Sequence 0: the identity is (saga, step, attempt), or (action, since), and the first content wins.
 """
 
 from __future__ import annotations
@@ -55,6 +55,16 @@ class HostReturned:
     """A host to which this instance owes a clean-up is there again."""
 
     host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodElapsed:
+    """A state lasted as long as it may: what falls due by itself has its time."""
+
+    #: The action that comes now, spelled as in nova's table of actions.
+    action: str
+    #: Since when (µs UTC) the state has lasted; with the action, the identity of this fact.
+    since: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,11 @@ def resend_id(instance_id: InstanceId, source: str, generation: int, missing: in
     return CommandId(str(uuid5(NAMESPACE, f"{instance_id}/resend/{source}/{generation}/{missing}")))
 
 
+def elapsed_id(instance_id: InstanceId, action: str, since: int) -> RequestId:
+    """Name the request that nobody made: an action whose time came by itself."""
+    return RequestId(f"req-{uuid5(NAMESPACE, f'{instance_id}/elapsed/{action}/{since}')}")
+
+
 def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
     """Number the n-th row that the record at a position causes; unique within a topic."""
     assert 0 <= n < IDS_PER_RECORD, f"Expected at most {IDS_PER_RECORD} rows a record, but {n=}"

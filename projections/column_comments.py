@@ -243,6 +243,16 @@ _TIMERS = _SENT | {
     "fired": "1 once the log was told that it is overdue, or that its host is lost.",
 }
 
+_DUES = {
+    "instance_uuid": "Instance that it is about.",
+    "action": "Nova's action that comes by itself.",
+    "topic": "Topic of the partition that the instance belongs to.",
+    "partition": "Partition that the instance belongs to.",
+    "since": "µs UTC, since when the state that names it has lasted.",
+    "after_s": "Seconds from then until it comes, by the rules in force.",
+    "due_at": f"{_CLOCK}, when the log is told that its time has come.",
+}
+
 _RESERVATIONS = {
     "command_id": "Choice that it was made for.",
     "host": "Host whose room is held.",
@@ -301,6 +311,7 @@ COMMENTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "checkpoints": _CHECKPOINTS,
         "outbox": _OUTBOX,
         "timers": _TIMERS,
+        "dues": _DUES,
         "reservations": _RESERVATIONS,
         "answers": _ANSWERS,
         "last_seen": _LAST_SEEN,

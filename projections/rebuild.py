@@ -3,7 +3,7 @@
 Who folds is not known here; rows and positions come in as plain values. The exchange is one
 transaction that also raises every epoch, so whoever owned a partition before must come back and
 start from the rebuilt position. Rows that were operational are emptied: the new owner's take-over
-puts back the orders that are missing.
+puts back the orders that are missing, and what falls due by itself.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from projections.tables import (
     ANSWERS,
     CERTIFICATES,
     CHECKPOINTS,
+    DUES,
     OUTBOX,
     RESERVATIONS,
     ROWS,
@@ -44,7 +45,7 @@ LOAD_ROWS: Final = 10_000
 
 _NEW: Final = MetaData()
 _TABLES: Final[Mapping[str, Table]] = {name: row_table(name, _NEW, SUFFIX) for name in TABLES}
-_EMPTIED: Final = (OUTBOX, TIMERS, RESERVATIONS, ANSWERS)
+_EMPTIED: Final = (OUTBOX, TIMERS, DUES, RESERVATIONS, ANSWERS)
 
 
 class RebuildRefused(StoreError):

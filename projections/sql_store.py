@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Engine
 
 from events.log import TopicPartition
-from projections import sql_decide, sql_guard, sql_owner, sql_write
+from projections import sql_decide, sql_dues, sql_guard, sql_owner, sql_write
 from projections.bulk import bulk_of
 from projections.engine import open_engine
 from projections.schema import check_engine
@@ -23,6 +23,7 @@ from projections.store import (
     Batch,
     Checkpoint,
     Decision,
+    DueRow,
     HostRoom,
     HostSeen,
     Order,
@@ -162,10 +163,39 @@ class SqlStore:
         with reading(self._engine) as connection:
             return sql_owner.owed(connection, owned, limit)
 
+    def elapsed(self, owned: Owned, now_us: int, limit: int) -> tuple[DueRow, ...]:
+        """Return what has fallen due by itself, the longest overdue first."""
+        with reading(self._engine) as connection:
+            return sql_dues.elapsed(connection, owned, now_us, limit)
+
+    def put_off(self, dues: Sequence[DueRow], until_us: int) -> None:
+        """The log was told: these are due again only then, if the state still names them."""
+        if dues:
+            with writing(self._engine) as connection:
+                sql_dues.put_off(connection, dues, until_us)
+
+    def may_fall_due(self, partition: TopicPartition, vm_states: Sequence[str]) -> tuple[str, ...]:
+        """Name the instances in one of these states, and those with a due of their own."""
+        with reading(self._engine) as connection:
+            return sql_dues.may_fall_due(connection, partition, vm_states)
+
+    def restore_dues(
+        self,
+        owned: Owned,
+        partition: TopicPartition,
+        uuids: Sequence[str],
+        dues: Sequence[DueRow],
+    ) -> None:
+        """Leave these instances with these dues and no others, where still owned."""
+        if uuids:
+            with writing(self._engine) as connection:
+                sql_dues.restore(connection, self._bulk, owned, partition, uuids, dues)
+
     def postpone(self, owned: Owned, until_us: int) -> None:
         """Move every earlier due time to `until_us` and unmark what was marked as fired or told."""
         with writing(self._engine) as connection:
             sql_owner.postpone(connection, owned, until_us)
+            sql_dues.postpone(connection, owned, until_us)
 
     def open_instances(self, partition: TopicPartition) -> tuple[str, ...]:
         """Name the instances with a saga that has not ended."""

@@ -15,7 +15,7 @@ from events.log import TopicPartition
 from projections.bulk import Bulk
 from projections.rows import Changes
 from projections.store import Batch, Checkpoint, Fenced, Order
-from projections.tables import ANSWERS, CHECKPOINTS, OUTBOX, RESERVATIONS, ROWS, TIMERS
+from projections.tables import ANSWERS, CHECKPOINTS, DUES, OUTBOX, RESERVATIONS, ROWS, TIMERS
 
 #: Chain of a partition of which nothing was taken yet.
 NO_CHAIN: Final = bytes(32)
@@ -51,10 +51,18 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
         bulk,
         [each for b in ordered for each in b.orders.values() if each.command_id not in forget],
     )
+    _write_dues(connection, bulk, ordered)
     if forget:
         keys = [(each,) for each in sorted(forget)]
         for table in _OF_A_COMMAND:
             bulk.delete(connection, table, keys)
+
+
+def _write_dues(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None:
+    if gone := sorted(each for batch in batches for each in batch.forget_dues):
+        bulk.delete(connection, DUES, gone)
+    if rows := [batch.dues[each] for batch in batches for each in sorted(batch.dues)]:
+        bulk.upsert(connection, DUES, rows)
 
 
 def add_orders(connection: Connection, bulk: Bulk, orders: Iterable[Order]) -> None:

@@ -4,7 +4,7 @@ Three implementations obey one contract suite: PostgreSQL and SQLite (`projectio
 the simulation's model. Every write of an owner is conditional on its epoch: a conductor that was
 fenced changes nothing, however late it wakes.
 
-Operational tables (never compared with the log): checkpoints, outbox, timers, reservations,
+Operational tables (never compared with the log): checkpoints, outbox, timers, dues, reservations,
 answers, last-seen of hosts, markers, set_aside. Everything else is rows of `projections.rows`.
 """
 
@@ -74,6 +74,22 @@ class Timer(NamedTuple):
     due_at: int
 
 
+class DueRow(NamedTuple):
+    """What falls due by itself: the state of an instance names it, and its time will come."""
+
+    instance_uuid: str
+    #: One of nova's 59.
+    action: str
+    topic: str
+    partition: int
+    #: µs UTC, since when the state has lasted.
+    since: int
+    #: Seconds from then, as the rules in force had it.
+    after_s: int
+    #: µs UTC of the owner's clock, when the log is told (again).
+    due_at: int
+
+
 class Answer(NamedTuple):
     """What the scheduler answered and the log may not have yet."""
 
@@ -138,6 +154,10 @@ class Batch:
     orders: dict[str, Order] = field(default_factory=dict)
     #: Commands that no saga names any more: their outbox row, timer, reservation and answer go.
     forget: set[str] = field(default_factory=set)
+    #: What falls due by itself from now on, by instance and action.
+    dues: dict[tuple[str, str], DueRow] = field(default_factory=dict)
+    #: What does not any more: (instance, action).
+    forget_dues: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Decision(NamedTuple):
@@ -263,12 +283,39 @@ class Store(Protocol):
         """Return (instance, host) of patient sagas whose host is there (not lost)."""
         ...
 
+    def elapsed(
+        self, owned: Mapping[TopicPartition, int], now_us: int, limit: int
+    ) -> tuple[DueRow, ...]:
+        """Return what has fallen due by itself, the longest overdue first."""
+        ...
+
+    def put_off(self, dues: Sequence[DueRow], until_us: int) -> None:
+        """The log was told: these are due again only then, if the state still names them."""
+        ...
+
     def postpone(self, owned: Mapping[TopicPartition, int], until_us: int) -> None:
         """Move every earlier due time to `until_us` and unmark what was marked as fired or told."""
         ...
 
     def open_instances(self, partition: TopicPartition) -> tuple[str, ...]:
         """Name the instances with a saga that has not ended."""
+        ...
+
+    def may_fall_due(self, partition: TopicPartition, vm_states: Sequence[str]) -> tuple[str, ...]:
+        """Name the instances in one of these states, and those with a due of their own."""
+        ...
+
+    def restore_dues(
+        self,
+        owned: Mapping[TopicPartition, int],
+        partition: TopicPartition,
+        uuids: Sequence[str],
+        dues: Sequence[DueRow],
+    ) -> None:
+        """Leave these instances with these dues and no others, where still owned.
+
+        One that is there with the same `since` and `after_s` keeps its time.
+        """
         ...
 
     def missing(self, command_ids: Collection[str]) -> frozenset[str]:

@@ -53,7 +53,9 @@ _INDEXES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "rejections": (("request_id",), ("subject",)),
     "parked": (("reason", "topic", "partition"),),
     "outbox": (("topic", "partition", "id"), ("host",)),
-    "timers": (("topic", "partition", "due_at"), ("host",)),
+    # Who looks for what is due reads what is due and nothing else, however much is waiting.
+    "timers": (("due_at", "command_id"), ("host",)),
+    "dues": (("due_at", "instance_uuid", "action"),),
     "reservations": (("host",),),
     "answers": (("topic", "partition"),),
 }
@@ -165,6 +167,17 @@ TIMERS: Final = _operational(
     host=str,
     due_at=int,
     fired=int,
+)
+DUES: Final = _operational(
+    "dues",
+    2,
+    instance_uuid=str,
+    action=str,
+    topic=str,
+    partition=int,
+    since=int,
+    after_s=int,
+    due_at=int,
 )
 RESERVATIONS: Final = _operational(
     "reservations",

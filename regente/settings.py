@@ -199,6 +199,7 @@ class Settings(BaseSettings):
             "migrate_max_retries": str(self.conductor.migrate_max_retries),
             "max_attempts": str(self.scheduler.max_attempts),
             "allow_resize_to_same_host": str(self.allow_resize_to_same_host).lower(),
+            "resize_confirm_window": str(self.resize_confirm_window),
             "instance_build_timeout": str(self.instance_build_timeout),
             "long_rpc_timeout": str(self.long_rpc_timeout),
             "live_migration_completion_timeout": str(

@@ -205,3 +205,5 @@ class Held:
     shadow: Shadow | None = None
     #: A person has to look at a record before anything more happens here.
     set_aside: bool = False
+    #: When (µs UTC) an action last had its time by itself, by action.
+    elapsed: dict[str, int] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
 from statemachines.chain import HEADS_MAX, Place, head_of, place
 from statemachines.conditions import chosen
+from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
 from statemachines.permissions import PERMISSIONS, Circumstances, refusal
 from statemachines.rules import REQUEST_AGE_US, Rules
@@ -340,12 +341,16 @@ def _judge_operator(held: Held | None, envelope: Envelope[object]) -> Verdict:
 
 
 def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
-    fact, name = envelope.fact, type(envelope.fact).__name__
+    fact = envelope.fact
     if held is None:
         return _reject(envelope, "unknown-instance", "the log does not know the instance")
     match fact:
         case decisions.RecordSetAside():
             return _ACCEPTED
+        case decisions.PeriodElapsed():
+            if not named(held, fact, rules):
+                return _DUPLICATE  # Said before, or something else happened first.
+            return _judge_circumstances(held, envelope, request_of(fact), rules)
         case decisions.HostReturned():
             return _ACCEPTED if addressee(held, envelope) is not None else _DUPLICATE
         case (
@@ -358,17 +363,24 @@ def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules)
             # Said before, or too late: the first content won.
             if saga is None or (saga.step, saga.attempt) != (fact.step, fact.attempt):
                 return _DUPLICATE
-            host = answering_host(envelope)
-            if host is not None and host not in saga.pending:
-                return _DUPLICATE
-            step = SAGAS[saga.saga].steps[saga.step]
-            if saga.needs_operator is not None and not _leads_out(held, saga, name, rules):
-                return _DUPLICATE
-            if name not in step.on and name != TIMED_OUT:
-                return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
-            return _ACCEPTED
+            return _judge_outcome(held, envelope, saga, rules)
         case _:
             return _reject(envelope, "not-entitled", "the conductor may not say this")
+
+
+def _judge_outcome(
+    held: Held, envelope: Envelope[object], saga: SagaState, rules: Rules
+) -> Verdict:
+    """Judge what the conductor says of the attempt at which a saga stands."""
+    host, name = answering_host(envelope), type(envelope.fact).__name__
+    if host is not None and host not in saga.pending:
+        return _DUPLICATE
+    step = SAGAS[saga.saga].steps[saga.step]
+    if saga.needs_operator is not None and not _leads_out(held, saga, name, rules):
+        return _DUPLICATE
+    if name not in step.on and name != TIMED_OUT:
+        return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
+    return _ACCEPTED
 
 
 def _leads_out(held: Held, saga: SagaState, name: str, rules: Rules) -> bool:

@@ -19,6 +19,8 @@ SETTINGS: Final[dict[str, str]] = {
     # Attempts for build, resize and cold migration ([scheduler] max_attempts).
     "max_attempts": "3",
     "allow_resize_to_same_host": "false",
+    # Seconds until it comes by itself (`statemachines.dues`). 0: never.
+    "resize_confirm_window": "0",
     # Seconds. 0 means no bound of its own: the ceiling step_max_s applies.
     "instance_build_timeout": "0",
     "long_rpc_timeout": "1800",

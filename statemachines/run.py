@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from events.decisions import PeriodElapsed
 from events.envelope import Envelope
-from events.ids import row_id
+from events.ids import InstanceId, elapsed_id, row_id
 from statemachines.arrows import table
 from statemachines.conditions import CONDITIONS
 from statemachines.held import Held, SagaState
@@ -69,6 +70,9 @@ class Run:
     @property
     def request_id(self) -> str:
         """The request in whose course the fact happened; its position where it names none."""
+        fact = self.envelope.fact
+        if isinstance(fact, PeriodElapsed):
+            return elapsed_id(InstanceId(self.held.instance_id), fact.action, fact.since)
         return self.envelope.meta.request_id or f"{self.topic}/{self.partition}/{self.offset}"
 
     def next_row_id(self) -> int:

@@ -15,6 +15,7 @@ from projections.sql_store import SqlStore, open_store
 from projections.store import Store
 from projections.tables import METADATA
 from projections.transactions import writing
+from tests.contract.store_dues import DuesContract
 from tests.contract.store_fold import FoldContract
 from tests.contract.store_owner import OwnerContract
 
@@ -80,6 +81,18 @@ class TestFoldOnPostgres(FoldContract):
 
 
 class TestOwnerOnPostgres(OwnerContract):
+    @pytest.fixture
+    def open_store(self, postgres_store: Opener) -> Opener:
+        return postgres_store
+
+
+class TestDuesOnSqlite(DuesContract):
+    @pytest.fixture
+    def open_store(self, sqlite_store: Opener) -> Opener:
+        return sqlite_store
+
+
+class TestDuesOnPostgres(DuesContract):
     @pytest.fixture
     def open_store(self, postgres_store: Opener) -> Opener:
         return postgres_store

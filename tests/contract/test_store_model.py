@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from projections.store import Store
+from tests.contract.store_dues import DuesContract
 from tests.contract.store_fold import FoldContract
 from tests.contract.store_owner import OwnerContract
 from tests.simulation.database import Database
@@ -28,6 +29,12 @@ class TestFoldOnModel(FoldContract):
 
 
 class TestOwnerOnModel(OwnerContract):
+    @pytest.fixture
+    def open_store(self, model_store: Opener) -> Opener:
+        return model_store
+
+
+class TestDuesOnModel(DuesContract):
     @pytest.fixture
     def open_store(self, model_store: Opener) -> Opener:
         return model_store

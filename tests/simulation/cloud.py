@@ -101,7 +101,8 @@ class Cloud:
         admin.create(self.topics.command_spec(host.name) for host in self.hosts)
         speaker = Speaker(self.tap, self.keyring, self.clock)
         settings = SETTINGS | {
-            "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false"
+            "resize_confirm_window": str(self.plan.confirm_window_s),
+            "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false",
         }
         keys = (*PLANE_KEYS, *(host.key.key_id for host in self.hosts))
         facts: list[object] = [KeyOpened(key_id=key) for key in keys]
@@ -260,7 +261,7 @@ class Cloud:
         """Let everybody take turns until nothing is left to do; raises NoRest."""
         until = self.now_us + REST_S * S
         for n in range(ROUNDS_MAX):
-            did = self._round()
+            did = self.round()
             self.now_us += 200_000 if did else 2 * S
             if n % 5 == 4:
                 self.workload.operate()
@@ -270,7 +271,8 @@ class Cloud:
                     raise NoRest("; ".join(left))
         raise NoRest("; ".join(self.watch.unrest()))
 
-    def _round(self) -> bool:
+    def round(self) -> bool:
+        """Let everybody take one turn; say whether there was anything to do."""
         self._tick()
         processes = self.processes
         self.dice.rng.shuffle(processes)

@@ -11,7 +11,7 @@ from threading import RLock
 
 from events.log import TopicPartition
 from projections.rows import TABLES, ClaimRow, Key, Row
-from projections.store import Answer, Batch, Checkpoint, Order, Reservation, Timer
+from projections.store import Answer, Batch, Checkpoint, DueRow, Order, Reservation, Timer
 
 
 @dataclass(slots=True)
@@ -53,6 +53,7 @@ class Database:
     #: In the order in which they came; True once the log was told that the host is lost.
     outbox: dict[str, tuple[Order, bool]] = field(default_factory=dict)
     timers: dict[str, Waiting] = field(default_factory=dict)
+    dues: dict[tuple[str, str], DueRow] = field(default_factory=dict)
     answers: dict[str, Said] = field(default_factory=dict)
     reservations: dict[str, Reservation] = field(default_factory=dict)
     last_seen: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -67,6 +67,8 @@ class Plan:
     #: What a host has: few guests, or many.
     memory_mb: int
     same_host_resize: bool
+    #: Seconds after which a resize is confirmed by itself; 0: never.
+    confirm_window_s: int = 0
     rates: dict[str, float] = field(default_factory=dict)
 
 
@@ -91,6 +93,7 @@ def draw_plan(rng: Random) -> Plan:
         is_warm=rng.random() < 0.8,
         memory_mb=rng.choice((8_704, 16_896, 33_280)),
         same_host_resize=rng.random() < 0.2,
+        confirm_window_s=rng.choice((0, 20, 120)),
         rates=rates,
     )
 

@@ -15,6 +15,7 @@ from events.codec import decode_fact
 from events.envelope import COMPUTE
 from events.errors import BadRecord
 from events.log import Record, TopicPartition
+from events.topics import partition_of
 from projections.rows import ClaimRow, InstanceRow, SagaRow
 from statemachines.held import Held
 
@@ -54,6 +55,7 @@ def at_rest(cloud: Cloud) -> list[str]:
     return [
         *audit(cloud),
         *_outbox(cloud),
+        *_dues(cloud),
         *_sagas(cloud),
         *_claims(cloud),
         *_world(cloud),
@@ -77,6 +79,16 @@ def _outbox(cloud: Cloud) -> list[str]:
         for command_id in rows  # type: ignore[attr-defined]  # dictionaries all
         if command_id not in named
     ]
+
+
+def _dues(cloud: Cloud) -> list[str]:
+    """I16: what falls due by itself has a row, and nothing else has one."""
+    found = []
+    for row in cloud.watch.instances():
+        number = partition_of(row.uuid, cloud.plan.partitions)
+        home = TopicPartition(cloud.topics.instance_events, number)
+        found.append(cloud.watch.wrong_dues(row.uuid, home))
+    return [each for each in found if each is not None]
 
 
 def _sagas(cloud: Cloud) -> list[str]:

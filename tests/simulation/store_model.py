@@ -31,19 +31,16 @@ from projections.store import (
     Order,
     Timer,
 )
-from tests.simulation.database import Database, Moment, Said, Waiting
+from tests.simulation.database import Moment, Said, Waiting
+from tests.simulation.dues_model import DuesModel, Owned
 
 NEVER: Final = 2**63 - 1
 _US: Final = 1_000_000
 _NO_CHAIN: Final = bytes(32)
-Owned = Mapping[TopicPartition, int]
 
 
-class StoreModel:
+class StoreModel(DuesModel):
     """Fulfils `Store`, and shows snapshots."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def close(self) -> None:
         """Release nothing."""
@@ -128,6 +125,7 @@ class StoreModel:
         for command_id in batch.forget:
             for each in (db.outbox, db.timers, db.answers, db.reservations):
                 each.pop(command_id, None)
+        self._write_dues(batch)
         db.watcher.committed(batch)
 
     def _add(self, orders: Iterable[Order]) -> None:
@@ -145,10 +143,6 @@ class StoreModel:
         return tuple(sorted(names))
 
     # The owner's turns.
-
-    def _ours(self, owned: Owned) -> set[TopicPartition]:
-        known = self._db.checkpoints
-        return {tp for tp, epoch in owned.items() if tp in known and known[tp].epoch == epoch}
 
     def unsent(self, owned: Owned, limit: int, *, scheduler: bool) -> tuple[Order, ...]:
         """Return orders in the outbox, oldest first: for hosts, or for the scheduler."""
@@ -298,6 +292,7 @@ class StoreModel:
             if (each.timer.topic, each.timer.partition) in ours:
                 each.timer = each.timer._replace(due_at=max(each.timer.due_at, until_us))
                 each.fired = False
+        self._postpone_dues(owned, until_us)
         for command_id, (order, _) in self._db.outbox.items():
             if (order.topic, order.partition) in ours:
                 self._db.outbox[command_id] = (order, False)

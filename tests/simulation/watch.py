@@ -7,14 +7,14 @@ heart at every fact. Whoever finds a law broken raises Broken there and then.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from compute.world import PRESENT, Half, MemoryWorld, Role
-from conductor.bodies import HELD_CODEC
+from conductor.bodies import HELD_CODEC, RULES_CODEC
 from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
 from events.codec import decode_fact
-from events.decisions import StepTimedOut
+from events.decisions import PeriodElapsed, StepTimedOut
 from events.envelope import Envelope
 from events.log import Message, TopicPartition
 from events.memory_log import MemoryLog
@@ -22,6 +22,7 @@ from events.node import NodeLost
 from events.seal import MAC
 from projections.rows import InstanceRow, InstanceStateRow, NodeRow, SagaRow
 from projections.store import SCHEDULER_HOST, Batch, Order
+from statemachines.dues import dues
 from statemachines.held import Held
 from statemachines.resume import resume
 from statemachines.rules import Rules
@@ -130,6 +131,7 @@ class Watch(Watcher):
             raise Broken(f"I5: {tp} was written under {batch.epoch} after {self._epochs[tp]}")
         self._next[tp], self._epochs[tp] = batch.end, batch.epoch
         self.ordered(list(batch.orders.values()))
+        self._check_dues(batch)
         if "claims" in batch.changes:
             self._check_room()
 
@@ -141,6 +143,26 @@ class Watch(Watcher):
         for each in orders:
             if each.host != SCHEDULER_HOST and each.command_id not in self._published:
                 raise Broken(f"I14: {each.command} {each.command_id} marked as sent, and was not")
+
+    def _check_dues(self, batch: Batch) -> None:
+        """What falls due by itself has a row in the transaction of the state, and nothing else."""
+        if batch.rules is not None:
+            return  # Rows follow the rules in the next turn.
+        for uuid, *_ in batch.changes.get("instance_states", ()):
+            assert isinstance(uuid, str), f"Expected a uuid, but {uuid!r}"
+            if broken := self.wrong_dues(uuid, batch.partition):
+                raise Broken(broken)
+
+    def wrong_dues(self, uuid: str, partition: TopicPartition) -> str | None:
+        """Say how the rows of what falls due differ from what the state names."""
+        db = self._cloud.database
+        body = db.checkpoints[partition].rules
+        rules = cast("Rules", RULES_CODEC.decode(body)) if body else Rules()
+        named = {(d.action, d.since) for d in dues(self.held(uuid), rules)}
+        there = {(d.action, d.since) for d in db.dues.values() if d.instance_uuid == uuid}
+        if named == there:
+            return None
+        return f"I16: {uuid} has {sorted(there)} before it, but names {sorted(named)}"
 
     def _check_room(self) -> None:
         used = self._cloud.database.used()
@@ -186,7 +208,7 @@ class Watch(Watcher):
 
     def _decision(self, message: Message) -> None:
         _, fact = decode_fact(message.value or b"")
-        if isinstance(fact, StepTimedOut | NodeLost):
+        if isinstance(fact, StepTimedOut | PeriodElapsed | NodeLost):
             raise Broken(f"T3: {fact} was born overdue, right after an outage")
 
     # The heart.
@@ -232,6 +254,7 @@ class Watch(Watcher):
             if isinstance(row, SagaRow) and row.status != "ended"
         ]
         left += [f"outbox: {o.command} to {o.host}" for o, _ in db.outbox.values()]
+        left += [f"{uuid} has a {action} before it" for uuid, action in db.dues]
         left += [f"parked: {key}" for key in db.rows["parked"]]
         left += [f"{h.name} has unsent facts" for h in cloud.hosts if h.journal.unsent_count()]
         left += [

@@ -86,16 +86,16 @@ class Workload:
         if not isinstance(row, InstanceRow):
             if uuid not in self._created or self._rng.random() < 0.1:
                 self._created.add(uuid)
-                self._say(uuid, self._request("create", None))
+                self.say(uuid, self._request("create", None))
         elif action := self._action(row):
-            self._say(uuid, self._request(action, row))
+            self.say(uuid, self._request(action, row))
 
     def delete_all(self) -> None:
         """Ask for every instance to be deleted."""
         for row in self._cloud.watch.instances():
             if not row.deleted:
                 request = self._request("delete", row)
-                self._say(row.uuid, replace(request, is_admin=True))
+                self.say(row.uuid, replace(request, is_admin=True))
 
     def _action(self, row: InstanceRow) -> str | None:
         """Draw what is asked of an instance: most often what it is ready for, seldom nonsense."""
@@ -136,7 +136,8 @@ class Workload:
         node = self._cloud.database.rows["nodes"].get((host,))
         return isinstance(node, NodeRow) and node.status == "started"
 
-    def _say(self, uuid: str, fact: object) -> None:
+    def say(self, uuid: str, fact: object) -> None:
+        """Have the API say something about an instance."""
         if isinstance(fact, ActionRequested) and fact.action == "reset_state":
             self._cloud.watch.tainted.add(uuid)
         self._count += 1
@@ -233,7 +234,7 @@ class Workload:
         else:
             self._cloud.watch.tainted.add(saga.instance_uuid)
             word = SagaResolved(saga_id=saga.saga_id, user_id="operator", reason="seen to")
-        self._say(saga.instance_uuid, word)
+        self.say(saga.instance_uuid, word)
 
     def _release(self, parked: ParkedRow) -> None:
         position = (parked.topic, parked.partition, parked.offset)
@@ -250,7 +251,7 @@ class Workload:
             user_id="operator",
             reason="of no use to anybody",
         )
-        self._say(parked.subject, word)
+        self.say(parked.subject, word)
 
 
 def is_readable(value: bytes | None) -> bool:

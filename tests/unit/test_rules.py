@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.control import KeyClosed, KeyOpened, RulesPublished
+from statemachines.dues import ENTRIES
 from statemachines.rules import SETTINGS, Rules, evolve
 from statemachines.saga import Step
 from statemachines.sagas import SAGAS
@@ -74,6 +75,7 @@ def steps() -> list[Step]:
 
 def test_every_deadline_and_every_leave_to_stay_is_a_setting() -> None:
     named = {step.deadline for step in steps()}
+    named |= {entry.setting for entry in ENTRIES}
     named |= {t.same_host for t in SAGAS.values() if t.same_host is not None}
 
     assert named <= SETTINGS.keys()

@@ -10,10 +10,11 @@ from projections.column_comments import COMMENTS
 from projections.engine import UnusableUrl, open_engine
 from projections.rows import TABLES, ActionEventRow, ActionRow, Changes, drop, put
 from projections.snapshot import digest_of
-from projections.store import Answer, Checkpoint, HostSeen, Order, Reservation, Timer
+from projections.store import Answer, Checkpoint, DueRow, HostSeen, Order, Reservation, Timer
 from projections.tables import (
     ANSWERS,
     CHECKPOINTS,
+    DUES,
     LAST_SEEN,
     METADATA,
     OUTBOX,
@@ -26,6 +27,7 @@ OPERATIONAL = {
     "checkpoints",
     "outbox",
     "timers",
+    "dues",
     "reservations",
     "answers",
     "last_seen",
@@ -54,6 +56,7 @@ def test_a_field_of_a_row_is_a_column_of_its_table(name: str) -> None:
         (CHECKPOINTS, Checkpoint._fields, set()),
         (OUTBOX, Order._fields, {"id", "fired"}),
         (TIMERS, Timer._fields, {"fired"}),
+        (DUES, DueRow._fields, set()),
         (ANSWERS, Answer._fields, {"told", "created_at"}),
         (RESERVATIONS, Reservation._fields, {"command_id", "created_at"}),
         (LAST_SEEN, ("host", "boot_epoch", "last_seen_at"), set()),
@@ -88,7 +91,8 @@ def test_every_column_says_what_it_means_and_nothing_else_is_said() -> None:
 @pytest.mark.parametrize(
     ("table", "columns"),
     [
-        ("timers", ("topic", "partition", "due_at")),
+        ("timers", ("due_at", "command_id")),
+        ("dues", ("due_at", "instance_uuid", "action")),
         ("outbox", ("topic", "partition", "id")),
         ("sagas", ("status", "partition")),
         ("instance_actions", ("request_id",)),

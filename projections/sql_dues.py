@@ -1,0 +1,118 @@
+"""What falls due by itself, in SQL: look for it, put it off, put it back.
+
+Each function works in the transaction of the connection that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select, tuple_, union, update
+
+from events.log import TopicPartition
+from projections.bulk import Bulk
+from projections.sql_owner import Owned, still_owned
+from projections.store import DueRow
+from projections.tables import DUES, ROWS
+
+_WHICH = tuple_(DUES.c.topic, DUES.c.partition).in_(bindparam("which", expanding=True))
+_ELAPSED: Final = (
+    select(DUES)
+    .where(_WHICH, DUES.c.due_at <= bindparam("now_us"))
+    .order_by(DUES.c.due_at, DUES.c.instance_uuid, DUES.c.action)
+    .limit(bindparam("most"))
+)
+_PUT_OFF: Final = (
+    update(DUES)
+    .where(
+        DUES.c.instance_uuid == bindparam("of"),
+        DUES.c.action == bindparam("what"),
+        DUES.c.since == bindparam("begun"),
+    )
+    .values(due_at=bindparam("until_us"))
+)
+_UNTIL = bindparam("until_us", type_=DUES.c.due_at.type)
+_POSTPONE: Final = update(DUES).where(_WHICH, DUES.c.due_at < _UNTIL).values(due_at=_UNTIL)
+
+_INSTANCES = ROWS["instances"]
+_STATES = ROWS["instance_states"]
+_MAY: Final = union(
+    select(_INSTANCES.c.uuid)
+    .join(_STATES, _STATES.c.instance_uuid == _INSTANCES.c.uuid)
+    .where(
+        _STATES.c.partition == bindparam("number"),
+        _INSTANCES.c.vm_state.in_(bindparam("vm_states", expanding=True)),
+    ),
+    select(DUES.c.instance_uuid).where(
+        DUES.c.topic == bindparam("topic"), DUES.c.partition == bindparam("number")
+    ),
+)
+_OF: Final = DUES.c.instance_uuid.in_(bindparam("uuids", expanding=True))
+_THERE: Final = select(DUES).where(_OF)
+
+
+def elapsed(connection: Connection, owned: Owned, now_us: int, limit: int) -> tuple[DueRow, ...]:
+    """Return what has fallen due by itself, the longest overdue first."""
+    if not (which := still_owned(connection, owned, held=False)):
+        return ()
+    rows = connection.execute(_ELAPSED, {"which": which, "now_us": now_us, "most": limit})
+    return tuple(DueRow(*row) for row in rows)
+
+
+def put_off(connection: Connection, dues: Sequence[DueRow], until_us: int) -> None:
+    """Have what the log was told of be due again only then."""
+    connection.execute(
+        _PUT_OFF,
+        [
+            {"of": d.instance_uuid, "what": d.action, "begun": d.since, "until_us": until_us}
+            for d in dues
+        ],
+    )
+
+
+def postpone(connection: Connection, owned: Owned, until_us: int) -> None:
+    """Move every earlier due time to `until_us`."""
+    if which := still_owned(connection, owned):
+        connection.execute(_POSTPONE, {"which": which, "until_us": until_us})
+
+
+def may_fall_due(
+    connection: Connection, partition: TopicPartition, vm_states: Sequence[str]
+) -> tuple[str, ...]:
+    """Name the instances in one of these states, and those with a due of their own."""
+    values = {"topic": partition.topic, "number": partition.partition, "vm_states": vm_states}
+    return tuple(sorted(connection.scalars(_MAY, values)))
+
+
+def restore(
+    connection: Connection,
+    bulk: Bulk,
+    owned: Owned,
+    partition: TopicPartition,
+    uuids: Sequence[str],
+    dues: Sequence[DueRow],
+) -> None:
+    """Leave these instances with these dues and no others; unchanged ones keep their time."""
+    mine = {partition: owned[partition]} if partition in owned else {}
+    if not still_owned(connection, mine):
+        return
+    there = {_name(d): d for d in map(DueRow._make, connection.execute(_THERE, {"uuids": uuids}))}
+    wanted = {_name(d): d for d in dues}
+    if gone := sorted(there.keys() - wanted.keys()):
+        bulk.delete(connection, DUES, gone)
+    changed = [
+        due
+        for name, due in sorted(wanted.items())
+        if name not in there or _length(there[name]) != _length(due)
+    ]
+    if changed:
+        bulk.upsert(connection, DUES, changed)
+
+
+def _name(due: DueRow) -> tuple[str, str]:
+    return due.instance_uuid, due.action
+
+
+def _length(due: DueRow) -> tuple[int, int]:
+    return due.since, due.after_s

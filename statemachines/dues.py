@@ -1,0 +1,125 @@
+"""What falls due by itself: an action that nobody asks for, once a state has lasted long enough.
+
+A row of the table names the states in which an action waits for its time, since when they have
+lasted, and the rule that says how long they may. `dues` is a function of state and rules, so a row
+of the database follows from it in the transaction of the state, and the judge can ask again when
+the timers say that the time has come: whatever happened meanwhile, the state still names it or it
+does not.
+
+Source:  nova's periodic tasks of the compute manager. They run as nobody, with an administrator's
+rights, and look again a minute later where something went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from events.decisions import PeriodElapsed
+from events.requests import ActionRequested
+from statemachines.held import Held
+from statemachines.rules import Rules
+from statemachines.sagas import BREAKING_IN, WINNERS
+from statemachines.states import MigrationStatus, TaskState, VmState
+from statemachines.values import replace
+
+#: Seconds until what did not work is tried again, at least: nova's periodic tasks run once a
+#: minute.
+AGAIN_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """An action that comes by itself."""
+
+    #: One of nova's 59.
+    action: str
+    #: µs UTC of the log's append time: with the action, the name of this due.
+    since: int
+    #: Seconds from then until it comes.
+    after_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A row of the table: when an action waits for its time."""
+
+    action: str
+    #: The rule that says how many seconds; below 0 never.
+    setting: str
+    vm_states: frozenset[VmState]
+    #: Since when the state has lasted (µs UTC); None where something else of it does not fit.
+    since: Callable[[Held], int | None]
+    task_states: frozenset[TaskState | None] = frozenset({None})
+    #: Does 0 mean at once? Most of nova's settings mean never.
+    zero_is_at_once: bool = False
+    #: What else the action's request would say.
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+def _finished_since(held: Held) -> int | None:
+    """A resize waits for its confirm since its migration is `finished`."""
+    move = held.move
+    return move.updated_at if move and move.status == MigrationStatus.FINISHED else None
+
+
+ENTRIES: Final = (
+    Entry(
+        action="confirm_resize",
+        setting="resize_confirm_window",
+        vm_states=frozenset({VmState.RESIZED}),
+        since=_finished_since,
+    ),
+)
+
+#: vm_states in which something may be waiting for its time: all that a take-over has to look at.
+VM_STATES: Final = tuple(sorted({str(v) for e in ENTRIES for v in e.vm_states}))
+
+_BY_VM_STATE: Final[Mapping[str, tuple[Entry, ...]]] = MappingProxyType(
+    {v: tuple(e for e in ENTRIES if v in e.vm_states) for v in VM_STATES}
+)
+
+
+def dues(held: Held | None, rules: Rules) -> tuple[Due, ...]:
+    """Return what falls due by itself if nothing else happens to the instance."""
+    if held is None or held.origin != "regente":
+        return ()
+    found = [_due(held, entry, rules) for entry in _BY_VM_STATE.get(held.vm_state, ())]
+    return tuple(due for due in found if due is not None)
+
+
+def named(held: Held, fact: PeriodElapsed, rules: Rules) -> bool:
+    """Say whether the state still names what the timers say has come."""
+    return any((due.action, due.since) == (fact.action, fact.since) for due in dues(held, rules))
+
+
+def request_of(fact: PeriodElapsed) -> ActionRequested:
+    """Return the request that the passing of time stands for: nobody's, with every right."""
+    arguments = next((e.arguments for e in ENTRIES if e.action == fact.action), {})
+    return ActionRequested(
+        action=fact.action, user_id="", project_id="", is_admin=True, arguments=dict(arguments)
+    )
+
+
+def elapsed(held: Held, fact: PeriodElapsed, now: int) -> Held:
+    """Return the state that remembers that an action had its time: the next comes after another."""
+    return replace(held, elapsed={**held.elapsed, fact.action: now})
+
+
+def _due(held: Held, entry: Entry, rules: Rules) -> Due | None:
+    after_s = rules.number_of(entry.setting)
+    if after_s < 0 or (after_s == 0 and not entry.zero_is_at_once):
+        return None
+    if held.task_state not in entry.task_states:
+        return None
+    if held.saga is not None and entry.action not in WINNERS | BREAKING_IN:
+        return None
+    since = entry.since(held)
+    if since is None:
+        return None
+    tried_at = held.elapsed.get(entry.action)
+    if tried_at is not None and tried_at >= since:
+        return Due(action=entry.action, since=tried_at, after_s=max(after_s, AGAIN_S))
+    return Due(action=entry.action, since=since, after_s=after_s)

@@ -1,0 +1,184 @@
+"""What every store promises about what falls due by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from events.log import TopicPartition
+from projections.store import Batch, DueRow, Store
+from tests.contract.store_data import (
+    BIGGEST,
+    LIMIT,
+    P0,
+    P1,
+    TOPIC,
+    S,
+    batch,
+    instance,
+    own,
+    state,
+)
+
+Owned = Mapping[TopicPartition, int]
+
+
+def due(
+    uuid: str = "i1", *, since: int = 5 * S, after_s: int = 60, partition: TopicPartition = P0
+) -> DueRow:
+    """Return something that falls due one minute after it began."""
+    return DueRow(
+        instance_uuid=uuid,
+        action="confirm_resize",
+        topic=partition.topic,
+        partition=partition.partition,
+        since=since,
+        after_s=after_s,
+        due_at=since + after_s * S,
+    )
+
+
+def named(owned: Owned, *dues: DueRow, begin: int = 0, partition: TopicPartition = P0) -> Batch:
+    """Return a batch in which states name what falls due."""
+    made = batch(owned, begin, partition=partition)
+    made.dues = {(d.instance_uuid, d.action): d for d in dues}
+    return made
+
+
+class DuesContract:
+    """A subclass supplies `open_store`: each call opens the same database once more."""
+
+    @pytest.fixture
+    def store(self, open_store: Callable[[], Store]) -> Store:
+        return open_store()
+
+    @pytest.fixture
+    def owned(self, store: Store) -> dict[TopicPartition, int]:
+        return own(store)
+
+    def test_what_a_state_names_is_due_when_its_time_has_come(
+        self, store: Store, owned: Owned
+    ) -> None:
+        store.commit([named(owned, due("i2"), due("i1"), due("i3", since=1 * S))])
+
+        assert store.elapsed(owned, 61 * S - 1, LIMIT) == ()
+        assert store.elapsed(owned, 61 * S, LIMIT) == (due("i3", since=1 * S),)
+        assert [d.instance_uuid for d in store.elapsed(owned, 65 * S, LIMIT)] == ["i3", "i1", "i2"]
+        assert [d.instance_uuid for d in store.elapsed(owned, 65 * S, 2)] == ["i3", "i1"]
+
+    def test_what_a_state_no_longer_names_is_gone(self, store: Store, owned: Owned) -> None:
+        store.commit([named(owned, due("i1"), due("i2"))])
+        after = named(owned, begin=1)
+        after.forget_dues = {("i1", "confirm_resize"), ("i9", "confirm_resize")}
+
+        store.commit([after])
+
+        assert store.elapsed(owned, BIGGEST, LIMIT) == (due("i2"),)
+
+    def test_a_due_that_began_anew_takes_the_place_of_the_old_one(
+        self, store: Store, owned: Owned
+    ) -> None:
+        store.commit([named(owned, due())])
+
+        store.commit([named(owned, due(since=90 * S), begin=1)])
+
+        assert store.elapsed(owned, BIGGEST, LIMIT) == (due(since=90 * S),)
+
+    def test_a_batch_that_is_fenced_leaves_none(
+        self, store: Store, owned: Owned, open_store: Callable[[], Store]
+    ) -> None:
+        now_owned = own(open_store())
+
+        with pytest.raises(Exception, match="epoch"):
+            store.commit([named(owned, due())])
+
+        assert store.elapsed(now_owned, BIGGEST, LIMIT) == ()
+
+    def test_only_owned_partitions_are_looked_at(self, store: Store) -> None:
+        both = own(store, P0, P1)
+        store.commit([named(both, due("i1")), named(both, due("i2", partition=P1), partition=P1)])
+
+        assert store.elapsed({P1: both[P1]}, BIGGEST, LIMIT) == (due("i2", partition=P1),)
+        assert store.elapsed({P0: both[P0] + 1}, BIGGEST, LIMIT) == ()
+        assert store.elapsed({}, BIGGEST, LIMIT) == ()
+
+    def test_what_the_log_was_told_is_due_again_later(self, store: Store, owned: Owned) -> None:
+        store.commit([named(owned, due("i1"), due("i2"))])
+
+        store.put_off([due("i1"), due("i9")], 200 * S)
+
+        assert [d.instance_uuid for d in store.elapsed(owned, 200 * S - 1, LIMIT)] == ["i2"]
+        assert [d.instance_uuid for d in store.elapsed(owned, 200 * S, LIMIT)] == ["i2", "i1"]
+
+    def test_what_began_anew_meanwhile_is_not_put_off(self, store: Store, owned: Owned) -> None:
+        store.commit([named(owned, due(since=90 * S))])
+
+        store.put_off([due(since=5 * S)], BIGGEST)
+
+        assert store.elapsed(owned, 150 * S, LIMIT) == (due(since=90 * S),)
+
+    def test_after_takeover_nothing_is_born_overdue(self, store: Store, owned: Owned) -> None:
+        store.commit([named(owned, due("i1"), due("i2", after_s=500))])
+
+        store.postpone(owned, until_us=100 * S)
+
+        assert store.elapsed(owned, 100 * S - 1, LIMIT) == ()
+        found = store.elapsed(owned, BIGGEST, LIMIT)
+        assert [d.due_at for d in found] == [100 * S, 505 * S]
+
+    def test_a_zombie_postpones_nothing(
+        self, store: Store, owned: Owned, open_store: Callable[[], Store]
+    ) -> None:
+        store.commit([named(owned, due())])
+        now_owned = own(open_store())
+
+        store.postpone(owned, until_us=100 * S)
+
+        assert store.elapsed(now_owned, 65 * S, LIMIT) == (due(),)
+
+    def test_a_take_over_looks_at_instances_in_such_a_state_and_at_those_with_a_due(
+        self, store: Store, owned: Owned
+    ) -> None:
+        rows = [
+            *(instance("i1", vm_state="resized"), state("i1")),
+            *(instance("i2", vm_state="active"), state("i2")),
+            *(instance("i3", vm_state="shelved"), state("i3")),
+        ]
+        first = batch(owned, rows=rows)
+        first.dues = {("i2", "confirm_resize"): due("i2")}
+        store.commit([first])
+
+        assert store.may_fall_due(P0, ["resized", "rescued"]) == ("i1", "i2")
+        assert store.may_fall_due(P0, ["shelved"]) == ("i2", "i3")
+        assert store.may_fall_due(TopicPartition(TOPIC, 1), ["resized"]) == ()
+
+    def test_what_is_restored_replaces_what_those_instances_had(
+        self, store: Store, owned: Owned
+    ) -> None:
+        store.commit([named(owned, due("i1"), due("i2"), due("i4"))])
+
+        store.restore_dues(owned, P0, ["i1", "i2", "i3"], [due("i2", after_s=90), due("i3")])
+
+        assert store.elapsed(owned, BIGGEST, LIMIT) == (
+            due("i3"),
+            due("i4"),
+            due("i2", after_s=90),
+        )
+
+    def test_what_is_there_already_keeps_its_time(self, store: Store, owned: Owned) -> None:
+        store.commit([named(owned, due())])
+        store.put_off([due()], 300 * S)
+
+        store.restore_dues(owned, P0, ["i1"], [due()])
+
+        assert [d.due_at for d in store.elapsed(owned, BIGGEST, LIMIT)] == [300 * S]
+
+    def test_a_zombie_restores_none(
+        self, store: Store, owned: Owned, open_store: Callable[[], Store]
+    ) -> None:
+        now_owned = own(open_store())
+
+        store.restore_dues(owned, P0, ["i1"], [due()])
+
+        assert store.elapsed(now_owned, BIGGEST, LIMIT) == ()

@@ -1,0 +1,136 @@
+"""Finding what is due costs the same with 100 and with 100,000 rows waiting: the plans say so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from events.log import TopicPartition
+from projections import schema
+from projections.bulk import bulk_of
+from projections.engine import open_engine
+from projections.sql_store import SqlStore
+from projections.store import DueRow, Timer
+from projections.tables import DUES, TIMERS
+from projections.transactions import writing
+from tests.contract.store_data import P0, S, own
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresServer
+
+FEW, MANY = 100, 100_000
+#: Rows that are due, the same however many wait.
+OVERDUE = 5
+#: Everything before this is due.
+NOW = 1_000 * S
+
+Look = Callable[[SqlStore, dict[TopicPartition, int]], tuple[object, ...]]
+LOOKS: dict[str, Look] = {
+    "dues": lambda store, owned: store.elapsed(owned, NOW, 200),
+    "timers": lambda store, owned: store.due(owned, NOW, 200),
+}
+INDEX = {"dues": "ix_dues_due_at_instance_uuid_action", "timers": "ix_timers_due_at_command_id"}
+
+
+@pytest.fixture
+def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'rows.sqlite'}"
+    schema.upgrade(url)
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def postgres_engine(postgres: PostgresServer) -> Iterator[Engine]:
+    url = postgres.create_database("due_lookup")
+    schema.upgrade(url)
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+    postgres.drop_database("due_lookup")
+
+
+def wait(engine: Engine, begin: int, end: int) -> None:
+    """Leave rows of both kinds waiting; the first few of all are due."""
+    numbers = range(begin, end)
+    timers = [
+        (*Timer(f"c{n}", *P0, f"i{n}", "s", "ask", 1, "host1", _due_at(n)), 0) for n in numbers
+    ]
+    dues = [DueRow(f"i{n}", "confirm_resize", *P0, n, 60, _due_at(n)) for n in numbers]
+    with writing(engine) as connection:
+        bulk_of(engine).load(connection, TIMERS, timers)
+        bulk_of(engine).load(connection, DUES, dues)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
+def _due_at(n: int) -> int:
+    return n if n < OVERDUE else NOW + (n + 1) * S
+
+
+def explained(engine: Engine, table: str, prefix: str) -> list[tuple[Any, ...]]:
+    """Return what the database says of the statement by which a store looks for what is due."""
+    store = SqlStore(engine)
+    owned = own(store)
+    said: list[tuple[Any, ...]] = []
+
+    def explain(_c: Connection, cursor: Any, statement: str, values: Any, *_: object) -> None:
+        if f" {table} " in statement.replace("\n", " ") and not said:
+            cursor.execute(f"{prefix} {statement}", values)
+            said.extend(cursor.fetchall())
+
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        assert len(LOOKS[table](store, owned)) == OVERDUE
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+    assert said, f"Expected a look at {table}, but there was none"
+    return said
+
+
+@pytest.mark.parametrize("table", LOOKS)
+def test_on_sqlite_what_is_due_is_the_beginning_of_an_index(
+    sqlite_engine: Engine, table: str
+) -> None:
+    plans = []
+    for begin, end in ((0, FEW), (FEW, MANY)):
+        wait(sqlite_engine, begin, end)
+        plans.append([row[3] for row in explained(sqlite_engine, table, "EXPLAIN QUERY PLAN")])
+
+    assert plans[0] == plans[1]
+    assert plans[0][0] == f"SEARCH {table} USING INDEX {INDEX[table]} (due_at<?)"
+    assert not [line for line in plans[0] if "TEMP B-TREE" in line or "SCAN " + table in line]
+
+
+@pytest.mark.parametrize("table", LOOKS)
+def test_on_postgres_a_look_reads_as_many_pages_however_many_are_waiting(
+    postgres_engine: Engine, table: str
+) -> None:
+    pages: list[int] = []
+    nodes: list[dict[str, Any]] = []
+    for begin, end in ((0, FEW), (FEW, MANY)):
+        wait(postgres_engine, begin, end)
+        explained(postgres_engine, table, "EXPLAIN (ANALYZE)")  # What is read once is not counted.
+        said = explained(postgres_engine, table, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)")
+        found = said[0][0]
+        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        pages.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+        nodes = list(nodes_of(plan))
+
+    assert [n["Index Name"] for n in nodes if "Index Name" in n] == [INDEX[table]]
+    assert not [n["Node Type"] for n in nodes if "Sort" in n["Node Type"]]
+    # One level more of the index, for a thousand times as many rows.
+    assert pages[1] <= pages[0] + 3
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a plan, the topmost first."""
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from nodes_of(each)
