@@ -25,7 +25,7 @@ from statemachines.effects import take_effect
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, operate, owe, progress, start
 from statemachines.judge import addressee, answering_host, judge, moves_head, owing
-from statemachines.notes import ActionNote, Note
+from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, unparked
 from statemachines.permissions import PERMISSIONS
 from statemachines.resume import react
@@ -39,6 +39,8 @@ from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
 #: Requests remembered of one instance.
 REQUESTS_MAX = 64
+#: Action events of what nova's API does by itself.
+_API_EVENTS = {"lock": "api_lock", "unlock": "api_unlock"}
 _NO_FLAVOR = Flavor(name="", vcpus=0, memory_mb=0, disk_gb=0)
 
 
@@ -217,6 +219,20 @@ def _act(run: Run, request: ActionRequested) -> None:
 
 
 def _note_immediate(run: Run, request: ActionRequested) -> None:
+    event = _API_EVENTS.get(request.action)
+    if event is not None:
+        run.notes.append(
+            EventNote(
+                row_id=run.next_row_id(),
+                request_id=run.request_id,
+                event=event,
+                host=None,
+                start_time=run.now,
+                finish_time=run.now,
+                result="Success",
+                details=None,
+            )
+        )
     run.notes.append(
         ActionNote(
             request_id=run.request_id,

@@ -7,6 +7,7 @@ Two claims on one host are the two sizes of a resize that stays there.
 from __future__ import annotations
 
 from statemachines.held import Held, SagaState
+from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.sagas.sides import FENCE
 from statemachines.states import PowerState, VmState
@@ -39,8 +40,19 @@ def give_up(run: Run, saga: SagaState, *, keep_claim: bool) -> SagaState:
         release(run, host, saga.saga_id)
     if run.held.vm_state == VmState.BUILDING and run.held.host == host:
         run.held = replace(run.held, host=None, node=None)
+    forget_destination(run, saga)
     excluded = tuple(sorted({*saga.excluded, host}))
     return replace(saga, destination=None, excluded=excluded, tried=saga.tried + 1)
+
+
+def forget_destination(run: Run, saga: SagaState) -> None:
+    """Leave the saga's migration without a destination: nova names one that took it, no other."""
+    move = run.held.move
+    if move is None or move.saga_id != saga.saga_id or move.destination is None:
+        return
+    move = replace(move, destination=None, dest_node=None, updated_at=run.now)
+    run.held = replace(run.held, move=move)
+    run.notes.append(MigrationNote(move=move))
 
 
 def keep_one_size(run: Run) -> None:

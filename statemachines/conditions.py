@@ -60,6 +60,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "was_stopped": _was_stopped,
         "same_host": _same_host,
         "guest_moved": _guest_moved,
+        "failed_before": lambda _held, saga, _rules: saga.outcome is not None,
         "of_create": lambda _held, saga, _rules: saga.saga == "create",
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
     }

@@ -7,12 +7,17 @@ It follows tables and never asks which operation it is in.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from events.ids import InstanceId, SagaId, command_id, saga_id
 from events.requests import ActionRequested
-from statemachines.claims import give_up, keep_one_size, owner_has_guest, release
-from statemachines.conditions import chosen, involved
+from statemachines.addressing import hosts_of
+from statemachines.claims import (
+    forget_destination,
+    give_up,
+    keep_one_size,
+    owner_has_guest,
+    release,
+)
+from statemachines.conditions import chosen
 from statemachines.held import Asked, Move, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.owing import TABLE_OF, debt_of, debts, evidence_against, owed_by
@@ -215,7 +220,7 @@ def _take(
         keep_claim = _owe_for(run, table, way.owe, lost)
         if table.primary:
             saga = replace(saga, generation=run.held.generation)
-    saga = replace(saga, reason=run.reason or saga.reason)
+    saga = replace(saga, reason=_reason(run, saga, way))
     if isinstance(way, To):
         saga = replace(saga, outcome=way.outcome or saga.outcome)
         if way.give_up:
@@ -225,6 +230,15 @@ def _take(
         ending = way.ending or saga.outcome
         assert ending is not None, f"Expected an outcome at the end of {table.name}"
         _end(run, table, saga, ending, keep_claim=keep_claim)
+
+
+def _reason(run: Run, saga: SagaState, way: To | End) -> str | None:
+    """Return why it goes this way: of the failures, the one that decided the outcome."""
+    named = way.outcome if isinstance(way, To) else way.ending
+    is_new = named is not None and (isinstance(way, To) or named != saga.outcome)
+    if saga.outcome is None or is_new:
+        return run.reason or saga.reason
+    return saga.reason or run.reason
 
 
 def _owe_for(run: Run, table: Saga, what: Owe, hosts: tuple[str, ...]) -> bool:
@@ -238,32 +252,10 @@ def _owe_for(run: Run, table: Saga, what: Owe, hosts: tuple[str, ...]) -> bool:
     return Owe.DESTROY in kinds
 
 
-def _hosts_of(run: Run, saga: SagaState, step: Step) -> tuple[str, ...]:
-    held, move = run.held, run.held.move
-    host: str | None
-    match step.to:
-        case Role.SCHEDULER:
-            return (SCHEDULER,)
-        case Role.OWNER:
-            host = held.host
-        case Role.SOURCE:
-            host = move.source if move is not None else held.host
-        case Role.DESTINATION:
-            host = saga.destination or (move.destination if move is not None else None)
-        case Role.TARGET:
-            host = saga.target
-        case Role.INVOLVED:
-            return involved(held, saga)
-        case _:
-            assert_never(step.to)
-    assert host is not None, f"Expected a host as {step.to} of {saga.saga}.{step.name}, but none"
-    return (host,)
-
-
 def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> None:
     repeated = saga.step == step.name
-    saga = close_step(run, saga, fact, ok=run.reason is None, keep_events=repeated)
-    hosts = saga.pending if repeated and saga.pending else _hosts_of(run, saga, step)
+    saga = close_step(run, saga, fact, ok=run.reason is None, goes_on=step.action_events)
+    hosts = saga.pending if repeated and saga.pending else hosts_of(run.held, saga, step)
     entries = {**saga.entries, step.name: saga.entries.get(step.name, 0) + 1}
     asked = _asked(saga, step, entries[step.name], hosts)
     real = tuple(a.host for a in asked if a.host != SCHEDULER)
@@ -285,7 +277,7 @@ def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> Non
         if step.to is Role.SCHEDULER
         else saga.excluded,
         needs_operator=None,
-        events=saga.events if repeated else open_events(run, saga, step, hosts),
+        events=open_events(run, saga, step, hosts),
         entries=entries,
     )
     if step.migration_status is not None:
@@ -328,13 +320,15 @@ def _wait_for_operator(run: Run, table: Saga, saga: SagaState, fact: str) -> Non
 
 def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: bool) -> None:
     end = table.endings[ending]
-    saga = close_step(run, saga, run.name, ok=end.ok or run.reason is None)
+    saga = close_step(run, saga, run.name, ok=end.ok or end.as_asked or run.reason is None)
     saga = replace(saga, pending=(), needs_operator=None)
     given_up = saga.target if end.release_target else saga.destination
     if given_up is not None and (end.release_target or end.release_destination) and not keep_claim:
         release(run, given_up, None if end.release_target else saga.saga_id)
     if end.clear_host:
         run.held = replace(run.held, host=None, node=None)
+    if end.clear_destination:
+        forget_destination(run, saga)
     if end.migration_status is not None:
         set_migration_status(run, end.migration_status)
     if end.clear_elsewhere:
@@ -344,9 +338,9 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
     if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
         _bury(run)
     note_saga(run, saga, ending=ending, ok=end.ok)
-    note_action(run, saga, finished=True, ok=end.ok)
-    if table.primary and not end.ok and ending != "cancelled":
-        note_fault(run, saga, ending)
+    note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
+    if table.primary:
+        note_fault(run, saga, end)
 
 
 def _clear_elsewhere(run: Run, table: Saga) -> None:

@@ -11,7 +11,8 @@ from typing import Final
 from statemachines.held import OpenEvent, SagaState
 from statemachines.notes import ActionNote, EventNote, FaultNote, MigrationNote, SagaNote, StepNote
 from statemachines.run import Run
-from statemachines.saga import Step
+from statemachines.saga import Ending, Step
+from statemachines.sagas import SAGAS
 from statemachines.states import MigrationStatus
 from statemachines.values import replace
 
@@ -70,7 +71,10 @@ def note_step(run: Run, saga: SagaState, *, left_by: str | None) -> None:
 def open_events(
     run: Run, saga: SagaState, step: Step, hosts: tuple[str, ...]
 ) -> tuple[OpenEvent, ...]:
-    """Open the action events of a step, one row each however many hosts work on it."""
+    """Return the action events of a step, one row each however many hosts work on it.
+
+    One that the step before left open goes on.
+    """
     if saga.request_id is None:
         return ()
     (host,) = hosts if len(hosts) == 1 else (run.held.host,)
@@ -82,24 +86,34 @@ def open_events(
             started_at=run.now,
         )
         for event in step.action_events
+        if all(event != open_.event for open_ in saga.events)
     )
     run.notes.extend(_event_note(saga.request_id, e, None, None, None) for e in opened)
-    return opened
+    return (*saga.events, *opened)
 
 
 def close_step(
-    run: Run, saga: SagaState, fact: str, *, ok: bool, keep_events: bool = False
+    run: Run, saga: SagaState, fact: str, *, ok: bool, goes_on: tuple[str, ...] = ()
 ) -> SagaState:
-    """Note that the saga left its step, and close its events unless it comes back at once."""
+    """Note that the saga left its step, and close its events but those that the next goes on with.
+
+    Where the step failed, events that nova writes only then are noted as begun and ended.
+    """
     if not saga.step:
         return saga
     note_step(run, saga, left_by=fact)
-    if keep_events or saga.request_id is None:
+    if saga.request_id is None:
         return saga
     result = "Success" if ok else "Error"
     details = None if ok else run.reason or saga.reason
-    run.notes.extend(_event_note(saga.request_id, e, run.now, result, details) for e in saga.events)
-    return replace(saga, events=())
+    closed = tuple(e for e in saga.events if e.event not in goes_on)
+    if not ok:
+        closed += tuple(
+            OpenEvent(row_id=run.next_row_id(), event=e, host=None, started_at=saga.entered_at)
+            for e in SAGAS[saga.saga].steps[saga.step].failure_events
+        )
+    run.notes.extend(_event_note(saga.request_id, e, run.now, result, details) for e in closed)
+    return replace(saga, events=tuple(e for e in saga.events if e.event in goes_on))
 
 
 def note_action(run: Run, saga: SagaState, *, finished: bool, ok: bool) -> None:
@@ -120,15 +134,20 @@ def note_action(run: Run, saga: SagaState, *, finished: bool, ok: bool) -> None:
     )
 
 
-def note_fault(run: Run, saga: SagaState, ending: str) -> None:
-    """Note what went wrong, for the user of the instance."""
-    said = run.reason or saga.reason
+def note_fault(run: Run, saga: SagaState, end: Ending) -> None:
+    """Note what went wrong, for the user of the instance, where the ending says so."""
+    if end.ok or end.as_asked or end.fault is None:
+        return
+    said = saga.reason or f"Expected {saga.saga} to succeed, but it ended {end.name}"
+    message = end.fault.format(
+        instance=run.held.instance_id, reason=said, attempts=run.rules.number_of("max_attempts")
+    )
     run.notes.append(
         FaultNote(
             row_id=run.next_row_id(),
-            code=500,
-            message=said or f"Expected {saga.saga} to succeed, but it ended {ending}",
-            details=f"{saga.saga} {saga.saga_id} ended {ending} after step {saga.step}",
+            code=end.fault_code,
+            message=message,
+            details=f"{saga.saga} {saga.saga_id} ended {end.name} after step {saga.step}",
             host=run.held.host,
             created_at=run.now,
         )

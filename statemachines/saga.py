@@ -98,8 +98,10 @@ class Step:
     #: Where `regente saga compensate` leads; None where there is nothing to undo any more.
     compensate: Next | None = None
     migration_status: MigrationStatus | None = None
-    #: Nova's names of the action events that run during the step.
+    #: Nova's names of the action events that run during the step; one that is open goes on.
     action_events: tuple[str, ...] = ()
+    #: Action events that nova writes only where the step fails.
+    failure_events: tuple[str, ...] = ()
     #: Name of the setting (seconds) that bounds one attempt; 0 there means `step_max_s`.
     deadline: str = "step_max_s"
     #: The setting is per GiB of the guest's memory, of which at least two are counted.
@@ -123,6 +125,14 @@ class Ending:
     release_target: bool = False
     #: The instance is on no host after this.
     clear_host: bool = False
+    #: The migration names no destination after this: it had not taken the guest yet.
+    clear_destination: bool = False
+    #: It ended as its user asked: that is no error of the action.
+    as_asked: bool = False
+    #: What the user of the instance is told of a failure, `reason` put in; None where nothing is.
+    fault: str | None = "{reason}"
+    #: The code of that fault, as nova's exceptions have it.
+    fault_code: int = 500
     #: Whoever else has room claimed owes to leave nothing of it, and no migration stays open.
     clear_elsewhere: bool = False
 

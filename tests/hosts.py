@@ -77,7 +77,7 @@ class World(Story):
         for note in self.notes:
             if isinstance(note, EventNote):
                 found[note.row_id] = (note.event, note.result)
-        return list(found.values())
+        return [found[row_id] for row_id in sorted(found)]
 
     @property
     def actions(self) -> list[tuple[str, str | None]]:

@@ -32,5 +32,11 @@ def arrows() -> Iterator[Arrow]:
     for fact in OF_ANY_SAGA:
         yield Arrow(fact, _BUILDING, _BUILD_TASKS, KEEP, T.SCHEDULING, "of_create")
     yield Arrow("create:built", _BUILDING, _BUILD_TASKS, V.ACTIVE, None)
-    for ending in ("no_valid_host", "max_attempts_exceeded", "aborted", "resolved"):
+    for ending in (
+        "no_valid_host",
+        "hosts_exhausted",
+        "max_attempts_exceeded",
+        "aborted",
+        "resolved",
+    ):
         yield Arrow(f"create:{ending}", _BUILDING, _BUILD_TASKS, V.ERROR, None)

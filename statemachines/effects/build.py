@@ -34,7 +34,8 @@ def _guest_destroyed(run: Run, saga: SagaState | None) -> None:
     if saga is not None and saga.saga == "debt" and owns:
         return  # It owned the instance again in the meantime: its claim is the new guest's.
     release(run, host)
-    if run.held.vm_state == VmState.BUILDING and run.held.host == host:
+    deleting = saga is not None and saga.saga == "delete"
+    if run.held.vm_state == VmState.BUILDING and run.held.host == host and not deleting:
         run.held = replace(run.held, host=None, node=None)
 
 

@@ -16,7 +16,13 @@ from statemachines.saga import (
 )
 
 #: R1/R2 of nova's flow: next host while `[scheduler] max_attempts` lasts and no host was asked for.
-_ANOTHER = Choice("may_build_elsewhere", To("schedule", give_up=True), End("max_attempts_exceeded"))
+_ANOTHER = Choice(
+    "may_build_elsewhere",
+    To("schedule", give_up=True, outcome="hosts_exhausted"),
+    End("max_attempts_exceeded"),
+)
+#: Nothing was tried yet, or all that there was.
+_NONE_LEFT = Choice("failed_before", End("hosts_exhausted"), End("no_valid_host"))
 
 CREATE = saga(
     name="create",
@@ -29,9 +35,10 @@ CREATE = saga(
             to=Role.SCHEDULER,
             on={
                 "DestinationChosen": To("build"),
-                "NoValidHost": End("no_valid_host"),
+                "NoValidHost": _NONE_LEFT,
             },
-            exhausted=End("no_valid_host"),
+            exhausted=_NONE_LEFT,
+            failure_events=("conductor_schedule_and_build_instances",),
             deadline="long_rpc_timeout",
             retries=2,
         ),
@@ -79,8 +86,28 @@ CREATE = saga(
     endings=(
         Ending(name="built", ok=True),
         Ending(name="no_valid_host", ok=False, clear_host=True),
-        Ending(name="max_attempts_exceeded", ok=False, release_destination=True, clear_host=True),
-        Ending(name="aborted", ok=False, release_destination=True, clear_host=True),
+        Ending(
+            name="hosts_exhausted",
+            ok=False,
+            clear_host=True,
+            fault="Exceeded maximum number of retries. Exhausted all hosts available for retrying"
+            " build failures for instance {instance}. Last exception: {reason}",
+        ),
+        Ending(
+            name="max_attempts_exceeded",
+            ok=False,
+            release_destination=True,
+            clear_host=True,
+            fault="Exceeded maximum number of retries. Exceeded max scheduling attempts {attempts}"
+            " for instance {instance}. Last exception: {reason}",
+        ),
+        Ending(
+            name="aborted",
+            ok=False,
+            release_destination=True,
+            clear_host=True,
+            fault="Build of instance {instance} aborted: {reason}",
+        ),
         Ending(name="resolved", ok=False),
     ),
 )

@@ -23,6 +23,8 @@ from statemachines.states import MigrationStatus, MigrationType
 
 #: Step 6 of nova's flow: another host while `migrate_max_retries` lasts and none was asked for.
 _ANOTHER = Choice("may_migrate_elsewhere", To("schedule", give_up=True), End("max_retries"))
+#: In nova the search for a host and its checks are one call of the conductor, and one event.
+_CONDUCTOR_EVENT = "conductor_live_migrate_instance"
 _ARRIVED = frozenset({"GuestHandedOver", "GuestArrived"})
 _RUNNING = frozenset({"LiveMigrationStarted", "LiveMigrationProgressed", "PostCopyStarted"})
 #: The source is away and the destination could not take the guest over. Where it had said that the
@@ -54,7 +56,7 @@ LIVE_MIGRATION = saga(
                 "NoValidHost": End("no_valid_host"),
             },
             exhausted=End("no_valid_host"),
-            action_events=("conductor_live_migrate_instance",),
+            action_events=(_CONDUCTOR_EVENT,),
             deadline="long_rpc_timeout",
             retries=2,
         ),
@@ -74,7 +76,7 @@ LIVE_MIGRATION = saga(
             },
             exhausted=_ANOTHER,
             compensate=End("refused"),
-            action_events=("compute_check_can_live_migrate_destination",),
+            action_events=(_CONDUCTOR_EVENT, "compute_check_can_live_migrate_destination"),
             deadline="long_rpc_timeout",
         ),
         Step(
@@ -89,7 +91,7 @@ LIVE_MIGRATION = saga(
             },
             exhausted=_ANOTHER,
             compensate=End("refused"),
-            action_events=("compute_check_can_live_migrate_source",),
+            action_events=(_CONDUCTOR_EVENT, "compute_check_can_live_migrate_source"),
             deadline="long_rpc_timeout",
         ),
         Step(
@@ -244,24 +246,28 @@ LIVE_MIGRATION = saga(
             ok=False,
             migration_status=MigrationStatus.ERROR,
             release_destination=True,
+            clear_destination=True,
         ),
         Ending(
             name="refused",
             ok=False,
             migration_status=MigrationStatus.ERROR,
             release_destination=True,
+            clear_destination=True,
         ),
         Ending(
             name="failed",
             ok=False,
             migration_status=MigrationStatus.FAILED,
             release_destination=True,
+            fault=None,  # Rolled back: the guest is as it was.
         ),
         Ending(
             name="cancelled",
             ok=False,
             migration_status=MigrationStatus.CANCELLED,
             release_destination=True,
+            as_asked=True,
         ),
         Ending(
             name="lost",

@@ -23,7 +23,13 @@ from statemachines.saga import (
 )
 from statemachines.states import MigrationStatus, MigrationType
 
-_ANOTHER = Choice("may_resize_elsewhere", To("schedule", give_up=True), End("prepare_failed"))
+_ANOTHER = Choice(
+    "may_resize_elsewhere",
+    To("schedule", give_up=True, outcome="prepare_failed"),
+    End("prepare_failed"),
+)
+#: Nothing was tried yet, or all that there was: nova tells of the last host's refusal then.
+_NONE_LEFT = Choice("failed_before", End("prepare_failed"), End("no_valid_host"))
 
 
 def _table(name: str, migration_type: MigrationType, same_host: str | None) -> Saga:
@@ -44,9 +50,9 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                 to=Role.SCHEDULER,
                 on={
                     "DestinationChosen": To("prepare"),
-                    "NoValidHost": End("no_valid_host"),
+                    "NoValidHost": _NONE_LEFT,
                 },
-                exhausted=End("no_valid_host"),
+                exhausted=_NONE_LEFT,
                 action_events=("conductor_migrate_server", "cold_migrate"),
                 deadline="long_rpc_timeout",
                 retries=2,
@@ -61,7 +67,7 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                     "CommandRefused": _ANOTHER,
                     "StepHostLost": Choice(
                         "may_resize_elsewhere",
-                        To("schedule", give_up=True, owe=Owe.DESTROY),
+                        To("schedule", give_up=True, outcome="prepare_failed", owe=Owe.DESTROY),
                         End("prepare_failed", owe=Owe.DESTROY),
                     ),
                 },
@@ -143,6 +149,8 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                 ok=False,
                 migration_status=MigrationStatus.ERROR,
                 release_destination=True,
+                clear_destination=True,
+                fault_code=400,  # Of nova's ComputeResourcesUnavailable: the claim is what fails.
             ),
             Ending(
                 name="failed",

@@ -8,11 +8,19 @@ from statemachines.verdict import Rejected
 from tests.beginnings import begin
 from tests.ends import check_end
 from tests.hosts import World
-from tests.story import SMALL, must
+from tests.story import INSTANCE, SMALL, must
 
 SCHEDULING = ("building", "scheduling", None)
 TAKEN = ("building", None, None)
 BUILT = "compute__do_build_and_run_instance"
+SCHEDULED = "conductor_schedule_and_build_instances"
+
+
+def fault_of(world: World) -> str:
+    """Return what the user of the instance is told, which must be one thing."""
+    (fault,) = world.noted(FaultNote)
+    assert isinstance(fault, FaultNote)
+    return fault.message
 
 
 def test_a_build_goes_through_novas_states() -> None:
@@ -67,6 +75,7 @@ def test_no_valid_host_is_an_error_without_a_host() -> None:
     (fault,) = world.noted(FaultNote)
     assert isinstance(fault, FaultNote)
     assert fault.message == "No valid host was found."
+    assert world.events == [(SCHEDULED, "Error")]
     assert world.here.claims == ()
 
 
@@ -94,6 +103,26 @@ def test_max_attempts_bounds_the_hosts_that_are_tried() -> None:
     assert world.states == ("error", None)
     assert world.actions == [("create", "Error")]
     assert world.events == [(BUILT, "Error")] * 3
+    assert fault_of(world) == (
+        "Exceeded maximum number of retries. Exceeded max scheduling attempts 3"
+        f" for instance {INSTANCE}. Last exception: full"
+    )
+    check_end(world)
+
+
+def test_when_no_host_is_left_the_user_is_told_why_the_last_one_could_not() -> None:
+    world = begin("create")
+    must(world.choose("h1"))
+    must(world.says("h1", instance.BuildRescheduled(reason="no memory")))
+
+    must(world.no_valid_host())
+
+    assert world.states == ("error", None)
+    assert world.events == [(BUILT, "Error"), (SCHEDULED, "Error")]
+    assert fault_of(world) == (
+        "Exceeded maximum number of retries. Exhausted all hosts available for retrying build"
+        f" failures for instance {INSTANCE}. Last exception: no memory"
+    )
     check_end(world)
 
 
