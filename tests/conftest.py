@@ -74,6 +74,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:(open|read)_text is deprecated:DeprecationWarning"
     )
+    # It also forgets to close the sockets on which it called a dead broker in vain. Nobody else in
+    # the house opens a socket.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+    config.addinivalue_line(
+        "filterwarnings",
+        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning",
+    )
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadgroup"
 

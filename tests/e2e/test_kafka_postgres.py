@@ -16,53 +16,24 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from compute.file_world import FileWorld
-from events.log import LogWriter, Message
-from events.requests import Flavor
-from projections.rows import InstanceRow, MigrationRow, NodeRow
+from projections.rows import NodeRow
 from projections.sql_store import SqlStore
 from projections.store import StoreUnavailable
-from statemachines.permissions import PERMISSIONS, state_allows
-from statemachines.sagas import BY_ACTION
-from statemachines.states import TaskState, VmState
-from tests.e2e.cloud import Cloud, claims_that_differ, instances, open_sagas, rows
+from tests.e2e.cloud import Cloud, instances, open_sagas, rows
+from tests.e2e.ends import POLL_S, check, wait
 from tests.e2e.fleet import Fleet
 from tests.e2e.installation import Installation
+from tests.e2e.users import Users
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 
 INSTANCES = 300
 OPERATIONS = 700
 ROUND = 40
-POLL_S = 0.2
-TINY = Flavor(name="m1.nano", vcpus=1, memory_mb=192, disk_gb=1)
-MICRO = Flavor(name="m1.micro", vcpus=1, memory_mb=256, disk_gb=1)
-#: What random users ask for, with how often: an end is rarer than a beginning.
-WISHES = {
-    "stop": 4,
-    "start": 6,
-    "reboot_soft": 2,
-    "reboot_hard": 2,
-    "pause": 3,
-    "unpause": 6,
-    "suspend": 2,
-    "resume": 4,
-    "rescue": 2,
-    "unrescue": 4,
-    "resize": 4,
-    "migrate": 3,
-    "confirm_resize": 6,
-    "revert_resize": 4,
-    "live_migrate": 6,
-    "live_migrate_abort": 2,
-    "live_migrate_force_complete": 2,
-    "delete": 1,
-}
 
 
 @pytest.fixture
@@ -70,94 +41,6 @@ def database() -> Iterator[PostgresServer]:
     """A server of our own, for it is stopped."""
     with PostgresServer(stoppable=True) as server:
         yield server
-
-
-@dataclass
-class Users:
-    """Whoever asks for things: at random, but only for what is legal as the rows stand."""
-
-    cloud: Cloud
-    store: SqlStore
-    writer: LogWriter
-    dice: random.Random
-    uuids: list[str]
-    asked: Counter[str] = field(default_factory=Counter)
-    #: When each was asked something last: nobody asks again before the rows have moved.
-    marks: dict[str, int] = field(default_factory=dict)
-
-    def create_all(self) -> None:
-        self._say(
-            [
-                ("create", uid, {"flavor": TINY, "arguments": {"name": uid[:8]}})
-                for uid in self.uuids
-            ]
-        )
-
-    def ask_something(self, most: int) -> int:
-        """Ask up to so many instances for something legal, and return how many were asked."""
-        known = instances(self.store)
-        moves = {
-            m.instance_uuid: m
-            for m in rows(self.store, "migrations")
-            if isinstance(m, MigrationRow)
-        }
-        wishes: list[tuple[str, str, dict[str, object]]] = []
-        for uid in self.dice.sample(self.uuids, len(self.uuids)):
-            row = known.get(uid)
-            if len(wishes) == most:
-                break
-            if row is None or row.deleted or self.marks.get(uid, -1) >= row.updated_at:
-                continue
-            action = self._wish(row, moves.get(uid))
-            if action is not None:
-                self.marks[uid] = row.updated_at
-                flavor = MICRO if row.flavor_name == TINY.name else TINY
-                wishes.append((action, uid, {"flavor": flavor} if action == "resize" else {}))
-        self._say(wishes)
-        return len(wishes)
-
-    def _wish(self, row: InstanceRow, move: MigrationRow | None) -> str | None:
-        vm, task = VmState(row.vm_state), TaskState(row.task_state) if row.task_state else None
-        legal = [
-            action
-            for action in WISHES
-            if action in BY_ACTION
-            and state_allows(PERMISSIONS[action], vm, task)
-            and self._fits(action, row, move)
-        ]
-        if task is not None and self.dice.random() > 0.002:
-            # Delete is legal whatever goes on; if it always came then, nothing else would be left.
-            legal = [action for action in legal if action != "delete"]
-        if not legal:
-            return None
-        return self.dice.choices(legal, [WISHES[each] for each in legal])[0]
-
-    def _fits(self, action: str, row: InstanceRow, move: MigrationRow | None) -> bool:
-        permission = PERMISSIONS[action]
-        if permission.migration_statuses:
-            return move is not None and move.status in permission.migration_statuses
-        return row.launched_at is not None or action == "delete"
-
-    def _say(self, wishes: list[tuple[str, str, dict[str, object]]]) -> None:
-        messages: list[Message] = []
-        for action, uid, fields in wishes:
-            self.asked[action] += 1
-            messages.append(self.cloud.request_message(action, uid, **fields)[1])
-        if messages:
-            self.writer.append(messages)
-
-
-def wait(until: Callable[[], bool], what: str, wait_s: float = 60.0) -> float:
-    """Look until a condition holds, and return how long it took; the database may be away."""
-    began = time.monotonic()
-    while True:
-        try:
-            if until():
-                return time.monotonic() - began
-        except StoreUnavailable:
-            pass
-        assert time.monotonic() - began < wait_s, f"Expected {what} within {wait_s} s, but not"
-        time.sleep(POLL_S)
 
 
 def epochs(store: SqlStore) -> dict[tuple[str, int], int]:
@@ -237,32 +120,12 @@ def _story(
     wait(lambda: not open_sagas(store) and cloud.lag(store) == 0, "every saga to end", 120)
     tell("every saga has ended, and nothing is left to fold")
     assert not fleet.dead(), f"Expected everybody to live, but {fleet.dead()}"
-    _check(fleet.installation, cloud, store)
+    check(fleet.installation, cloud, store)
     lost = {row.host: row.lost_count for row in rows(store, "nodes") if isinstance(row, NodeRow)}
     tell(f"{Counter(i.vm_state for i in instances(store).values())}, lost: {lost}")
     statuses = fleet.stop()
     assert set(statuses.values()) == {0}, statuses
     tell("everybody has stopped")
-
-
-def _check(installation: Installation, cloud: Cloud, store: SqlStore) -> None:
-    audit = cloud.verify(store)
-    assert audit.is_equal, audit.differences[:10]
-    print(audit.rows, dict(audit.counts), file=sys.stderr)
-    assert audit.rows["quarantine"] == audit.rows["parked"] == 0
-    with closing(FileWorld(installation.state.world)) as world:
-        twice = {command: n for command, n in world.executions().items() if n != 1}
-        assert not twice, f"Expected every command once, but {twice}"
-        torn = {uid: hosts for uid, hosts in world.running().items() if len(hosts) > 1}
-        assert not torn, f"Expected every guest on one host, but {torn}"
-        known = instances(store)
-        elsewhere = {
-            uid: (hosts, known[uid].host)
-            for uid, hosts in world.running().items()
-            if hosts != (known[uid].host,)
-        }
-        assert not elsewhere, f"Expected every guest where its row says, but {elsewhere}"
-        assert claims_that_differ(store, world, cloud.hosts) == []
 
 
 def _kill(fleet: Fleet, name: str, *words: str) -> None:

@@ -1,8 +1,7 @@
 """One Apache Kafka node run by `java` (KRaft, broker and controller in one process).
 
-Knows jars, properties and signals. Knows nothing of Docker or pytest. A cluster of several nodes
-needs other properties and one more argument to the format tool; a node is a value of its own here
-so that a list of them can be started.
+Knows jars, properties and signals. Knows nothing of Docker or pytest. Several nodes are a cluster
+where their plans name each other (`kafka_cluster.py`).
 """
 
 from __future__ import annotations
@@ -34,10 +33,11 @@ HINT = (
     " Java 17 and Maven, or set REGENTE_TEST_KAFKA to the address of a broker."
 )
 
-PROPERTIES = """\
+#: What every node obeys.
+_PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+node.id={node_id}
+controller.quorum.bootstrap.servers={controllers}
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 inter.broker.listener.name=PLAINTEXT
@@ -48,15 +48,63 @@ num.partitions=6
 auto.create.topics.enable=false
 log.message.timestamp.type=LogAppendTime
 offsets.topic.num.partitions=2
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=2
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={copies_min}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={copies_min}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 """
+#: What the nodes of a cluster obey too: one that died is missed within 3 s.
+_OF_CLUSTER = """\
+default.replication.factor={copies}
+min.insync.replicas={copies_min}
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+replica.lag.time.max.ms=1000
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Who a node is, and who its peers are."""
+
+    node_id: int
+    broker: int
+    controller: int
+    cluster_id: str
+    #: Every node's controller, this one's too: id, port, id of its directory. Empty: it is alone.
+    voters: tuple[tuple[int, int, str], ...] = ()
+
+    def properties(self, data: Path) -> str:
+        """Return what the node reads at its start."""
+        controllers = [port for _, port, _ in self.voters] or [self.controller]
+        copies = len(controllers)
+        text = _PROPERTIES + (_OF_CLUSTER if self.voters else "")
+        return text.format(
+            node_id=self.node_id,
+            broker=self.broker,
+            controller=self.controller,
+            controllers=",".join(f"127.0.0.1:{port}" for port in controllers),
+            data=data,
+            copies=copies,
+            copies_min=copies // 2 + 1,
+        )
+
+    def format_arguments(self) -> list[str]:
+        """Return what the format tool has to be told beside the properties."""
+        if not self.voters:
+            return ["--standalone", "-t", self.cluster_id]
+        voters = ",".join(f"{n}@127.0.0.1:{port}:{folder}" for n, port, folder in self.voters)
+        return ["--initial-controllers", voters, "-t", self.cluster_id]
+
+
+def identity_of(name: str) -> str:
+    """Return an id in Kafka's form, always the same for the same name."""
+    text = base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, name).bytes).decode()
+    return text.rstrip("=").replace("-", "a")
 
 
 def jars() -> Path:
@@ -78,6 +126,8 @@ class KafkaNode:
     """A broker that runs from `start` to `stop`, with its data in a folder of its own."""
 
     heap_mb: int = 512
+    #: None: it is alone, and takes ports that are free at its start.
+    plan: Plan | None = None
     bootstrap: str = ""
     _folder: Path = field(default_factory=Path)
     _process: subprocess.Popen[bytes] | None = None
@@ -88,13 +138,55 @@ class KafkaNode:
             raise TierMissing(HINT)
         for attempt in range(1, STARTS_MAX + 1):
             try:
-                self._start_once()
+                self.launch()
+                self.wait_until_it_listens()
             except RuntimeError:
                 self.stop()
                 if attempt == STARTS_MAX:
                     raise
             else:
                 return
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether it was started and not stopped or killed since."""
+        return self._process is not None
+
+    def launch(self) -> None:
+        """Leave a process that is starting, on the data that it had if it had any."""
+        if self._folder == Path():
+            self._folder = Path(tempfile.mkdtemp(prefix="regente-kafka-"))
+            plan = self.plan or _alone(self._folder)
+            self._properties.write_text(plan.properties(self._folder / "data"))
+            self.bootstrap = f"127.0.0.1:{plan.broker}"
+            self._run("format", "-c", str(self._properties), *plan.format_arguments())
+        with self._output.open("ab") as to:
+            self._process = subprocess.Popen(
+                _dies_with_us(self._java("kafka.Kafka", str(self._properties))),
+                stdout=to,
+                stderr=to,
+            )
+
+    def wait_until_it_listens(self) -> None:
+        """Return when the broker's port is open; raises RuntimeError with what it said."""
+        port = int(self.bootstrap.rpartition(":")[2])
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            try:
+                self._running().wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                if _is_listening(port):
+                    return
+            else:
+                break
+        what = f"listen on port {port} within {START_S:.0f} s"
+        raise RuntimeError(_what_it_said(what, self._output))
+
+    def kill(self) -> None:
+        """Leave the broker dead as a power cut would, its data as it was."""
+        process, self._process = self._running(), None
+        process.kill()
+        process.wait()
 
     def stop(self) -> None:
         """Leave neither process nor data."""
@@ -118,30 +210,23 @@ class KafkaNode:
         """Let the broker go on where it was frozen."""
         self._running().send_signal(signal.SIGCONT)
 
+    @property
+    def _properties(self) -> Path:
+        return self._folder / "server.properties"
+
+    @property
+    def _output(self) -> Path:
+        return self._folder / "output"
+
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "Expected a broker that runs, but none was started."
         return self._process
 
-    def _start_once(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="regente-kafka-"))
-        broker, controller = free_ports(2)
-        properties = self._folder / "server.properties"
-        properties.write_text(
-            PROPERTIES.format(broker=broker, controller=controller, data=self._folder / "data")
-        )
-        output = self._folder / "output"
-        cluster = base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(properties)).bytes)
-        with output.open("wb") as to:
-            cluster_id = cluster.decode().rstrip("=").replace("-", "a")
-            arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(properties)]
-            command = self._java("kafka.tools.StorageTool", *arguments)
+    def _run(self, *arguments: str) -> None:
+        command = self._java("kafka.tools.StorageTool", *arguments)
+        with self._output.open("ab") as to:
             if subprocess.run(command, stdout=to, stderr=to, check=False).returncode:
-                raise RuntimeError(_what_it_said("format its storage", output))
-            self._process = subprocess.Popen(
-                _dies_with_us(self._java("kafka.Kafka", str(properties))), stdout=to, stderr=to
-            )
-        self.bootstrap = f"127.0.0.1:{broker}"
-        self._wait_until_it_listens(self._process, broker, output)
+                raise RuntimeError(_what_it_said("format its storage", self._output))
 
     def _java(self, main: str, *arguments: str) -> list[str]:
         return [
@@ -157,19 +242,11 @@ class KafkaNode:
             *arguments,
         ]
 
-    def _wait_until_it_listens(
-        self, process: subprocess.Popen[bytes], port: int, output: Path
-    ) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            try:
-                process.wait(POLL_S)
-            except subprocess.TimeoutExpired:
-                if _is_listening(port):
-                    return
-            else:
-                break
-        raise RuntimeError(_what_it_said(f"listen on port {port} within {START_S:.0f} s", output))
+
+def _alone(folder: Path) -> Plan:
+    broker, controller = free_ports(2)
+    identity = identity_of(str(folder))
+    return Plan(node_id=1, broker=broker, controller=controller, cluster_id=identity)
 
 
 def _jars_can_be_had() -> bool:
