@@ -16,6 +16,7 @@ from compute.endings import (
     CANCELLING,
     ENDINGS,
     FREES_SLOT,
+    OF_ATTACHMENTS,
     STEERING,
     is_ending,
     is_success,
@@ -308,7 +309,8 @@ class Dispatch:
             return
         said = self._inbox.said(letter)
         for fact in outcome[:-1]:
-            if type(fact).__name__ not in said:
+            # What is attached is said part by part, and may be said again.
+            if type(fact) in OF_ATTACHMENTS or type(fact).__name__ not in said:
                 self._scribe.answer(letter, fact)
         self._end(letter, outcome[-1])
 

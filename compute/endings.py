@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from events import attachments as a
 from events import commands as c
 from events import instance as i
 from events import migration as m
@@ -48,6 +49,18 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.RollbackSource: (m.SourceRolledBack, m.SourceRollbackFailed),
         c.AbortLiveMigration: (m.AbortTaken, m.AbortFailed),
         c.ForceCompleteLiveMigration: (m.ForceCompleteTaken, m.ForceCompleteFailed),
+    }
+)
+
+#: What is said on the way about volumes, ports and accelerators, in the course of any command.
+OF_ATTACHMENTS: Final = frozenset(
+    {
+        a.VolumeAttached,
+        a.VolumeDetached,
+        a.PortBound,
+        a.PortUnbound,
+        a.AcceleratorBound,
+        a.AcceleratorUnbound,
     }
 )
 

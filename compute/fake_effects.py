@@ -144,6 +144,15 @@ def _leave_nothing(world: World, half: Half | None, fact: object) -> object:
     return fact
 
 
+#: Commands that leave nothing of the guest on their host, what it held included.
+LEAVES_NOTHING: Final = (
+    c.DestroyGuest,
+    c.ReleaseDestination,
+    c.ConfirmResize,
+    c.RevertResize,
+    c.CleanUpSource,
+    c.RollbackDestination,
+)
 _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 _LIVE = (PowerState.RUNNING, PowerState.PAUSED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from compute.fake_attachments import activate
 from compute.fake_site import Failure, FailureKind, Operation, Site, Steering, check, failed
 from compute.hypervisor import PowerState
 from compute.world import Half, Role
@@ -118,6 +119,9 @@ class LiveMigration:
     def _switch(self, role: Role, power_state: PowerState) -> None:
         source, destination = self._both()
         power = source.power_state if source.resume_to is None else source.resume_to
+        activate(
+            self._site.world, self._instance_id, here=self._destination, no_more=self._site.host
+        )
         self._site.world.change(
             source.becomes(role=role, power_state=power_state),
             destination.becomes(role=Role.ARRIVED, power_state=power, flavor=source.flavor),

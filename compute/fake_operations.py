@@ -11,10 +11,22 @@ from collections.abc import Mapping
 from typing import Final
 
 from compute import fake_standby
+from compute.fake_attachments import (
+    STAGES,
+    activate,
+    as_it_is,
+    attach_volumes,
+    attached_on,
+    bind_accelerators,
+    bind_ports,
+    let_go,
+    take_hold,
+)
 from compute.fake_effects import EFFECTS as _PLAIN
-from compute.fake_effects import Effect, Place
+from compute.fake_effects import LEAVES_NOTHING, Effect, Place
 from compute.fake_live_migration import LiveMigration
 from compute.fake_site import (
+    Check,
     Failure,
     FailureKind,
     Operation,
@@ -25,15 +37,31 @@ from compute.fake_site import (
     half_of,
 )
 from compute.hypervisor import PowerState
-from compute.world import PRESENT, Half, Role
+from compute.world import PRESENT, Attached, Half, Role
 from events import commands as c
 from events import instance as i
 from events import migration as m
 from events.envelope import Letter
+from events.parts import NOTHING_ATTACHED
 
 EFFECTS: Final[Mapping[type, Effect]] = {**_PLAIN, **fake_standby.EFFECTS}
+#: Commands that carry what their guest holds, for their host to take hold of.
+_TAKES_HOLD: Final = (
+    c.BuildGuest,
+    c.RebootGuest,
+    c.StartGuest,
+    c.UnrescueGuest,
+    c.FinishResize,
+    c.RestoreGuest,
+    c.FinishRevertResize,
+    c.PrepareDestination,
+    c.ResizeGuest,
+)
+#: Roles in which a guest may be started, or put back, where it is.
+_AT_HOME: Final = (*PRESENT, Role.KEPT)
 CALLS: Final = (
     *(kind.__name__ for kind in EFFECTS),
+    *(kind.__name__ + stage for kind in (*LEAVES_NOTHING, *_TAKES_HOLD) for stage in STAGES),
     "BuildGuest.claim",
     "BuildGuest.networks",
     "BuildGuest.block_devices",
@@ -67,6 +95,10 @@ def operation_of(site: Site, letter: Letter[object], steering: Steering) -> Oper
             return fake_standby.rescue(site, instance_id, command)
         case c.LiveMigrateGuest() as command:
             return LiveMigration(site, instance_id, command, steering).steps()
+        case c.PrepareDestination() as command:
+            return _prepare_destination(site, instance_id, command)
+        case c.FinishLiveMigration() as command:
+            return _finish_live(site, instance_id, command)
         case command:
             return _one_step(site, instance_id, command)
 
@@ -77,6 +109,46 @@ def _one_step(site: Site, instance_id: str, command: object) -> Operation:
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
+    wanted = getattr(command, "attachments", NOTHING_ATTACHED)
+    if wanted != NOTHING_ATTACHED and half and half.role in _AT_HOME:
+        failure = yield from take_hold(site, instance_id, command, wanted)
+        if failure:
+            yield (failed(command, half, failure.reason, failure.kind),)
+            return
+    done = EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half)
+    if type(command) in LEAVES_NOTHING and not isinstance(done, str):
+        failure = yield from let_go(site, instance_id, command)
+        done = failure.reason if failure else done
+    yield (failed(command, half, done) if isinstance(done, str) else done,)
+
+
+def _prepare_destination(site: Site, instance_id: str, command: c.PrepareDestination) -> Operation:
+    """Take hold of everything, then wait for the guest; let go of it where that fails."""
+    failure = yield from check(site, instance_id, command)
+    half = half_of(site, instance_id)
+    if failure is None and (half is None or half.role is Role.INCOMING):
+        wanted = command.attachments
+        failure = yield from take_hold(site, instance_id, command, wanted, active=False)
+        if failure:
+            yield from let_go(site, instance_id, command, breakable=False)
+    if failure:
+        yield (failed(command, half, failure.reason, failure.kind),)
+        return
+    done = EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half)
+    yield (failed(command, half, done) if isinstance(done, str) else done,)
+
+
+def _finish_live(site: Site, instance_id: str, command: c.FinishLiveMigration) -> Operation:
+    """Say where the traffic goes since the guest came, then define it."""
+    failure = yield from check(site, instance_id, command)
+    half = half_of(site, instance_id)
+    if failure:
+        yield (failed(command, half, failure.reason, failure.kind),)
+        return
+    if half and half.role in PRESENT:
+        activate(site.world, instance_id, here=site.host, no_more=command.source)
+        for fact in as_it_is(site.world, site.host, instance_id):
+            yield (fact,)
     done = EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half)
     yield (failed(command, half, done) if isinstance(done, str) else done,)
 
@@ -97,22 +169,32 @@ def _build(site: Site, instance_id: str, command: c.BuildGuest) -> Operation:
     )
     site.world.change(half)
     yield (i.BuildAccepted(node=site.host),)
-    for stage, fact in _BUILD_STAGES:
-        yield (fact,)
-        failure = yield from check(site, instance_id, command, stage)
-        if failure:
-            site.world.change(gone=[half])
-            yield (failed(command, None, failure.reason, failure.kind),)
-            return
+    failure = yield from _assemble(site, instance_id, command)
+    if failure:
+        site.world.change(gone=[half])
+        yield from let_go(site, instance_id, command, breakable=False)
+        yield (failed(command, None, failure.reason, failure.kind),)
+        return
     site.world.change(half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING))
     yield (i.GuestBuilt(power_state=PowerState.RUNNING),)
 
 
-_BUILD_STAGES: Final[tuple[tuple[str, object], ...]] = (
-    (".networks", i.NetworkAllocationStarted()),
-    (".block_devices", i.BlockDevicesPreparing()),
-    (".spawn", i.GuestSpawning()),
-)
+def _assemble(site: Site, instance_id: str, command: c.BuildGuest) -> Check:
+    """Go through the stages of a build in nova's order, up to the spawn."""
+    wanted = command.attachments
+    failure = yield from bind_accelerators(site, instance_id, command, wanted)
+    for stage, fact, takes in (
+        (".networks", i.NetworkAllocationStarted(), bind_ports),
+        (".block_devices", i.BlockDevicesPreparing(), attach_volumes),
+        (".spawn", i.GuestSpawning(), None),
+    ):
+        if failure:
+            return failure
+        yield (fact,)
+        failure = yield from check(site, instance_id, command, stage)
+        if failure is None and takes is not None:
+            failure = yield from takes(site, instance_id, command, wanted)
+    return failure
 
 
 def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
@@ -122,6 +204,8 @@ def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
     yield (i.RebootPending(),)
     yield (i.RebootStarted(),)
     failure = yield from check(site, instance_id, command)
+    if failure is None and command.hard:
+        failure = yield from take_hold(site, instance_id, command, command.attachments)
     is_ignored = failure is not None and failure.kind is FailureKind.IGNORE
     after = PowerState.SHUTDOWN if failure and not is_ignored else PowerState.RUNNING
     # A hard reboot defines the guest anew, also one that came by a live migration and was not.
@@ -142,8 +226,11 @@ def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
     yield (m.ResizeStarted(),)
     off = before.becomes(power_state=PowerState.SHUTDOWN, resume_to=before.power_state)
     site.world.change(off)
+    held = attached_on(site.world, site.host, instance_id)
     for stage in (".copy", ".migrate"):
         failure = yield from check(site, instance_id, command, stage)
+        if failure is None and stage == ".copy":
+            failure = yield from let_go(site, instance_id, command)
         claim = site.world.half(command.destination, instance_id)
         if failure is None and (claim is None or claim.role is not Role.CLAIMED):
             reason = f"there is no claim on {command.destination}"
@@ -151,6 +238,7 @@ def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
         if failure or claim is None:
             assert failure
             if failure.kind is FailureKind.FAULT_ROLLBACK:
+                yield from _take_back(site, held)
                 site.world.change(before)
             yield (failed(command, None, failure.reason, failure.kind),)
             return
@@ -163,6 +251,15 @@ def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
         yield (m.ResizeMigrated(),)
 
 
+def _take_back(site: Site, held: Attached) -> Operation:
+    """Leave attached and bound what was before, and say what had been let go of."""
+    before = as_it_is(site.world, site.host, held.instance_id)
+    site.world.attach(held)
+    for fact in as_it_is(site.world, site.host, held.instance_id):
+        if fact not in before:
+            yield (fact,)
+
+
 def _finish_resize(site: Site, instance_id: str, command: c.FinishResize) -> Operation:
     half = half_of(site, instance_id)
     if half is None or half.role not in (Role.COPIED, Role.GUEST):
@@ -170,6 +267,8 @@ def _finish_resize(site: Site, instance_id: str, command: c.FinishResize) -> Ope
         return
     yield (m.ResizeFinishing(),)
     failure = yield from check(site, instance_id, command)
+    if failure is None:
+        failure = yield from take_hold(site, instance_id, command, command.attachments)
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
@@ -185,6 +284,8 @@ def _finish_revert(site: Site, instance_id: str, command: c.FinishRevertResize) 
         return
     yield (m.RevertStarted(),)
     failure = yield from check(site, instance_id, command)
+    if failure is None:
+        failure = yield from take_hold(site, instance_id, command, command.attachments)
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return

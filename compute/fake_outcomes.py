@@ -11,9 +11,12 @@ from typing import Final
 
 from compute import fake_standby
 from compute.endings import ENDINGS
+from compute.fake_attachments import as_it_is, holds, let_go_at_once
+from compute.fake_effects import LEAVES_NOTHING
 from compute.fake_site import FailureKind, failed, power_of
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
+from events import attachments as a
 from events import commands as c
 from events import instance as i
 from events import migration as m
@@ -27,15 +30,30 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
     half = world.half(host, letter.address.instance_id)
     command = letter.command
     is_done = _IS_DONE.get(type(command))
-    if is_done and is_done(command, half):
+    if is_done and is_done(command, half) and _holds_as_asked(world, host, letter):
         if half and half.role is Role.LEAVING:
             world.change(half.becomes(role=Role.LEFT, power_state=PowerState.SHUTDOWN))
-        return (*_said_before(command, host), _success(command, half))
+        said = _said_before(command, host, as_it_is(world, host, letter.address.instance_id))
+        return (*said, _success(command, half))
     if half and half.role is Role.BUILDING:
         world.change(gone=[half])
+        said = let_go_at_once(world, host, letter.address.instance_id)
+    else:
+        said = as_it_is(world, host, letter.address.instance_id)
     is_as_it_was = isinstance(command, c.ResizeGuest) and half and half.resume_to is None
     kind = FailureKind.FAULT_ROLLBACK if is_as_it_was else FailureKind.FAIL
-    return (failed(command, half, _DIED, kind),)
+    return (*said, failed(command, half, _DIED, kind))
+
+
+def _holds_as_asked(world: World, host: str, letter: Letter[object]) -> bool:
+    """Say whether a host has what it was to take hold of, or nothing where it was to let go."""
+    command, instance_id = letter.command, letter.address.instance_id
+    if type(command) in LEAVES_NOTHING:
+        return world.attached(host, instance_id) is None
+    if isinstance(command, c.RestoreGuest | c.StartGuest | c.UnrescueGuest | c.RebootGuest):
+        soft = isinstance(command, c.RebootGuest) and not command.hard
+        return soft or holds(world, host, instance_id, command.attachments)
+    return True
 
 
 def _is(*roles: Role) -> Callable[[object, Half | None], bool]:
@@ -103,14 +121,17 @@ def _success(command: object, half: Half | None) -> object:
     return fact()
 
 
-def _said_before(command: object, host: str) -> tuple[object, ...]:
+def _said_before(command: object, host: str, attached: tuple[object, ...]) -> tuple[object, ...]:
     """Return what is said of a command before its success, in order."""
     match command:
         case c.BuildGuest():
             return (
                 i.BuildAccepted(node=host),
+                *(fact for fact in attached if isinstance(fact, a.AcceleratorBound)),
                 i.NetworkAllocationStarted(),
+                *(fact for fact in attached if isinstance(fact, a.PortBound)),
                 i.BlockDevicesPreparing(),
+                *(fact for fact in attached if isinstance(fact, a.VolumeAttached)),
                 i.GuestSpawning(),
             )
         case c.RebootGuest():
@@ -118,11 +139,11 @@ def _said_before(command: object, host: str) -> tuple[object, ...]:
         case c.ResizeGuest():
             return (m.ResizeStarted(), m.ResizeCopied())
         case c.FinishResize():
-            return (m.ResizeFinishing(),)
+            return (m.ResizeFinishing(), *attached)
         case c.FinishRevertResize():
             off = (m.RevertPoweringOff(power_state=PowerState.SHUTDOWN),)
-            return (m.RevertStarted(), *(() if command.power_on else off))
+            return (m.RevertStarted(), *attached, *(() if command.power_on else off))
         case c.LiveMigrateGuest():
             return (m.LiveMigrationStarted(),)
         case _:
-            return ()
+            return attached

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from compute.hypervisor import PowerState
-from compute.world import Half, Role, hosts_by_guest
+from compute.world import Attached, Half, Role, hosts_by_guest
 from events.requests import Flavor
 
 #: Seconds to wait for another process that changes the world.
@@ -22,9 +22,13 @@ CREATE TABLE IF NOT EXISTS halves (
   host TEXT NOT NULL, instance_id TEXT NOT NULL, role TEXT NOT NULL, power_state INTEGER NOT NULL,
   flavor TEXT NOT NULL, vcpus INTEGER NOT NULL, memory_mb INTEGER NOT NULL,
   disk_gb INTEGER NOT NULL, resume_to INTEGER, PRIMARY KEY (host, instance_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attached (
+  host TEXT NOT NULL, instance_id TEXT NOT NULL, n INTEGER NOT NULL, kind TEXT NOT NULL,
+  part_id TEXT NOT NULL, PRIMARY KEY (host, instance_id, n)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS executions (
   command_id TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
+_KINDS: Final = ("volumes", "ports", "active_ports", "accelerators")
 _ALL: Final = (
     "SELECT host, instance_id, role, power_state, flavor, vcpus, memory_mb, disk_gb, resume_to"
     " FROM halves"
@@ -57,6 +61,36 @@ class FileWorld:
             for half in after:
                 sql = "INSERT OR REPLACE INTO halves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 self._db.execute(sql, _row_of(half))
+
+    def attached(self, host: str, instance_id: str) -> Attached | None:
+        """Return what a host has attached and bound for an instance; None for nothing."""
+        found = [a for a in self.attached_by(host) if a.instance_id == instance_id]
+        return found[0] if found else None
+
+    def attached_by(self, host: str) -> list[Attached]:
+        """Return what a host has attached and bound for anybody, by instance id."""
+        sql = "SELECT instance_id, kind, part_id FROM attached WHERE host = ? ORDER BY 1, n"
+        found: dict[str, dict[str, list[str]]] = {}
+        for instance_id, kind, part_id in self._db.execute(sql, (host,)).fetchall():
+            parts = found.setdefault(instance_id, {kind: [] for kind in _KINDS})
+            parts[kind].append(part_id)
+        return [
+            Attached(
+                host=host, instance_id=instance_id, **{k: tuple(ids) for k, ids in parts.items()}
+            )
+            for instance_id, parts in found.items()
+        ]
+
+    def attach(self, after: Attached) -> None:
+        """Leave this, and nothing else, attached and bound on its host for its instance."""
+        place = (after.host, after.instance_id)
+        parts = [(kind, part_id) for kind in _KINDS for part_id in getattr(after, kind)]
+        with self._transaction():
+            self._db.execute("DELETE FROM attached WHERE host = ? AND instance_id = ?", place)
+            self._db.executemany(
+                "INSERT INTO attached VALUES (?, ?, ?, ?, ?)",
+                [(*place, n, kind, part_id) for n, (kind, part_id) in enumerate(parts)],
+            )
 
     def executed(self, command_id: str) -> None:
         """Count a command that takes effect."""

@@ -77,6 +77,27 @@ class Half:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """What a host has of an instance besides memory and disk, by id, oldest first.
+
+    It does not go with the half: a host that forgets to let go of it has it still.
+    """
+
+    host: str
+    instance_id: str
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    #: Those of the ports whose traffic goes to this host.
+    active_ports: tuple[str, ...] = ()
+    accelerators: tuple[str, ...] = ()
+
+    @property
+    def has_any(self) -> bool:
+        """Is anything attached or bound?"""
+        return bool(self.volumes or self.ports or self.accelerators)
+
+
 class World(Protocol):
     """Every host's halves."""
 
@@ -90,6 +111,18 @@ class World(Protocol):
 
     def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
         """Leave these halves as they are here, and those gone, at once."""
+        ...
+
+    def attached(self, host: str, instance_id: str) -> Attached | None:
+        """Return what a host has attached and bound for an instance; None for nothing."""
+        ...
+
+    def attached_by(self, host: str) -> list[Attached]:
+        """Return what a host has attached and bound for anybody, by instance id."""
+        ...
+
+    def attach(self, after: Attached) -> None:
+        """Leave this, and nothing else, attached and bound on its host for its instance."""
         ...
 
     def executed(self, command_id: str) -> None:
@@ -110,6 +143,7 @@ class MemoryWorld:
 
     def __init__(self) -> None:
         self._halves: dict[str, dict[str, Half]] = {}
+        self._attached: dict[str, dict[str, Attached]] = {}
         self._executions: dict[str, int] = {}
 
     def half(self, host: str, instance_id: str) -> Half | None:
@@ -127,6 +161,22 @@ class MemoryWorld:
             self._halves.get(half.host, {}).pop(half.instance_id, None)
         for half in after:
             self._halves.setdefault(half.host, {})[half.instance_id] = half
+
+    def attached(self, host: str, instance_id: str) -> Attached | None:
+        """Return what a host has attached and bound for an instance; None for nothing."""
+        return self._attached.get(host, {}).get(instance_id)
+
+    def attached_by(self, host: str) -> list[Attached]:
+        """Return what a host has attached and bound for anybody, by instance id."""
+        found = self._attached.get(host, {})
+        return [found[instance_id] for instance_id in sorted(found)]
+
+    def attach(self, after: Attached) -> None:
+        """Leave this, and nothing else, attached and bound on its host for its instance."""
+        if after.has_any:
+            self._attached.setdefault(after.host, {})[after.instance_id] = after
+        else:
+            self._attached.get(after.host, {}).pop(after.instance_id, None)
 
     def executed(self, command_id: str) -> None:
         """Count a command that takes effect."""

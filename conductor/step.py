@@ -18,13 +18,16 @@ from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound
 from events.requests import ActionRequested, Flavor
 from statemachines import shadow
+from statemachines.addressee import addressee, answering_host, owing
+from statemachines.asked_attachments import attachments_asked
+from statemachines.attachments import held_from
 from statemachines.chain import head_of, moved, with_head
 from statemachines.conditions import may_have
 from statemachines.dues import elapsed, request_of
 from statemachines.effects import take_effect
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, operate, owe, progress, start
-from statemachines.judge import addressee, answering_host, judge, moves_head, owing
+from statemachines.judge import judge, moves_head
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, unparked
 from statemachines.permissions import PERMISSIONS
@@ -115,7 +118,8 @@ def _new(envelope: Envelope[object]) -> Held:
         )
     request = cast("ActionRequested", fact)
     assert request.flavor is not None
-    return Held(
+    asked = attachments_asked(request, envelope.meta.instance_id, envelope.meta.request_id)
+    held = Held(
         instance_id=envelope.meta.instance_id,
         origin="regente",
         vm_state=str(VmState.BUILDING),
@@ -128,6 +132,7 @@ def _new(envelope: Envelope[object]) -> Held:
         created_at=now,
         updated_at=now,
     )
+    return held_from(held, asked, now)
 
 
 def _remember_request(held: Held, envelope: Envelope[object]) -> Held:

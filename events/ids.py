@@ -46,3 +46,8 @@ def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
     """Number the n-th row that the record at a position causes; unique within a topic."""
     assert 0 <= n < IDS_PER_RECORD, f"Expected at most {IDS_PER_RECORD} rows a record, but {n=}"
     return (offset * partitions + partition) * IDS_PER_RECORD + n
+
+
+def part_id(instance_id: InstanceId, kind: str, identity: str, n: int) -> str:
+    """Name the n-th port or accelerator request that a request makes for an instance."""
+    return str(uuid5(NAMESPACE, f"{instance_id}/{kind}/{identity}/{n}"))

@@ -11,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import Final
 
 from events import (
+    attachments,
     commands,
     control,
     decisions,
@@ -44,7 +45,15 @@ FACTS: Final[Mapping[str, type]] = MappingProxyType(
     {
         name: cls
         for name, cls in _classes(
-            requests, decisions, control, node, instance, migration, standby, facts_nova
+            requests,
+            decisions,
+            control,
+            node,
+            instance,
+            migration,
+            standby,
+            attachments,
+            facts_nova,
         ).items()
         if name not in PARTS
     }

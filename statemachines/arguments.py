@@ -62,6 +62,7 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "power_on": _power_on,
         "evidence": _evidence,
         "rescue_image": lambda _held, saga, _table: saga.arguments.get("rescue_image_ref", ""),
+        "attachments": lambda _held, saga, _table: saga.attachments,
     }
 )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from events.parts import NOTHING_ATTACHED, Accelerator, Attachments, Port, Volume
 from events.requests import Flavor
 from statemachines.shadow import Shadow
 
@@ -158,6 +159,44 @@ class SagaState:
     entries: dict[str, int] = field(default_factory=dict)
     #: Arguments of the request.
     arguments: dict[str, str] = field(default_factory=dict)
+    #: Noted on entry of a step: what is asked must not change while the answer is awaited.
+    attachments: Attachments = NOTHING_ATTACHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldVolume:
+    """A volume of the guest, and where it is attached."""
+
+    volume: Volume
+    #: `attaching`, `in-use` or `detaching`: only what is in use goes where the guest goes.
+    status: str
+    created_at: int
+    #: Hosts that said that they are connected to it, sorted.
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPort:
+    """A port of the guest, and where it is bound."""
+
+    port: Port
+    #: `attaching`, `in-use` or `detaching`, as for a volume.
+    status: str
+    created_at: int
+    #: Hosts that said that it is bound to them, sorted.
+    hosts: tuple[str, ...] = ()
+    #: The one of them to which its traffic goes.
+    active_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAccelerator:
+    """An accelerator request of the guest, and where it is bound."""
+
+    accelerator: Accelerator
+    created_at: int
+    #: Hosts that said that a device of theirs is bound to it, sorted.
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +241,9 @@ class Held:
     claims: tuple[Claim, ...] = ()
     move: Move | None = None
     requests: tuple[Heard, ...] = ()
+    volumes: tuple[HeldVolume, ...] = ()
+    ports: tuple[HeldPort, ...] = ()
+    accelerators: tuple[HeldAccelerator, ...] = ()
     shadow: Shadow | None = None
     #: A person has to look at a record before anything more happens here.
     set_aside: bool = False

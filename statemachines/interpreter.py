@@ -10,6 +10,7 @@ from __future__ import annotations
 from events.ids import InstanceId, SagaId, command_id, saga_id
 from events.requests import ActionRequested
 from statemachines.addressing import hosts_of
+from statemachines.attachments import attachments_of, left_over
 from statemachines.claims import (
     forget_destination,
     give_up,
@@ -279,6 +280,7 @@ def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> Non
         needs_operator=None,
         events=open_events(run, saga, step, hosts),
         entries=entries,
+        attachments=attachments_of(run.held),
     )
     if step.migration_status is not None:
         set_migration_status(run, step.migration_status)
@@ -363,7 +365,7 @@ def _bury(run: Run) -> None:
         set_migration_status(run, MigrationStatus.CONFIRMED)
     owing = {s.target for s in run.held.sides if s.saga == TABLE_OF[Owe.DESTROY].name}
     run.held = replace(
-        run.held,
+        left_over(run.held),
         power_state=0,
         deleted_at=run.now,
         claims=tuple(c for c in run.held.claims if c.host in owing),

@@ -16,8 +16,11 @@ from events.facts_nova import NovaReported
 from events.ids import HostName, InstanceId
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
+from statemachines.addressee import addressee, answering_host, sagas_of
+from statemachines.asked_attachments import wrong_in
+from statemachines.attachments import SAID_OF_ATTACHMENTS
 from statemachines.chain import HEADS_MAX, Place, head_of, place
-from statemachines.conditions import chosen
+from statemachines.conditions import chosen, may_have
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
 from statemachines.permissions import PERMISSIONS, Circumstances, refusal
@@ -25,7 +28,7 @@ from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
 from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
 from statemachines.sagas import BREAKING_IN, BY_ACTION, IMMEDIATE, SAGAS, WINNERS
-from statemachines.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
+from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
 #: Facts by which the owner of a guest changes, whatever step its saga stands in, and the command
@@ -57,48 +60,6 @@ def moves_head(verdict: Verdict, held: Held | None, envelope: Envelope[object]) 
     if where not in (Place.NEXT, Place.AFRESH):
         return False
     return len(held.heads) < HEADS_MAX or head_of(held, envelope.meta.source) is not None
-
-
-def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
-    """Return the saga that a fact answers or is about; None where it is about none."""
-    fact, command_id = envelope.fact, envelope.meta.command_id
-    if command_id is not None:
-        return next(
-            (s for s in sagas_of(held) if any(a.command_id == command_id for a in s.asked)), None
-        )
-    if isinstance(fact, GuestArrived):
-        saga = held.saga if _moves_live(held) else None
-        return saga if saga is not None and saga.destination == envelope.host else None
-    if isinstance(fact, GuestFound | GuestAbsent):
-        return next(iter(owing(held, envelope.host)), None)
-    if isinstance(fact, decisions.HostReturned):
-        return next(iter(owing(held, fact.host)), None)
-    saga_id = getattr(fact, "saga_id", None)
-    return next((s for s in sagas_of(held) if s.saga_id == saga_id), None)
-
-
-def _moves_live(held: Held) -> bool:
-    return held.move is not None and held.move.migration_type == MigrationType.LIVE_MIGRATION
-
-
-def sagas_of(held: Held) -> tuple[SagaState, ...]:
-    """Return every saga of an instance that has not ended, the primary first."""
-    return held.sides if held.saga is None else (held.saga, *held.sides)
-
-
-def answering_host(envelope: Envelope[object]) -> str | None:
-    """Name the host that a fact speaks for: its writer, or the one that a decision is about."""
-    if envelope.host is not None:
-        return envelope.host
-    fact = envelope.fact
-    if isinstance(fact, decisions.StepHostLost | decisions.StepTimedOut | decisions.HostReturned):
-        return fact.host
-    return None
-
-
-def owing(held: Held, host: str | None) -> tuple[SagaState, ...]:
-    """Return what a host owes and is waited for with patience; it may be more than one debt."""
-    return tuple(s for s in held.sides if s.target == host and SAGAS[s.saga].steps[s.step].patient)
 
 
 def _reject(envelope: Envelope[object], code: str, but: str) -> Rejected:
@@ -143,6 +104,8 @@ def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict
     saga = addressee(held, envelope)
     if envelope.meta.command_id is not None or isinstance(fact, GuestArrived):
         if saga is None:
+            if type(fact).__name__ in SAID_OF_ATTACHMENTS and host in may_have(held):
+                return _ACCEPTED  # Said too late to lead anywhere, and true all the same.
             return _reject(envelope, "not-asked", f"no saga waits for this of {host}")
         return _judge_answer(held, envelope, saga, rules)
     if isinstance(fact, PowerStateReported):
@@ -163,6 +126,8 @@ def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules
         asked = next(a for a in saga.asked if a.command_id == envelope.meta.command_id)
         if asked.host != host:
             return _reject(envelope, "not-entitled", f"{asked.command} was sent to {asked.host}")
+        if name in SAID_OF_ATTACHMENTS and not _is_ending(saga, asked, name):
+            return _ACCEPTED
         if envelope.meta.generation < saga.generation and asked.step == saga.step:
             generation = envelope.meta.generation
             return _reject(envelope, "older-generation", f"{generation} < {saga.generation}")
@@ -177,6 +142,10 @@ def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules
         states = f"vm_state is {held.vm_state} and task_state {held.task_state}"
         return _reject(envelope, "illegal-transition", states)
     return _ACCEPTED
+
+
+def _is_ending(saga: SagaState, asked: Asked, name: str) -> bool:
+    return asked.step == saga.step and name in SAGAS[saga.saga].steps[asked.step].on
 
 
 def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejected | None:
@@ -237,7 +206,8 @@ def _judge_action(
             )
         if fact.flavor is None:
             return _reject(envelope, "bad-request", "a create names its flavor")
-        return _ACCEPTED
+        wrong = wrong_in(fact)
+        return _ACCEPTED if wrong is None else _reject(envelope, "bad-request", wrong)
     if fact.action == "create":
         return _reject(envelope, "exists", f"it exists in vm_state {held.vm_state}")
     return _judge_circumstances(held, envelope, fact, rules)

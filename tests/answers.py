@@ -10,9 +10,13 @@ import types
 import typing
 
 from compute.endings import ENDINGS
-from events import instance, migration
+from compute.fake_effects import LEAVES_NOTHING
+from events import attachments, instance, migration
 from events.envelope import Letter
+from events.parts import Attachments
 from events.requests import Flavor
+from statemachines.attachments import attachments_of
+from statemachines.held import Held
 from tests.story import SMALL
 
 #: What a host says on the way to the success of a command.
@@ -30,6 +34,52 @@ ON_THE_WAY: dict[str, tuple[type, ...]] = {
     "QueueLiveMigration": (migration.LiveMigrationQueued,),
     "LiveMigrateGuest": (migration.LiveMigrationStarted, migration.LiveMigrationProgressed),
 }
+
+
+#: Commands after which their host has nothing of the guest attached or bound.
+LETS_GO = frozenset(kind.__name__ for kind in LEAVES_NOTHING) | {"ResizeGuest"}
+
+
+def on_attachments(held: Held, letter: Letter[object]) -> tuple[object, ...]:
+    """Return what a host says of volumes, ports and accelerators on the way to a success."""
+    name, host = type(letter.command).__name__, letter.address.host
+    if name == "ConfirmResize" and host == held.host:
+        return ()  # A resize that stayed here: what the old size held, the new one holds.
+    if name in LETS_GO:
+        return _let_go(held, host)
+    if name == "FinishLiveMigration":
+        return _bound(attachments_of(held), active=True)
+    wanted = getattr(letter.command, "attachments", None)
+    if wanted is None:
+        return ()
+    return _bound(wanted, active=name != "PrepareDestination")
+
+
+def _bound(wanted: Attachments, *, active: bool) -> tuple[object, ...]:
+    return (
+        *(
+            attachments.AcceleratorBound(accelerator_id=x.accelerator_id)
+            for x in wanted.accelerators
+        ),
+        *(attachments.PortBound(port_id=p.port_id, active=active) for p in wanted.ports),
+        *(attachments.VolumeAttached(volume_id=v.volume_id) for v in wanted.volumes),
+    )
+
+
+def _let_go(held: Held, host: str) -> tuple[object, ...]:
+    return (
+        *(
+            attachments.VolumeDetached(volume_id=v.volume.volume_id)
+            for v in held.volumes
+            if host in v.hosts
+        ),
+        *(attachments.PortUnbound(port_id=p.port.port_id) for p in held.ports if host in p.hosts),
+        *(
+            attachments.AcceleratorUnbound(accelerator_id=x.accelerator.accelerator_id)
+            for x in held.accelerators
+            if host in x.hosts
+        ),
+    )
 
 
 def sample(cls: type) -> object:

@@ -10,11 +10,12 @@ from functools import cache, partial
 
 from events import instance, migration
 from events.envelope import Letter
-from statemachines.judge import sagas_of
+from statemachines.addressee import sagas_of
 from statemachines.recording import SCHEDULER
 from statemachines.sagas import SAGAS
 from tests.answers import failures_of
 from tests.hosts import World
+from tests.parts import wishes
 from tests.story import LARGE, SMALL, must
 
 # Where an operation may begin.
@@ -24,7 +25,7 @@ def built(**rules: str) -> World:
     """Return a guest that was built on h1."""
     world = World()
     world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
-    must(world.request("create", flavor=SMALL, arguments={"name": "a", "image": "i"}))
+    must(world.request("create", flavor=SMALL, arguments=wishes()))
     world.settle()
     assert world.states == ("active", None)
     return world
@@ -90,7 +91,7 @@ def begin(action: str, **rules: str) -> World:
     if action == "create":
         world = World()
         world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
-        must(world.request("create", flavor=SMALL))
+        must(world.request("create", flavor=SMALL, arguments=wishes()))
         return world
     if action == "start":
         world = stopped()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statemachines.held import HeldAccelerator, HeldPort, HeldVolume
 from statemachines.notes import ActionNote, EventNote, SagaNote
 from tests.hosts import World
 
@@ -29,6 +30,7 @@ def check_end(world: World, *, resolved: bool = False) -> None:
     assert held.task_state is None or held.vm_state == "error", (held.vm_state, held.task_state)
     if not resolved:
         check_claims(world)
+        check_attachments(world)
 
 
 def _open_rows(world: World) -> list[object]:
@@ -52,6 +54,20 @@ def _open_rows(world: World) -> list[object]:
         *(a for a in actions.values() if a.finish_time is None),
         *(s for s in sagas.values() if s.ending is None and s.state.saga_id not in owed),
     ]
+
+
+def check_attachments(world: World) -> None:
+    """Fail if anything is attached where nothing of the guest is, or missing where it runs."""
+    held = world.here
+    may = {c.host for c in held.claims} | {s.target for s in held.sides} | {held.host}
+    parts: tuple[HeldVolume | HeldPort | HeldAccelerator, ...]
+    parts = (*held.volumes, *held.ports, *held.accelerators)
+    for part in parts:
+        assert set(part.hosts) <= may, f"Expected {part} on {may} alone"
+        if held.vm_state in ("active", "paused", "resized") and not world.was_reset:
+            assert held.host in part.hosts, f"Expected {part} on {held.host}"
+    for port in held.ports:
+        assert port.active_host is None or port.active_host in port.hosts
 
 
 def check_claims(world: World) -> None:

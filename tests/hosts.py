@@ -16,7 +16,7 @@ from events.envelope import Envelope, Letter
 from statemachines.notes import ActionNote, EventNote, SagaNote
 from statemachines.recording import SCHEDULER
 from statemachines.resume import resume
-from tests.answers import ON_THE_WAY, sample, success_of
+from tests.answers import ON_THE_WAY, on_attachments, sample, success_of
 from tests.story import Story
 
 HOSTS = ("h1", "h2", "h3", "h4")
@@ -39,6 +39,8 @@ class World(Story):
     trace: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     #: Does another host rightly keep its part, for it may be all that is left of the guest?
     keeps_a_copy: bool = False
+    #: Did an operator say what state the guest is in, whatever it is?
+    was_reset: bool = False
 
     def tell(self, envelope: Envelope[object]) -> Outcome:
         """Put a fact before the heart; the outbox holds what it called for, and nothing else."""
@@ -102,6 +104,7 @@ class World(Story):
     def _ended(self, note: SagaNote) -> None:
         held, name = self.here, note.state.saga
         owner_is_away = any(s.saga == "fence" and s.target == held.host for s in held.sides)
+        self.was_reset = self.was_reset or name == "reset_state"
         if (name, note.ending) in KEEPS_A_COPY or (name == "reset_state" and owner_is_away):
             self.keeps_a_copy = True
         elif name in ("reset_state", "delete"):
@@ -119,8 +122,9 @@ class World(Story):
             self.schedule(letter, hosts)
             return
         command_id = letter.address.command_id
-        for fact in (*ON_THE_WAY.get(name, ()), success_of(name)):
-            self.tell(self.next_of(host, sample(fact), command_id=command_id))
+        said = [sample(fact) for fact in ON_THE_WAY.get(name, ())]
+        for fact in (*said, *on_attachments(self.here, letter), sample(success_of(name))):
+            self.tell(self.next_of(host, fact, command_id=command_id))
 
     def schedule(self, letter: Letter[object], hosts: tuple[str, ...] = HOSTS) -> None:
         """Let the scheduler choose the first host that it may, or none."""
@@ -181,5 +185,6 @@ class World(Story):
         other.notes, other.verdicts = list(self.notes), list(self.verdicts)
         other.outbox, other.ever_sent = dict(self.outbox), set(self.ever_sent)
         other.trace = list(self.trace)
+        other.was_reset = self.was_reset
         other.keeps_a_copy, other.history = self.keeps_a_copy, list(self.history)
         return other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
@@ -14,6 +15,7 @@ class BuildGuest:
     flavor: Flavor
     name: str
     image: str
+    attachments: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +33,17 @@ class StopGuest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartGuest:
-    """Power the guest on. Undone by StopGuest."""
+    """Power the guest on, all that it holds in reach. Undone by StopGuest."""
+
+    attachments: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebootGuest:
-    """Reboot the guest."""
+    """Reboot the guest; a hard reboot takes hold anew of all that it holds."""
 
     hard: bool
+    attachments: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

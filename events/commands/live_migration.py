@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
@@ -35,6 +36,7 @@ class PrepareDestination:
 
     source: str
     flavor: Flavor
+    attachments: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

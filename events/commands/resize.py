@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
@@ -31,6 +32,7 @@ class FinishResize:
     source: str
     new_flavor: Flavor
     power_on: bool
+    attachments: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class RestoreGuest:
 
     old_flavor: Flavor
     power_on: bool
+    attachments: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +70,4 @@ class FinishRevertResize:
     destination: str
     old_flavor: Flavor
     power_on: bool
+    attachments: Attachments = NOTHING_ATTACHED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from events.parts import NOTHING_ATTACHED, Attachments
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspendGuest:
@@ -25,4 +27,6 @@ class RescueGuest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnrescueGuest:
-    """Start the guest from its own disk again. Undone by RescueGuest."""
+    """Start the guest from its own disk again, all that it holds in reach; RescueGuest undoes."""
+
+    attachments: Attachments = NOTHING_ATTACHED

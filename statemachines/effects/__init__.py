@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.effects import build, moves, standby
+from statemachines.attachments import has_attachments
+from statemachines.effects import attachments, build, moves, standby
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
 from statemachines.values import replace
 
-FAMILIES = (build, moves, standby)
+FAMILIES = (build, moves, standby, attachments)
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {fact: effect for family in FAMILIES for fact, effect in family.EFFECTS.items()}
 )
@@ -33,6 +34,8 @@ def take_effect(run: Run, saga: SagaState | None) -> None:
     effect = EFFECTS.get(run.name)
     if effect is not None:
         effect(run, saga)
+    if has_attachments(run.held):
+        attachments.settle(run, saga)
 
 
 def _power(run: Run) -> None:

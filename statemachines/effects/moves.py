@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from events import decisions, migration
+from statemachines.attachments import activated
 from statemachines.claims import release, release_others
 from statemachines.effects.effect import Effect
 from statemachines.held import Claim, SagaState
@@ -48,7 +49,8 @@ def _moved_to_destination(run: Run, saga: SagaState | None) -> None:
     destination = saga.destination if saga is not None else None
     assert move is not None
     assert destination is not None
-    run.held = replace(run.held, host=destination, node=move.dest_node or destination)
+    held = replace(run.held, host=destination, node=move.dest_node or destination)
+    run.held = activated(held, destination)
 
 
 def _resize_finished(run: Run, _saga: SagaState | None) -> None:

@@ -1,30 +1,19 @@
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from compute.endings import AGENTS_OWN, ENDINGS, is_ending, is_success
-from compute.fake_driver import FakeDriver
-from compute.file_world import FileWorld
-from compute.hypervisor import Guest, Hypervisor
-from compute.world import MemoryWorld
+from compute.hypervisor import Guest
 from events import commands as c
 from events import instance as i
 from events import migration as m
 from events import standby as s
-from events.envelope import Address, Letter
 from events.requests import Flavor
+from tests.contract.driver_stage import ONE, TWO, DriverStage, InAFile, InMemory
 
-ONE = "6f1b7b3e-0000-4000-8000-000000000001"
-TWO = "6f1b7b3e-0000-4000-8000-000000000002"
 SMALL = Flavor(name="m1.small", vcpus=1, memory_mb=512, disk_gb=1)
 LARGE = Flavor(name="m1.large", vcpus=2, memory_mb=1024, disk_gb=1)
 BUILD = c.BuildGuest(flavor=SMALL, name="guest", image="image")
-#: Far more polls than any operation of these tests needs.
-POLLS_MAX = 1_000
 
 EVERY_COMMAND = (
     BUILD,
@@ -59,54 +48,8 @@ EVERY_COMMAND = (
 )
 
 
-class HypervisorContract(ABC):
+class HypervisorContract(DriverStage):
     """What every driver does; two hosts that can migrate guests to each other."""
-
-    @abstractmethod
-    def driver(self, host: str) -> Hypervisor:
-        """Return the driver of a host, as a new process would open it."""
-
-    @pytest.fixture(autouse=True)
-    def _open_both(self, request: pytest.FixtureRequest) -> None:
-        request.getfixturevalue("world")
-        self.hosts = {"alpha": self.driver("alpha"), "beta": self.driver("beta")}
-        self.count = 0
-
-    def letter(self, host: str, command: object, instance_id: str = ONE) -> Letter[object]:
-        self.count += 1
-        return Letter(
-            command,
-            Address(
-                command_id=f"command-{self.count}",
-                saga_id="saga",
-                saga="test",
-                step="doing",
-                attempt=1,
-                instance_id=instance_id,
-                generation=1,
-                host=host,
-            ),
-        )
-
-    def begin(self, host: str, command: object, instance_id: str = ONE) -> Letter[object]:
-        letter = self.letter(host, command, instance_id)
-        self.hosts[host].begin(letter)
-        return letter
-
-    def until_it_ends(self, host: str, letter: Letter[object]) -> list[object]:
-        said: list[object] = []
-        for _ in range(POLLS_MAX):
-            reports = self.hosts[host].poll()
-            said += [r.fact for r in reports if r.command_id == letter.address.command_id]
-            if said and is_ending(letter.command, said[-1]):
-                return said
-        raise AssertionError(f"Expected an ending of {letter.command}, but only {said}")
-
-    def do(self, host: str, command: object, instance_id: str = ONE) -> list[object]:
-        return self.until_it_ends(host, self.begin(host, command, instance_id))
-
-    def kinds(self, host: str, command: object) -> list[str]:
-        return [type(fact).__name__ for fact in self.do(host, command)]
 
     def built(self, host: str = "alpha") -> None:
         assert self.do(host, BUILD)[-1] == i.GuestBuilt(power_state=1)
@@ -365,25 +308,9 @@ class HypervisorContract(ABC):
         assert self.until_it_ends("alpha", later)[-1] == i.GuestBuilt(power_state=1)
 
 
-class TestFakeDriverInMemory(HypervisorContract):
-    @pytest.fixture
-    def world(self) -> None:
-        self.shared = MemoryWorld()
-
-    def driver(self, host: str) -> Hypervisor:
-        return FakeDriver(host=host, world=self.shared)
+class TestFakeDriverInMemory(InMemory, HypervisorContract):
+    """The fake driver in a world that lives as long as its object."""
 
 
-class TestFakeDriverInAFile(HypervisorContract):
-    @pytest.fixture
-    def world(self, tmp_path: Path) -> Iterator[None]:
-        self.path = tmp_path / "world.db"
-        self.opened: list[FileWorld] = []
-        yield
-        for world in self.opened:
-            world.close()
-
-    def driver(self, host: str) -> Hypervisor:
-        world = FileWorld(self.path)
-        self.opened.append(world)
-        return FakeDriver(host=host, world=world)
+class TestFakeDriverInAFile(InAFile, HypervisorContract):
+    """The fake driver in a world that several processes see."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from compute.world import Role
+from compute.fake_attachments import attached_on, holds
+from compute.world import Attached, Role
 from conductor.auditor import verify
 from conductor.replay import Replay
 from events.codec import decode_fact
@@ -17,6 +18,7 @@ from events.errors import BadRecord
 from events.log import Record, TopicPartition
 from events.topics import partition_of
 from projections.rows import ClaimRow, InstanceRow, SagaRow
+from statemachines.attachments import attachments_of
 from statemachines.held import Held
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ _WHOLE = {
     "suspended": Role.SAVED,
     "rescued": Role.RESCUED,
 }
+#: States in which it has in reach all that it holds; a stopped one has it when it is started.
+_RUNNING = ("active", "paused", "resized")
 
 
 def audit(cloud: Cloud) -> list[str]:
@@ -59,6 +63,7 @@ def at_rest(cloud: Cloud) -> list[str]:
         *_sagas(cloud),
         *_claims(cloud),
         *_world(cloud),
+        *_attachments(cloud),
         *_chains(cloud),
         *_misrouted(cloud),
     ]
@@ -182,6 +187,42 @@ def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
         if kept is None or kept.role is not Role.KEPT:
             broken.append(f"S7: {row.uuid} waits for confirm, but {move.source} has {kept}")
     return broken
+
+
+def _attachments(cloud: Cloud) -> list[str]:
+    """I16: what is attached and bound is where the guest is, all of it, and the state says so."""
+    broken = []
+    for row in cloud.watch.instances():
+        held = cloud.watch.held(row.uuid)
+        assert held is not None, f"Expected a state of {row.uuid}, but there is none"
+        for host in cloud.hosts:
+            there = attached_on(cloud.world, host.name, row.uuid)
+            if there.has_any and cloud.world.half(host.name, row.uuid) is None:
+                broken.append(f"I16: {there}, but nothing of the guest is there")
+            said = _said_to_be_on(held, host.name)
+            if row.uuid not in cloud.watch.tainted and said != _sorted(there):
+                broken.append(f"I16: {there}, but the state says {said}")
+        wanted = attachments_of(held)
+        is_whole = row.vm_state in _RUNNING and row.uuid not in cloud.watch.tainted
+        if is_whole and not holds(cloud.world, row.host or "", row.uuid, wanted):
+            broken.append(f"I16: {row.uuid} on {row.host} needs {wanted}")
+        if is_whole and {p.active_host for p in held.ports} - {row.host}:
+            broken.append(f"I16: {row.uuid} is on {row.host}, but its ports: {held.ports}")
+    return broken
+
+
+def _sorted(there: Attached) -> list[str]:
+    return sorted((*there.volumes, *there.ports, *there.accelerators))
+
+
+def _said_to_be_on(held: Held, host: str) -> list[str]:
+    return sorted(
+        (
+            *(v.volume.volume_id for v in held.volumes if host in v.hosts),
+            *(p.port.port_id for p in held.ports if host in p.hosts),
+            *(a.accelerator.accelerator_id for a in held.accelerators if host in a.hosts),
+        )
+    )
 
 
 def _chains(cloud: Cloud) -> list[str]:

@@ -1,4 +1,4 @@
-"""Twelve mistakes that a house like this is known to make, each behind a switch.
+"""Mistakes that a house like this is known to make, each behind a switch.
 
 Nothing of this is in the house: a context manager puts a mistake into its place and takes it out
 again. Beside each stands the mix of faults in which it shows, for a mistake is caught only where
@@ -16,8 +16,10 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from compute import fake_operations
 from compute.agent import Agent
 from compute.dispatch import Dispatch
+from compute.fake_site import Check
 from conductor import step
 from conductor.fold import Fold
 from conductor.relay import Relay
@@ -155,7 +157,10 @@ def _claim_not_released() -> AbstractContextManager[None]:
         """Release nothing."""
 
     return patched(
-        (claims, "release", keep), (effects, "release", keep), (interpreter, "release", keep)
+        (claims, "release", keep),
+        (effects.build, "release", keep),
+        (effects.moves, "release", keep),
+        (interpreter, "release", keep),
     )
 
 
@@ -176,6 +181,14 @@ def _clean_up_before_confirm() -> AbstractContextManager[None]:
             interpreter.owe(run, Owe.DESTROY, move.source, "moved")
 
     return patched((step, "take_effect", tidy))
+
+
+def _nothing_let_go() -> AbstractContextManager[None]:
+    def keep(*_: object, **__: object) -> Check:
+        yield from ()
+        return None
+
+    return patched((fake_operations, "let_go", keep))
 
 
 _ALL: Final[Sequence[Planted]] = (
@@ -236,6 +249,7 @@ _ALL: Final[Sequence[Planted]] = (
         caught_by=("T3",),
         rates={"broker_out": 0.01},
     ),
+    Planted(name="nothing let go", switch=_nothing_let_go, caught_by=("I16",)),
     Planted(
         name="clean-up before confirm", switch=_clean_up_before_confirm, caught_by=("S7", "I9")
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from compute.world import PRESENT, Half, MemoryWorld, Role
+from compute.world import PRESENT, Attached, Half, MemoryWorld, Role
 from conductor.bodies import HELD_CODEC, RULES_CODEC
 from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
@@ -55,6 +55,15 @@ class WatchedWorld:
 
     def halves_of(self, host: str) -> list[Half]:
         return self._world.halves_of(host)
+
+    def attached(self, host: str, instance_id: str) -> Attached | None:
+        return self._world.attached(host, instance_id)
+
+    def attached_by(self, host: str) -> list[Attached]:
+        return self._world.attached_by(host)
+
+    def attach(self, after: Attached) -> None:
+        self._world.attach(after)
 
     def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
         self._world.change(*after, gone=gone)

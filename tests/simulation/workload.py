@@ -6,6 +6,7 @@ and may be late: whatever it asks has to be judged anew.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -118,7 +119,7 @@ class Workload:
         host = None
         if action in ("live_migrate", "migrate", "create") and rng.random() < 0.2:
             host = rng.choice(self._cloud.hosts).name
-        arguments = {"name": "guest"} if action == "create" else {}
+        arguments = self._wishes() if action == "create" else {}
         if action == "reset_state":
             arguments = {"state": rng.choice(("active", "error"))}
         return ActionRequested(
@@ -131,6 +132,24 @@ class Workload:
             source_up=row is None or row.host is None or self._is_up(row.host),
             arguments=arguments,
         )
+
+    def _wishes(self) -> dict[str, str]:
+        """Draw what a new guest shall hold: most often nothing besides memory and disk."""
+        rng, wishes = self._rng, {"name": "guest"}
+        if rng.random() < 0.5:
+            mapping = [self._mapping() for _ in range(rng.randint(0, 2))]
+            wishes["block_device_mapping_v2"] = json.dumps(mapping)
+            networks = [{"uuid": self._uuid()} for _ in range(rng.randint(0, 2))]
+            wishes["networks"] = json.dumps(networks)
+        if rng.random() < 0.1:
+            wishes["accel:device_profile"] = "gpu"
+        return wishes
+
+    def _mapping(self) -> dict[str, str]:
+        return {"uuid": self._uuid(), "source_type": "volume", "destination_type": "volume"}
+
+    def _uuid(self) -> str:
+        return str(UUID(int=self._rng.getrandbits(128), version=4))
 
     def _is_up(self, host: str) -> bool:
         node = self._cloud.database.rows["nodes"].get((host,))

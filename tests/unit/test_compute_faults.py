@@ -6,30 +6,33 @@ from dataclasses import replace
 
 import pytest
 
-from compute.endings import is_ending
+from compute.endings import is_ending, is_success
+from compute.fake_attachments import STAGES
 from compute.fake_driver import FakeDriver, FakeOptions
+from compute.fake_effects import LEAVES_NOTHING
 from compute.fake_operations import CALLS
 from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import PowerState
-from compute.world import Half, MemoryWorld, Role
+from compute.world import Attached, Half, MemoryWorld, Role
 from events import commands as c
 from events.envelope import Address, Letter
+from tests.parts import ACCELERATOR, EVERYTHING, PORT, VOLUME
 from tests.unit.compute_host import GUEST, LARGE, SMALL
 
-BUILD = c.BuildGuest(flavor=SMALL, name="guest", image="image")
+BUILD = c.BuildGuest(flavor=SMALL, name="guest", image="image", attachments=EVERYTHING)
 #: A command that makes the call, and what alpha and beta have of the guest before it.
 SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "BuildGuest": (BUILD, None, None),
     "DestroyGuest": (c.DestroyGuest(evidence="deleted"), Role.GUEST, None),
     "StopGuest": (c.StopGuest(), Role.GUEST, None),
-    "StartGuest": (c.StartGuest(), Role.GUEST, None),
-    "RebootGuest": (c.RebootGuest(hard=True), Role.GUEST, None),
+    "StartGuest": (c.StartGuest(attachments=EVERYTHING), Role.GUEST, None),
+    "RebootGuest": (c.RebootGuest(hard=True, attachments=EVERYTHING), Role.GUEST, None),
     "PauseGuest": (c.PauseGuest(), Role.GUEST, None),
     "UnpauseGuest": (c.UnpauseGuest(), Role.GUEST, None),
     "SuspendGuest": (c.SuspendGuest(), Role.GUEST, None),
     "ResumeGuest": (c.ResumeGuest(), Role.SAVED, None),
     "RescueGuest": (c.RescueGuest(rescue_image=""), Role.GUEST, None),
-    "UnrescueGuest": (c.UnrescueGuest(), Role.RESCUED, None),
+    "UnrescueGuest": (c.UnrescueGuest(attachments=EVERYTHING), Role.RESCUED, None),
     "PrepareResize": (
         c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),
         None,
@@ -41,23 +44,29 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
         Role.CLAIMED,
     ),
     "FinishResize": (
-        c.FinishResize(source="beta", new_flavor=LARGE, power_on=True),
+        c.FinishResize(source="beta", new_flavor=LARGE, power_on=True, attachments=EVERYTHING),
         Role.COPIED,
         None,
     ),
-    "RestoreGuest": (c.RestoreGuest(old_flavor=SMALL, power_on=True), Role.KEPT, None),
+    "RestoreGuest": (
+        c.RestoreGuest(old_flavor=SMALL, power_on=True, attachments=EVERYTHING),
+        Role.KEPT,
+        None,
+    ),
     "ReleaseDestination": (c.ReleaseDestination(), Role.CLAIMED, Role.GUEST),
     "ConfirmResize": (c.ConfirmResize(destination="beta"), Role.KEPT, Role.GUEST),
     "RevertResize": (c.RevertResize(source="beta"), Role.GUEST, None),
     "FinishRevertResize": (
-        c.FinishRevertResize(destination="beta", old_flavor=SMALL, power_on=True),
+        c.FinishRevertResize(
+            destination="beta", old_flavor=SMALL, power_on=True, attachments=EVERYTHING
+        ),
         Role.KEPT,
         None,
     ),
     "CheckDestination": (c.CheckDestination(source="beta", flavor=SMALL), None, Role.GUEST),
     "CheckSource": (c.CheckSource(destination="beta"), Role.GUEST, None),
     "PrepareDestination": (
-        c.PrepareDestination(source="beta", flavor=SMALL),
+        c.PrepareDestination(source="beta", flavor=SMALL, attachments=EVERYTHING),
         None,
         Role.GUEST,
     ),
@@ -77,6 +86,17 @@ RUNNING = (Role.GUEST, Role.ARRIVED, Role.RESCUED)
 def half(host: str, role: Role) -> Half:
     power = PowerState.RUNNING if role in RUNNING else PowerState.PAUSED
     return Half(host=host, instance_id=GUEST, role=role, power_state=power, flavor=SMALL)
+
+
+def attached(host: str) -> Attached:
+    return Attached(
+        host=host,
+        instance_id=GUEST,
+        volumes=(VOLUME,),
+        ports=(PORT,),
+        active_ports=(PORT,),
+        accelerators=(ACCELERATOR,),
+    )
 
 
 def letter(command: object) -> Letter[object]:
@@ -108,6 +128,9 @@ class Stage:
             self.world.change(half("alpha", here))
         if there:
             self.world.change(half("beta", there))
+        # What is to be taken hold of is not there yet.
+        if here and not hasattr(command, "attachments"):
+            self.world.attach(attached("alpha"))
         self.driver = FakeDriver(host="alpha", world=self.world, faults=self.fault)
 
     def fault(self, host: str, call: str, instance_id: str) -> Failure | None:
@@ -205,12 +228,62 @@ def test_a_failure_that_leaves_the_guest_as_it_was_leaves_it_running(
     assert stage.world.running() == {GUEST: ("alpha",)}
 
 
-@pytest.mark.parametrize("call", ["BuildGuest.networks", "BuildGuest.spawn"])
-def test_a_build_that_fails_leaves_nothing(call: str) -> None:
+@pytest.mark.parametrize(
+    ("call", "undone"),
+    [
+        ("BuildGuest.accelerators", []),
+        ("BuildGuest.networks", ["AcceleratorUnbound"]),
+        ("BuildGuest.ports", ["AcceleratorUnbound"]),
+        ("BuildGuest.block_devices", ["PortUnbound", "AcceleratorUnbound"]),
+        ("BuildGuest.volumes", ["PortUnbound", "AcceleratorUnbound"]),
+        ("BuildGuest.spawn", ["VolumeDetached", "PortUnbound", "AcceleratorUnbound"]),
+    ],
+)
+def test_a_build_that_fails_leaves_nothing(call: str, undone: list[str]) -> None:
     stage = Stage(call, Failure())
-    stage.play()
+    said = [type(fact).__name__ for fact in stage.play()]
 
     assert stage.world.half("alpha", GUEST) is None
+    assert stage.world.attached("alpha", GUEST) is None
+    assert said[-1 - len(undone) :] == [*undone, "BuildRescheduled"]
+
+
+@pytest.mark.parametrize("call", [k.__name__ for k in LEAVES_NOTHING])
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_what_could_not_be_let_go_is_let_go_when_it_is_asked_again(
+    call: str, stage_name: str
+) -> None:
+    stage = Stage(call + stage_name, Failure())
+    said = stage.play()
+    assert not is_success(stage.letter.command, said[-1])
+    assert stage.world.attached("alpha", GUEST) is not None
+
+    stage.driver = FakeDriver(host="alpha", world=stage.world)
+    said = stage.play()
+
+    assert is_success(stage.letter.command, said[-1])
+    assert stage.world.attached("alpha", GUEST) is None
+
+
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_a_destination_that_can_not_be_prepared_has_let_go_of_everything(stage_name: str) -> None:
+    stage = Stage("PrepareDestination" + stage_name, Failure())
+    said = stage.play()
+
+    assert type(said[-1]).__name__ == "DestinationPrepareFailed"
+    assert stage.world.attached("alpha", GUEST) is None
+    assert stage.world.half("alpha", GUEST) is None
+
+
+@pytest.mark.parametrize("stage_name", [*STAGES, ".migrate"])
+def test_a_resize_that_leaves_the_guest_as_it_was_takes_hold_again(stage_name: str) -> None:
+    stage = Stage("ResizeGuest" + stage_name, Failure(kind=FailureKind.FAULT_ROLLBACK))
+    said = stage.play()
+
+    assert type(said[-1]).__name__ == "ResizeFaulted"
+    assert stage.world.attached("alpha", GUEST) == attached("alpha")
+    kinds = [type(fact).__name__ for fact in said]
+    assert kinds.count("VolumeDetached") == kinds.count("VolumeAttached")
 
 
 def test_a_resize_without_a_claim_at_the_destination_leaves_the_guest_running() -> None:

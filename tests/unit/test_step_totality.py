@@ -14,8 +14,8 @@ from events.log import Record
 from events.register import FACTS
 from events.requests import ActionRequested
 from events.seal import FIRST, digest
+from statemachines.addressee import sagas_of
 from statemachines.held import Held, SagaState
-from statemachines.judge import sagas_of
 from statemachines.machine import TASK_STATES, VM_STATES
 from statemachines.permissions import PERMISSIONS
 from statemachines.sagas import SAGAS

@@ -33,7 +33,16 @@ LINES_MAX = 400
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc"}
 
 #: Where events stand; a schema of a class in another file is reported, so this can't grow stale.
-FACTS = ("instance", "standby", "migration", "node", "decisions", "requests", "control")
+FACTS = (
+    "instance",
+    "standby",
+    "migration",
+    "node",
+    "decisions",
+    "requests",
+    "control",
+    "attachments",
+)
 COMMANDS = tuple(
     f"commands/{path.stem}"
     for path in sorted((ROOT / "events" / "commands").glob("*.py"))

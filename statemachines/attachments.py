@@ -1,0 +1,116 @@
+"""What a guest holds besides memory and disk, as a part of its state: pure changes of it.
+
+Two things are told apart. What belongs to the guest is the users' wish (asked for in a create, an
+attach, a detach). Where it is attached or bound is what hosts say of themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from events.parts import NOTHING_ATTACHED, Attachments
+from statemachines.held import Held, HeldAccelerator, HeldPort, HeldVolume
+from statemachines.values import replace
+
+#: It was asked for, and no host has said yet that it is there.
+ATTACHING: Final = "attaching"
+#: It belongs to the guest and goes where the guest goes.
+IN_USE: Final = "in-use"
+#: It is to go, and no host has said yet that it is gone.
+DETACHING: Final = "detaching"
+
+#: Facts by which a host says what is attached or bound there: true whatever step a saga stands in.
+SAID_OF_ATTACHMENTS: Final = frozenset(
+    {
+        "VolumeAttached",
+        "VolumeDetached",
+        "PortBound",
+        "PortUnbound",
+        "AcceleratorBound",
+        "AcceleratorUnbound",
+    }
+)
+
+
+def has_attachments(held: Held) -> bool:
+    """Say whether the instance has anything besides memory and disk."""
+    return bool(held.volumes or held.ports or held.accelerators)
+
+
+def attachments_of(held: Held) -> Attachments:
+    """Return what goes where the guest goes."""
+    if not has_attachments(held):
+        return NOTHING_ATTACHED
+    return Attachments(
+        volumes=tuple(v.volume for v in held.volumes if v.status == IN_USE),
+        ports=tuple(p.port for p in held.ports if p.status == IN_USE),
+        accelerators=tuple(a.accelerator for a in held.accelerators),
+    )
+
+
+def held_from(held: Held, asked: Attachments, now: int) -> Held:
+    """Return the state of a new instance with what its create asked for; attached nowhere yet."""
+    if asked == NOTHING_ATTACHED:
+        return held
+    return replace(
+        held,
+        volumes=tuple(HeldVolume(volume=v, status=IN_USE, created_at=now) for v in asked.volumes),
+        ports=tuple(HeldPort(port=p, status=IN_USE, created_at=now) for p in asked.ports),
+        accelerators=tuple(
+            HeldAccelerator(accelerator=a, created_at=now) for a in asked.accelerators
+        ),
+    )
+
+
+def let_go(held: Held, host: str) -> Held:
+    """Return the state in which nothing of the guest is attached or bound on a host."""
+    if not has_attachments(held):
+        return held
+    return replace(
+        held,
+        volumes=tuple(replace(v, hosts=without(v.hosts, host)) for v in held.volumes),
+        ports=tuple(unbound(p, host) for p in held.ports),
+        accelerators=tuple(replace(a, hosts=without(a.hosts, host)) for a in held.accelerators),
+    )
+
+
+def activated(held: Held, host: str) -> Held:
+    """Return the state in which the traffic of every port that is bound on a host goes there."""
+    if not held.ports:
+        return held
+    ports = tuple(replace(p, active_host=host) if host in p.hosts else p for p in held.ports)
+    return replace(held, ports=ports)
+
+
+def left_over(held: Held) -> Held:
+    """Return the state of a deleted instance: it holds what hosts still have, and nothing else."""
+    if not has_attachments(held):
+        return held
+    return replace(
+        held,
+        volumes=tuple(v for v in held.volumes if v.hosts),
+        ports=tuple(p for p in held.ports if p.hosts),
+        accelerators=tuple(a for a in held.accelerators if a.hosts),
+    )
+
+
+def together(hosts: tuple[str, ...], host: str) -> tuple[str, ...]:
+    """Return the hosts with one more, sorted."""
+    return hosts if host in hosts else tuple(sorted((*hosts, host)))
+
+
+def without(hosts: tuple[str, ...], host: str) -> tuple[str, ...]:
+    """Return the hosts with one less."""
+    return tuple(h for h in hosts if h != host) if host in hosts else hosts
+
+
+def bound(port: HeldPort, host: str, *, active: bool) -> HeldPort:
+    """Return the port as it is when a host says that it is bound there."""
+    active_host = host if active else (None if port.active_host == host else port.active_host)
+    return replace(port, hosts=together(port.hosts, host), active_host=active_host)
+
+
+def unbound(port: HeldPort, host: str) -> HeldPort:
+    """Return the port as it is when a host says that it is not bound there."""
+    active_host = None if port.active_host == host else port.active_host
+    return replace(port, hosts=without(port.hosts, host), active_host=active_host)
