@@ -107,6 +107,9 @@ class Libvirt(_Group):
     live_migration_completion_timeout: Count = Field(
         default=800, description="seconds per GiB of memory; 0: no bound but step_max_s"
     )
+    live_migration_timeout_action: Literal["abort", "force_complete"] = Field(
+        default="abort", description="what that time-out does"
+    )
     live_migration_permit_post_copy: bool = Field(
         default=False, description="force-complete switches to post-copy instead of pausing"
     )
@@ -205,6 +208,7 @@ class Settings(BaseSettings):
             "live_migration_completion_timeout": str(
                 self.libvirt.live_migration_completion_timeout
             ),
+            "live_migration_timeout_action": self.libvirt.live_migration_timeout_action,
             "live_migration_queue_timeout": str(self.saga.live_migration_queue_timeout),
             "move_timeout": str(self.saga.move_timeout),
             "step_timeout": str(self.saga.step_timeout),

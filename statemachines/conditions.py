@@ -9,7 +9,7 @@ from typing import Final
 from statemachines.held import Held, SagaState
 from statemachines.rules import Rules
 from statemachines.saga import Again, Choice, End, NeedsOperator, Next, To
-from statemachines.states import PowerState, VmState
+from statemachines.states import MigrationStatus, PowerState, VmState
 
 Condition = Callable[[Held, SagaState, Rules], bool]
 
@@ -48,6 +48,14 @@ def _guest_moved(held: Held, saga: SagaState, _rules: Rules) -> bool:
     return held.host is not None and held.host == saga.destination
 
 
+def _in_post_copy(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.move is not None and held.move.status == MigrationStatus.RUNNING_POST_COPY
+
+
+def _timeout_forces(_held: Held, _saga: SagaState, rules: Rules) -> bool:
+    return rules.word_of("live_migration_timeout_action") == "force_complete"
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
         "may_build_elsewhere": _attempts_left,
@@ -61,6 +69,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "same_host": _same_host,
         "guest_moved": _guest_moved,
         "failed_before": lambda _held, saga, _rules: saga.outcome is not None,
+        "in_post_copy": _in_post_copy,
+        "timeout_forces_completion": _timeout_forces,
         "of_create": lambda _held, saga, _rules: saga.saga == "create",
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
     }

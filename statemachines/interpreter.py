@@ -49,6 +49,7 @@ from statemachines.saga import (
     To,
 )
 from statemachines.sagas import SAGAS
+from statemachines.sides import beside, put, remove
 from statemachines.states import MigrationStatus, VmState
 from statemachines.values import replace
 
@@ -110,7 +111,7 @@ def progress(run: Run, saga: SagaState, host: str | None) -> None:
             _owe_for(run, table, way.owe, (host,))
         saga = replace(saga, pending=tuple(h for h in saga.pending if h != host))
         note_saga(run, saga)
-        _put(run, table, saga)
+        put(run, table, saga)
         return
     _take(run, table, saga, next_, fact, host)
 
@@ -209,6 +210,9 @@ def _take(
         step = table.steps[saga.step]
         if saga.tries <= step.retries:
             _enter(run, table, saga, step, fact)
+            if way.beside is not None:
+                side = SAGAS[way.beside]
+                _take(run, side, beside(run, side, _source(run)), side.first, fact)
             return
         way = chosen(step.exhausted, run.held, saga, run.rules)
     assert not isinstance(way, Again), f"Expected a way out of {table.name}.{saga.step}"
@@ -286,7 +290,7 @@ def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> Non
         set_migration_status(run, step.migration_status)
     note_step(run, saga, left_by=None)
     note_saga(run, saga)
-    _put(run, table, saga)
+    put(run, table, saga)
 
 
 def _asked(saga: SagaState, step: Step, attempt: int, hosts: tuple[str, ...]) -> tuple[Asked, ...]:
@@ -317,7 +321,7 @@ def _wait_for_operator(run: Run, table: Saga, saga: SagaState, fact: str) -> Non
     )
     saga = replace(saga, needs_operator=sentence, reason=run.reason or saga.reason)
     note_saga(run, saga)
-    _put(run, table, saga)
+    put(run, table, saga)
 
 
 def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: bool) -> None:
@@ -335,7 +339,7 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
         set_migration_status(run, end.migration_status)
     if end.clear_elsewhere:
         _clear_elsewhere(run, table)
-    _remove(run, table, saga)
+    remove(run, table, saga)
     run.arrow(f"{table.name}:{ending}", saga)
     if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
         _bury(run)
@@ -372,23 +376,3 @@ def _bury(run: Run) -> None:
         # Their turn will never come; the fold leaves a row for each.
         parked=tuple(p for p in run.held.parked if p.reason != "early"),
     )
-
-
-def _put(run: Run, table: Saga, saga: SagaState) -> None:
-    if table.primary:
-        run.held = replace(run.held, saga=saga)
-        return
-    sides = run.held.sides
-    if any(s.saga_id == saga.saga_id for s in sides):
-        sides = tuple(saga if s.saga_id == saga.saga_id else s for s in sides)
-    else:
-        sides = (*sides, saga)
-    run.held = replace(run.held, sides=sides)
-
-
-def _remove(run: Run, table: Saga, saga: SagaState) -> None:
-    if table.primary:
-        run.held = replace(run.held, saga=None)
-    else:
-        left = tuple(s for s in run.held.sides if s.saga_id != saga.saga_id)
-        run.held = replace(run.held, sides=left)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from events.ids import InstanceId, saga_id
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.saga import Owe, Saga
 from statemachines.sagas.sides import DEBT, FENCE
+from statemachines.sides import beside
 from statemachines.states import VmState
 
 TABLE_OF: Final[Mapping[Owe, Saga]] = MappingProxyType({Owe.DESTROY: DEBT, Owe.FENCE: FENCE})
@@ -38,26 +38,7 @@ def evidence_against(run: Run, table: Saga, host: str) -> str:
 
 def debt_of(run: Run, what: Owe, host: str, evidence: str) -> SagaState:
     """Return the side saga, not yet begun, by which a host pays."""
-    held, table = run.held, TABLE_OF[what]
-    identity = f"{run.topic}/{run.partition}/{run.offset}/{host}"
-    return SagaState(
-        saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
-        saga=table.name,
-        version=table.version,
-        request_id=None,
-        action=None,
-        user_id="",
-        project_id="",
-        started_at=run.now,
-        generation=held.generation,
-        step="",
-        attempt=0,
-        tries=0,
-        entered_at=run.now,
-        n=0,
-        target=host,
-        arguments={"evidence": evidence},
-    )
+    return beside(run, TABLE_OF[what], host, {"evidence": evidence})
 
 
 def debts(run: Run, what: Owe, host: str) -> SagaState | None:

@@ -25,6 +25,8 @@ SETTINGS: Final[dict[str, str]] = {
     "instance_build_timeout": "0",
     "long_rpc_timeout": "1800",
     "live_migration_completion_timeout": "800",
+    # What that time-out does: `abort` or `force_complete`.
+    "live_migration_timeout_action": "abort",
     "live_migration_queue_timeout": "0",
     "move_timeout": "0",
     "step_timeout": "600",
@@ -52,6 +54,10 @@ class Rules:
     def number_of(self, setting: str) -> int:
         """Return a setting as a whole number; the default where the log does not set it."""
         return int(self.settings.get(setting) or SETTINGS[setting])
+
+    def word_of(self, setting: str) -> str:
+        """Return a setting as it is written."""
+        return self.settings.get(setting) or SETTINGS[setting]
 
     def allows(self, setting: str) -> bool:
         """Return a setting as yes or no."""

@@ -63,6 +63,9 @@ class End:
 class Again:
     """Enter the step again while its retries last, then take `Step.exhausted`."""
 
+    #: Name of the side saga that begins beside the new attempt.
+    beside: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class NeedsOperator:

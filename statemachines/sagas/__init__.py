@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.saga import Saga
+from statemachines.saga import Again, Saga, branches
 from statemachines.saga_check import faults_of
 from statemachines.sagas.create import CREATE
 from statemachines.sagas.delete import DELETE
@@ -90,4 +90,15 @@ IMMEDIATE: Final = frozenset({"lock", "unlock"})
 
 def check() -> tuple[str, ...]:
     """Return what could leave any saga stuck; the service refuses to start unless empty."""
-    return tuple(fault for table in SAGAS.values() for fault in faults_of(table))
+    faults = [fault for table in SAGAS.values() for fault in faults_of(table)]
+    beside = {
+        way.beside
+        for table in SAGAS.values()
+        for step in table.steps.values()
+        for next_ in step.on.values()
+        for way in branches(next_)
+        if isinstance(way, Again) and way.beside is not None
+    }
+    sides = {name for name, table in SAGAS.items() if not table.primary}
+    faults += [f"Expected a side saga {name}, but there is none" for name in beside - sides]
+    return tuple(faults)

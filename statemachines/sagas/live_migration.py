@@ -35,6 +35,18 @@ _NOT_ADOPTED = Choice(
     To("roll_back_destination", outcome="lost"),
 )
 
+#: The copy takes too long: nova aborts the job, or has it completed by force. A guest in post-copy
+#: runs at the destination already: there is nothing to go back to, one can only wait.
+_TOO_LONG = Choice(
+    "in_post_copy",
+    Again(),
+    Choice(
+        "timeout_forces_completion",
+        Again(beside="live_migrate_force_complete"),
+        To("roll_back_source", outcome="cancelled"),
+    ),
+)
+
 LIVE_MIGRATION = saga(
     name="live_migration",
     first=To("schedule"),
@@ -141,12 +153,18 @@ LIVE_MIGRATION = saga(
                 "CommandRefused": To("roll_back_source", outcome="failed"),
                 # Did the guest leave before its host died? Only the destination can say.
                 "StepHostLost": To("adopt", owe=Owe.FENCE),
+                "StepTimedOut": _TOO_LONG,
             },
             progress=_RUNNING,
-            exhausted=To("roll_back_source", outcome="failed"),
-            compensate=To("roll_back_source", outcome="cancelled"),
+            exhausted=Choice(
+                "in_post_copy", NeedsOperator(), To("roll_back_source", outcome="cancelled")
+            ),
+            compensate=Choice(
+                "in_post_copy", NeedsOperator(), To("roll_back_source", outcome="cancelled")
+            ),
             deadline="live_migration_completion_timeout",
             per_gib=True,
+            retries=2,
         ),
         Step(
             name="adopt",

@@ -101,6 +101,8 @@ class Cloud:
         admin.create(self.topics.command_spec(host.name) for host in self.hosts)
         speaker = Speaker(self.tap, self.keyring, self.clock)
         settings = SETTINGS | {
+            "live_migration_completion_timeout": str(self.plan.live_timeout_s),
+            "live_migration_timeout_action": self.plan.live_timeout_action,
             "resize_confirm_window": str(self.plan.confirm_window_s),
             "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false",
         }

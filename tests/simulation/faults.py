@@ -69,6 +69,9 @@ class Plan:
     same_host_resize: bool
     #: Seconds after which a resize is confirmed by itself; 0: never.
     confirm_window_s: int = 0
+    #: Seconds per GiB after which a live migration takes too long, and what is done then.
+    live_timeout_s: int = 800
+    live_timeout_action: str = "abort"
     rates: dict[str, float] = field(default_factory=dict)
 
 
@@ -94,6 +97,8 @@ def draw_plan(rng: Random) -> Plan:
         memory_mb=rng.choice((8_704, 16_896, 33_280)),
         same_host_resize=rng.random() < 0.2,
         confirm_window_s=rng.choice((0, 20, 120)),
+        live_timeout_s=rng.choice((800, 1, 3)),
+        live_timeout_action=rng.choice(("abort", "force_complete")),
         rates=rates,
     )
 

@@ -1,0 +1,57 @@
+"""Sagas in the state of an instance: where they stand, and those that begin beside another."""
+
+from __future__ import annotations
+
+from events.ids import InstanceId, saga_id
+from statemachines.held import SagaState
+from statemachines.run import Run
+from statemachines.saga import Saga
+from statemachines.values import replace
+
+
+def put(run: Run, table: Saga, saga: SagaState) -> None:
+    """Leave the saga as it is now in the state."""
+    if table.primary:
+        run.held = replace(run.held, saga=saga)
+        return
+    sides = run.held.sides
+    if any(s.saga_id == saga.saga_id for s in sides):
+        sides = tuple(saga if s.saga_id == saga.saga_id else s for s in sides)
+    else:
+        sides = (*sides, saga)
+    run.held = replace(run.held, sides=sides)
+
+
+def remove(run: Run, table: Saga, saga: SagaState) -> None:
+    """Leave the state without the saga."""
+    if table.primary:
+        run.held = replace(run.held, saga=None)
+    else:
+        left = tuple(s for s in run.held.sides if s.saga_id != saga.saga_id)
+        run.held = replace(run.held, sides=left)
+
+
+def beside(
+    run: Run, table: Saga, target: str | None, arguments: dict[str, str] | None = None
+) -> SagaState:
+    """Return a side saga, not yet begun, that nobody asked for: this very fact is its cause."""
+    held = run.held
+    identity = f"{run.topic}/{run.partition}/{run.offset}/{target}"
+    return SagaState(
+        saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
+        saga=table.name,
+        version=table.version,
+        request_id=None,
+        action=None,
+        user_id="",
+        project_id="",
+        started_at=run.now,
+        generation=held.generation,
+        step="",
+        attempt=0,
+        tries=0,
+        entered_at=run.now,
+        n=0,
+        target=target,
+        arguments=arguments or {},
+    )
