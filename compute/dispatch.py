@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from compute.endings import (
     AGENTS_OWN,
     ALWAYS_ADMITTED,
+    BUILDING,
     CANCELLING,
     ENDINGS,
     FREES_SLOT,
@@ -31,7 +32,6 @@ from compute.scribe import Scribe
 from events.codec import decode_command
 from events.commands import (
     AbortLiveMigration,
-    BuildGuest,
     LiveMigrateGuest,
     QueueLiveMigration,
     RaiseGeneration,
@@ -243,13 +243,13 @@ class Dispatch:
         running = self._running.values()
         busy = {e.address.instance_id for e in running if type(e.command) not in STEERING}
         builds_max = self._bounds.max_concurrent_builds or len(running) + len(self._waiting)
-        builds_left = builds_max - sum(isinstance(e.command, BuildGuest) for e in running)
+        builds_left = builds_max - sum(type(e.command) in BUILDING for e in running)
         ready: Letters = []
         for letter in self._waiting.values():
             if type(letter.command) in STEERING or letter.address.instance_id in busy:
                 continue
             busy.add(letter.address.instance_id)  # those behind it wait for it
-            if isinstance(letter.command, BuildGuest):
+            if type(letter.command) in BUILDING:
                 if builds_left <= 0:
                     continue
                 builds_left -= 1

@@ -12,6 +12,7 @@ from typing import Final
 
 from events import attachments as a
 from events import commands as c
+from events import evacuation as e
 from events import instance as i
 from events import migration as m
 from events import standby as s
@@ -30,6 +31,7 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.ResumeGuest: (s.GuestResumed, s.GuestResumeFailed, s.GuestResumeFaulted),
         c.RescueGuest: (s.GuestRescued, s.GuestRescueFailed),
         c.UnrescueGuest: (s.GuestUnrescued, s.GuestUnrescueFailed, s.GuestUnrescueFaulted),
+        c.EvacuateGuest: (e.GuestEvacuated, e.EvacuationFailed, e.EvacuationClaimFailed),
         c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
         c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
         c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),
@@ -80,6 +82,8 @@ STEERING: Final = frozenset({c.AbortLiveMigration, c.ForceCompleteLiveMigration}
 AGENTS_OWN: Final = frozenset({c.RaiseGeneration, c.QueueLiveMigration})
 #: Admitted even when the journal is full: they lead out of trouble and say little.
 ALWAYS_ADMITTED: Final = CANCELLING | STEERING | {c.RaiseGeneration}
+#: These make a guest; a host does `max_concurrent_builds` of them at the same time.
+BUILDING: Final = frozenset({c.BuildGuest, c.EvacuateGuest})
 #: With the end of one of these the instance gives back its place for a live migration.
 FREES_SLOT: Final = frozenset(
     {c.LiveMigrateGuest, c.RollbackSource, c.CleanUpSource, c.DestroyGuest}

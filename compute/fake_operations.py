@@ -7,10 +7,10 @@ waits: the same polls and the same failures give the same facts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from compute import fake_standby
+from compute import fake_evacuation, fake_standby
 from compute.fake_attachments import (
     STAGES,
     activate,
@@ -71,6 +71,7 @@ CALLS: Final = (
     "ResizeGuest.migrate",
     "FinishResize",
     "FinishRevertResize",
+    *fake_evacuation.CALLS,
     "LiveMigrateGuest.copy",
     "LiveMigrateGuest.switch",
     *fake_standby.CALLS,
@@ -79,28 +80,10 @@ CALLS: Final = (
 
 def operation_of(site: Site, letter: Letter[object], steering: Steering) -> Operation:
     """Return the operation that carries a command out."""
-    instance_id = letter.address.instance_id
-    match letter.command:
-        case c.BuildGuest() as command:
-            return _build(site, instance_id, command)
-        case c.RebootGuest() as command:
-            return _reboot(site, instance_id, command)
-        case c.ResizeGuest() as command:
-            return _resize(site, instance_id, command)
-        case c.FinishResize() as command:
-            return _finish_resize(site, instance_id, command)
-        case c.FinishRevertResize() as command:
-            return _finish_revert(site, instance_id, command)
-        case c.RescueGuest() as command:
-            return fake_standby.rescue(site, instance_id, command)
-        case c.LiveMigrateGuest() as command:
-            return LiveMigration(site, instance_id, command, steering).steps()
-        case c.PrepareDestination() as command:
-            return _prepare_destination(site, instance_id, command)
-        case c.FinishLiveMigration() as command:
-            return _finish_live(site, instance_id, command)
-        case command:
-            return _one_step(site, instance_id, command)
+    instance_id, command = letter.address.instance_id, letter.command
+    if isinstance(command, c.LiveMigrateGuest):
+        return LiveMigration(site, instance_id, command, steering).steps()
+    return _OPERATIONS.get(type(command), _one_step)(site, instance_id, command)
 
 
 def _one_step(site: Site, instance_id: str, command: object) -> Operation:
@@ -294,3 +277,17 @@ def _finish_revert(site: Site, instance_id: str, command: c.FinishRevertResize) 
     if not command.power_on:
         yield (m.RevertPoweringOff(power_state=power),)
     yield (m.RevertFinished(power_state=power),)
+
+
+#: Operations of several steps, or with something of their own; every other is one step.
+_OPERATIONS: Final[Mapping[type, Callable[[Site, str, Any], Operation]]] = {
+    c.BuildGuest: _build,
+    c.EvacuateGuest: fake_evacuation.evacuate,
+    c.RebootGuest: _reboot,
+    c.ResizeGuest: _resize,
+    c.FinishResize: _finish_resize,
+    c.FinishRevertResize: _finish_revert,
+    c.RescueGuest: fake_standby.rescue,
+    c.PrepareDestination: _prepare_destination,
+    c.FinishLiveMigration: _finish_live,
+}

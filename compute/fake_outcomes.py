@@ -13,6 +13,7 @@ from compute import fake_standby
 from compute.endings import ENDINGS
 from compute.fake_attachments import as_it_is, holds, let_go_at_once
 from compute.fake_effects import LEAVES_NOTHING
+from compute.fake_evacuation import said_before
 from compute.fake_site import FailureKind, failed, power_of
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
@@ -77,7 +78,9 @@ def _has_nothing(command: object, half: Half | None) -> bool:
 
 
 def _is_as_asked(command: object, half: Half | None) -> bool:
-    assert isinstance(command, c.FinishResize | c.RestoreGuest | c.FinishRevertResize)
+    assert isinstance(
+        command, c.FinishResize | c.RestoreGuest | c.FinishRevertResize | c.EvacuateGuest
+    )
     power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN
     return half is not None and half.role is Role.GUEST and half.power_state is power
 
@@ -88,6 +91,7 @@ def _runs_on(command: object, half: Half | None) -> bool:
 
 _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.BuildGuest: _is(Role.GUEST),
+    c.EvacuateGuest: _is_as_asked,
     c.DestroyGuest: _has_nothing,
     c.StopGuest: _is_in(PowerState.SHUTDOWN),
     c.StartGuest: _is_in(PowerState.RUNNING),
@@ -134,6 +138,8 @@ def _said_before(command: object, host: str, attached: tuple[object, ...]) -> tu
                 *(fact for fact in attached if isinstance(fact, a.VolumeAttached)),
                 i.GuestSpawning(),
             )
+        case c.EvacuateGuest():
+            return said_before(command, attached)
         case c.RebootGuest():
             return (i.RebootPending(), i.RebootStarted())
         case c.ResizeGuest():

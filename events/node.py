@@ -1,4 +1,4 @@
-"""What a host says about itself, and what the conductor says about a host.
+"""What a host says about itself, and what the conductor and operators say about a host.
 
 Written to the node topic, keyed by host; a host's facts about itself are a chain of their own.
 """
@@ -59,6 +59,22 @@ class NodeReturned:
 
     boot_epoch: int
     n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeForcedDown:
+    """An operator or a fencing driver vouched that a host is off, whatever is heard of it."""
+
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeForcedUp:
+    """The word that a host is off was taken back: it counts by its heartbeat again."""
+
+    user_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from events import (
     commands,
     control,
     decisions,
+    evacuation,
     facts_nova,
     instance,
     migration,
@@ -52,6 +53,7 @@ FACTS: Final[Mapping[str, type]] = MappingProxyType(
             instance,
             migration,
             standby,
+            evacuation,
             attachments,
             facts_nova,
         ).items()

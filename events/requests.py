@@ -35,8 +35,8 @@ class ActionRequested:
     host: str | None = None
     #: Was the service of the instance's host up when the API looked?
     source_up: bool = True
-    #: Has the operator (`forced_down`) or a fencing driver vouched that the old host is off?
-    fenced: bool = False
+    #: Hosts of which an operator (`forced_down`) or a fencing driver vouched that they are off.
+    fenced_hosts: tuple[str, ...] = ()
     #: What else belongs to the action: name, image, …; keys are nova's.
     arguments: dict[str, str] = field(default_factory=dict)
 

@@ -197,7 +197,7 @@ _NODES = {
     "disk_gb": "Disk on offer, GiB: inventory × ratio − reserved; as it reported.",
     "boot_epoch": "How often its agent has started under this enrolment.",
     "enrolment": "How often the host was enrolled.",
-    "status": "started, stopped or lost.",
+    "status": "started, stopped, lost or forced_down.",
     "lost_count": "How often it was recorded as lost.",
     "guest_count": "Guests in its last digest, count.",
     "created_at": f"{_APPENDED} its first fact.",

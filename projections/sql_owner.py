@@ -21,7 +21,6 @@ from sqlalchemy import (
     insert,
     select,
     tuple_,
-    union_all,
     update,
 )
 
@@ -38,7 +37,8 @@ _US_PER_S: Final = 1_000_000
 
 NODES: Final = ROWS["nodes"]
 SAGAS: Final = ROWS["sagas"]
-_LOST: Final = "lost"
+#: Hosts from which no answer is awaited: by their silence, or by an operator's word.
+_GONE: Final = ("lost", "forced_down")
 
 Owned = Mapping[TopicPartition, int]
 
@@ -106,20 +106,13 @@ _DUE: Final = (
     .order_by(TIMERS.c.due_at, TIMERS.c.command_id)
     .limit(bindparam("most"))
 )
-_ORDER_AS_TIMER = [
-    *(OUTBOX.c[each] for each in Timer._fields[:-1]),
-    OUTBOX.c.created_at.label("due_at"),
-]
-_WAITING = union_all(
+#: What was not sent yet waits for the relay: a lost host shall find it when it is back.
+_WAITING_ON_LOST: Final = (
     select(*_TIMER)
     .join(NODES, NODES.c.host == TIMERS.c.host)
-    .where(_in(TIMERS), TIMERS.c.fired == 0, NODES.c.status == _LOST),
-    select(*_ORDER_AS_TIMER)
-    .join(NODES, NODES.c.host == OUTBOX.c.host)
-    .where(_in(OUTBOX), OUTBOX.c.fired == 0, NODES.c.status == _LOST),
-).subquery()
-_WAITING_ON_LOST: Final = (
-    select(_WAITING).order_by(_WAITING.c.due_at, _WAITING.c.command_id).limit(bindparam("most"))
+    .where(_in(TIMERS), TIMERS.c.fired == 0, NODES.c.status.in_(_GONE))
+    .order_by(TIMERS.c.due_at, TIMERS.c.command_id)
+    .limit(bindparam("most"))
 )
 _FIRED: Final = tuple(
     update(each).where(each.c.command_id.in_(_COMMANDS)).values(fired=1)
@@ -206,7 +199,7 @@ def due(connection: Connection, owned: Owned, now_us: int, limit: int) -> tuple[
 
 
 def waiting_on_lost(connection: Connection, owned: Owned, limit: int) -> tuple[Timer, ...]:
-    """Return orders and timers of lost hosts; an order's `due_at` is when it was called for."""
+    """Return timers of hosts that are lost or forced down: commands that were sent to them."""
     if not (which := still_owned(connection, owned, held=False)):
         return ()
     rows = connection.execute(_WAITING_ON_LOST, {"which": which, "most": limit})
@@ -242,7 +235,7 @@ def owed(connection: Connection, owned: Owned, limit: int) -> tuple[tuple[str, s
     if not waits:
         return ()
     lost = select(NODES.c.host, NODES.c.status)
-    there = {row.host for row in connection.execute(lost) if row.status != _LOST}
+    there = {row.host for row in connection.execute(lost) if row.status not in _GONE}
     # An instance may owe the same host twice; to tell the log once is enough.
     found = dict.fromkeys(each for each in waits if each[1] in there)
     return tuple(found)[:limit]

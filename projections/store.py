@@ -272,7 +272,10 @@ class Store(Protocol):
         ...
 
     def waiting_on_lost(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[Timer, ...]:
-        """Return orders and timers (as timers) of hosts that are lost, not marked as fired."""
+        """Return timers of hosts that are lost or forced down, not marked as fired.
+
+        An order that was not sent yet is none of them: a lost host shall find it when it is back.
+        """
         ...
 
     def fired(self, command_ids: Collection[str]) -> None:
@@ -280,7 +283,7 @@ class Store(Protocol):
         ...
 
     def owed(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[tuple[str, str], ...]:
-        """Return (instance, host) of patient sagas whose host is there (not lost)."""
+        """Return (instance, host) of patient sagas whose host is there, not lost or forced down."""
         ...
 
     def elapsed(

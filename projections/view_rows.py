@@ -32,7 +32,7 @@ class Service(NamedTuple):
 
     host: str
     node: str
-    #: `started`, `stopped`, `lost`.
+    #: `started`, `stopped`, `lost`, `forced_down`.
     status: str
     boot_epoch: int
     guest_count: int

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NamedTuple, TypeVar
 
+from events.node import NodeForcedDown, NodeForcedUp
 from events.ports import Clock, IdSource
 from events.requests import ActionRequested, Flavor
 from projections.rows import ActionRow, InstanceRow, RejectionRow, SagaRow
+from projections.view_rows import Service
 from projections.views import Views
 from regente.flavors import FLAVORS
 from regente.requests import Appended, Requests
+from statemachines.node import FORCED_DOWN
 from statemachines.permissions import PERMISSIONS
 
 #: After this the caller is told that the request is recorded and not judged yet.
@@ -44,6 +47,8 @@ class Wish:
     instance: str
     arguments: Mapping[str, str] = field(default_factory=dict)
     host: str | None = None
+    #: Hosts of which the one who asks vouches that they are off.
+    fenced_hosts: tuple[str, ...] = ()
     is_admin: bool = False
     user_id: str = "operator"
     project_id: str = "operator"
@@ -93,6 +98,7 @@ class Desk:
             flavor=flavor,
             host=wish.host,
             source_up=row is None or self._is_up(action, row),
+            fenced_hosts=self._fenced(wish) if action == "evacuate" else (),
             arguments=arguments,
         )
         return self._requests.about(instance_id, fact), instance_id
@@ -109,6 +115,22 @@ class Desk:
         if isinstance(row, RejectionRow):
             return Answer(sent.request_id, instance_id, "refused", None, row.reason)
         return Answer(sent.request_id, instance_id, "accepted", row.saga_id, None)
+
+    def force(self, host: str, fact: NodeForcedDown | NodeForcedUp) -> bool:
+        """Say of a host that it is off, or is not any more; say whether the rows say so too.
+
+        Raises UnknownThing for a host that never started; LogUnavailable.
+        """
+
+        def told() -> Service | None:
+            is_down = isinstance(fact, NodeForcedDown)
+            found = [s for s in self._views.services() if s.host == host]
+            return next((s for s in found if (s.status == FORCED_DOWN) is is_down), None)
+
+        if not any(each.host == host for each in self._views.services()):
+            raise UnknownThing(f"Expected a host that has started once, but {host}.")
+        self._requests.about_host(host, fact)
+        return self._wait(told, VERDICT_S, _POLL_S) is not None
 
     def ending(self, saga_id: str, within_s: float | None) -> SagaRow | None:
         """Return the saga once it has ended or needs a person; None if not within that time."""
@@ -135,6 +157,14 @@ class Desk:
                 " `regente instance list` shows them."
             )
         return row
+
+    def _fenced(self, wish: Wish) -> tuple[str, ...]:
+        """Return the hosts that are off by the word of whoever asks, or that are forced down."""
+        services = {each.host: each.status for each in self._views.services()}
+        if unknown := [host for host in wish.fenced_hosts if host not in services]:
+            raise UnknownThing(f"Expected a host that has started once, but {', '.join(unknown)}.")
+        forced = {host for host, status in services.items() if status == FORCED_DOWN}
+        return tuple(sorted(forced.union(wish.fenced_hosts)))
 
     def _is_up(self, action: str, row: InstanceRow) -> bool:
         """Say whether the service is up that the action needs, as nova's API looks at it."""

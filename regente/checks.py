@@ -237,7 +237,7 @@ def _skews(reader: LogReader, topic: str, now_us: int) -> dict[str, int]:
 
 def _waiting(settings: Settings, folder: StateFolder, clock: Clock) -> Iterator[Finding]:
     with opened_views(existing_database_url(settings, folder)) as views:
-        lost = [each.host for each in views.services() if each.status == "lost"]
+        lost = [s.host for s in views.services() if s.status in ("lost", "forced_down")]
         stuck = views.stuck(clock.now_us(), overdue_s=OVERDUE_S)
         quarantine, parked = views.quarantine(), views.parked()
     lists = (

@@ -40,17 +40,23 @@ class Requests:
 
     def about(self, instance_id: str, fact: object) -> Appended:
         """Leave a fact about an instance in the log; raises LogUnavailable, UnknownTopic."""
-        reader = self._log.reader()
-        try:
-            partitions = reader.topic(self._topics.instance_events).partitions
-        finally:
-            reader.close()
-        at = TopicPartition(self._topics.instance_events, partition_of(instance_id, partitions))
+        at = self._home(self._topics.instance_events, instance_id)
         return self._append(at, instance_id, instance_id, fact)
+
+    def about_host(self, host: str, fact: object) -> Appended:
+        """Leave a fact about a host in the log; raises LogUnavailable, UnknownTopic."""
+        return self._append(self._home(self._topics.node_events, host), host, host, fact)
 
     def about_partition(self, at: TopicPartition, fact: object) -> Appended:
         """Leave a fact about a partition itself, under the key of control records."""
         return self._append(at, CONTROL_KEY, "", fact)
+
+    def _home(self, topic: str, key: str) -> TopicPartition:
+        reader = self._log.reader()
+        try:
+            return TopicPartition(topic, partition_of(key, reader.topic(topic).partitions))
+        finally:
+            reader.close()
 
     def _append(self, at: TopicPartition, key: str, instance_id: str, fact: object) -> Appended:
         request_id = f"req-{self._ids.uuid()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from statemachines.conditions import involved
+from statemachines.conditions import elsewhere, involved
 from statemachines.held import Held, SagaState
 from statemachines.recording import SCHEDULER
 from statemachines.saga import Role, Step
@@ -27,6 +27,8 @@ def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
             host = saga.target
         case Role.INVOLVED:
             return involved(held, saga)
+        case Role.ELSEWHERE:
+            return elsewhere(held, saga)
         case _:
             assert_never(step.to)
     assert host is not None, f"Expected a host as {step.to} of {saga.saga}.{step.name}, but none"

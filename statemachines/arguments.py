@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 from events.register import COMMANDS
+from statemachines.conditions import stays_on
 from statemachines.held import Held, Move, SagaState
 from statemachines.saga import Saga
-from statemachines.states import VmState
+from statemachines.states import MigrationType, VmState
 
 Argument = Callable[[Held, SagaState, Saga], object]
 
@@ -38,7 +39,9 @@ def _destination(held: Held, saga: SagaState, _table: Saga) -> object:
     return saga.destination or _move(held).destination
 
 
-def _power_on(held: Held, _saga: SagaState, _table: Saga) -> bool:
+def _power_on(held: Held, saga: SagaState, _table: Saga) -> bool:
+    if _move(held).migration_type == MigrationType.EVACUATION:
+        return stays_on(held, saga)
     return _move(held).old_vm_state != VmState.STOPPED
 
 

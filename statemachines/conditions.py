@@ -56,6 +56,22 @@ def _timeout_forces(_held: Held, _saga: SagaState, rules: Rules) -> bool:
     return rules.word_of("live_migration_timeout_action") == "force_complete"
 
 
+def _guest_is_alive(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.power_state in (PowerState.RUNNING, PowerState.PAUSED)
+
+
+def _nothing_elsewhere(held: Held, saga: SagaState, _rules: Rules) -> bool:
+    return not elsewhere(held, saga)
+
+
+def _may_run_elsewhere(held: Held, saga: SagaState, _rules: Rules) -> bool:
+    return bool(unfenced(held, saga.fenced))
+
+
+def _evacuates_stopped(held: Held, saga: SagaState, _rules: Rules) -> bool:
+    return not stays_on(held, saga)
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
         "may_build_elsewhere": _attempts_left,
@@ -71,6 +87,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "failed_before": lambda _held, saga, _rules: saga.outcome is not None,
         "in_post_copy": _in_post_copy,
         "timeout_forces_completion": _timeout_forces,
+        "guest_is_alive": _guest_is_alive,
+        "nothing_elsewhere": _nothing_elsewhere,
+        "may_run_elsewhere": _may_run_elsewhere,
+        "evacuates_stopped": _evacuates_stopped,
+        "host_was_named": lambda _held, saga, _rules: saga.forced_host is not None,
         "of_create": lambda _held, saga, _rules: saga.saga == "create",
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
     }
@@ -105,3 +126,24 @@ def may_have(held: Held) -> frozenset[str]:
     if held.vm_state == VmState.RESIZED and held.move is not None:
         hosts |= {h for h in (held.move.source, held.move.destination) if h is not None}
     return frozenset(hosts)
+
+
+def elsewhere(held: Held, saga: SagaState) -> tuple[str, ...]:
+    """Name every host but the owner that may have something of the instance, sorted."""
+    return tuple(host for host in involved(held, saga) if host != held.host)
+
+
+def unfenced(held: Held, fenced: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the hosts that owe the guest's destruction and of which nobody vouched they are off."""
+    owing = {side.target for side in held.sides if side.saga == "debt"}
+    return tuple(sorted({host for host in owing if host is not None} - set(fenced)))
+
+
+def stays_on(held: Held, saga: SagaState) -> bool:
+    """Say whether an evacuated guest is to run: not if it was off, or if that was asked.
+
+    Nova obeys a target_state, but not for a guest that was in error.
+    """
+    before = None if held.move is None else held.move.old_vm_state
+    asked_off = saga.arguments.get("target_state") == VmState.STOPPED
+    return before != VmState.STOPPED and not (asked_off and before != VmState.ERROR)

@@ -143,6 +143,8 @@ class SagaState:
     target: str | None = None
     destination: str | None = None
     forced_host: str | None = None
+    #: Hosts of which the request vouched that they are off.
+    fenced: tuple[str, ...] = ()
     #: Hosts that may not be chosen (again): tried ones, and those that owed when it was asked.
     excluded: tuple[str, ...] = ()
     #: How many hosts have been tried and given up.
@@ -240,6 +242,8 @@ class Held:
     sides: tuple[SagaState, ...] = ()
     claims: tuple[Claim, ...] = ()
     move: Move | None = None
+    #: Evacuations that are done, and whose old host has not left nothing of the guest yet.
+    tombstones: tuple[Move, ...] = ()
     requests: tuple[Heard, ...] = ()
     volumes: tuple[HeldVolume, ...] = ()
     ports: tuple[HeldPort, ...] = ()

@@ -10,7 +10,8 @@ from __future__ import annotations
 from events.ids import InstanceId, SagaId, command_id, saga_id
 from events.requests import ActionRequested
 from statemachines.addressing import hosts_of
-from statemachines.attachments import attachments_of, left_over
+from statemachines.attachments import attachments_of
+from statemachines.burial import bury
 from statemachines.claims import (
     forget_destination,
     give_up,
@@ -51,6 +52,7 @@ from statemachines.saga import (
 from statemachines.sagas import SAGAS
 from statemachines.sides import beside, put, remove
 from statemachines.states import MigrationStatus, VmState
+from statemachines.tombstones import fell_tombstones, raise_tombstone
 from statemachines.values import replace
 
 
@@ -85,6 +87,7 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         target=None if table.primary else _source(run),
         forced_host=request.host,
         excluded=_own_host(run, table),
+        fenced=request.fenced_hosts,
         arguments=dict(request.arguments),
     )
     note_action(run, saga, finished=False, ok=True)
@@ -161,8 +164,9 @@ def _inherited(before: SagaState) -> tuple[Asked, ...]:
 
 
 def _open_migration(run: Run, table: Saga, saga: SagaState, request: ActionRequested) -> None:
-    held = run.held
     if table.migration_type is not None:
+        keep_one_size(run)  # The last move, which knew of two, is forgotten here.
+        held = run.held
         assert held.host is not None, f"Expected a host of {held.instance_id}, but none"
         move = Move(
             migration_id=run.next_row_id(),
@@ -339,10 +343,14 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
         set_migration_status(run, end.migration_status)
     if end.clear_elsewhere:
         _clear_elsewhere(run, table)
+    if end.leaves_tombstone:
+        owe(run, Owe.DESTROY, raise_tombstone(run), "moved")
+    if saga.target is not None and table.name == TABLE_OF[Owe.DESTROY].name:
+        fell_tombstones(run, saga.target)
     remove(run, table, saga)
     run.arrow(f"{table.name}:{ending}", saga)
     if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
-        _bury(run)
+        bury(run)
     note_saga(run, saga, ending=ending, ok=end.ok)
     note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
     if table.primary:
@@ -355,24 +363,7 @@ def _clear_elsewhere(run: Run, table: Saga) -> None:
     if move is not None and move.status not in OVER:
         set_migration_status(run, MigrationStatus.ERROR)
     keep_one_size(run)
-    if not owner_has_guest(held):
+    if table.evidence is None and not owner_has_guest(held):
         return  # What the others have may be all that is left.
     for host in sorted({c.host for c in run.held.claims if c.host != held.host}):
         owe(run, Owe.DESTROY, host, evidence_against(run, table, host))
-
-
-def _bury(run: Run) -> None:
-    """Leave the tombstone of a deleted instance; clean-ups owed outlive it."""
-    move = run.held.move
-    if move is not None and move.status in UNCONFIRMED:
-        # Nova confirms a resize before it deletes the instance.
-        set_migration_status(run, MigrationStatus.CONFIRMED)
-    owing = {s.target for s in run.held.sides if s.saga == TABLE_OF[Owe.DESTROY].name}
-    run.held = replace(
-        left_over(run.held),
-        power_state=0,
-        deleted_at=run.now,
-        claims=tuple(c for c in run.held.claims if c.host in owing),
-        # Their turn will never come; the fold leaves a row for each.
-        parked=tuple(p for p in run.held.parked if p.reason != "early"),
-    )

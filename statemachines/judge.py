@@ -13,7 +13,6 @@ from typing import Final, assert_never
 from events import decisions, requests
 from events.envelope import API, CONDUCTOR, NOVA, Envelope
 from events.facts_nova import NovaReported
-from events.ids import HostName, InstanceId
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
 from statemachines.addressee import addressee, answering_host, sagas_of
@@ -21,19 +20,24 @@ from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
 from statemachines.chain import HEADS_MAX, Place, head_of, place
 from statemachines.conditions import chosen, may_have
+from statemachines.demands import circumstances, lack, wins
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
-from statemachines.permissions import PERMISSIONS, Circumstances, refusal
+from statemachines.permissions import PERMISSIONS, refusal
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
 from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
-from statemachines.sagas import BREAKING_IN, BY_ACTION, IMMEDIATE, SAGAS, WINNERS
-from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
+from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
+from statemachines.states import VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
 #: Facts by which the owner of a guest changes, whatever step its saga stands in, and the command
 #: in whose course alone they come to pass.
-_OWNERSHIP: Final = {"GuestHandedOver": "LiveMigrateGuest", "GuestArrived": "LiveMigrateGuest"}
+_OWNERSHIP: Final = {
+    "GuestHandedOver": "LiveMigrateGuest",
+    "GuestArrived": "LiveMigrateGuest",
+    "GuestEvacuated": "EvacuateGuest",
+}
 _ACCEPTED = Accepted()
 _DUPLICATE = Duplicate()
 
@@ -220,20 +224,18 @@ def _judge_circumstances(
         return _reject(envelope, "not-ours", "nova still owns the instance")
     if held.vm_state == VmState.DELETED:
         return Rejected("deleted", f"Instance {held.instance_id} could not be found.")
-    refused = refusal(PERMISSIONS[fact.action], _circumstances(held, fact))
+    refused = refusal(PERMISSIONS[fact.action], circumstances(held, fact))
     if refused is not None:
         return Rejected(refused.code, refused.sentence)
     if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:
         return _reject(envelope, "unsupported", f"{fact.action} is not carried out here")
-    if fact.action == "resize" and fact.flavor is None:
-        return _reject(envelope, "bad-request", "a resize names its flavor")
-    if fact.action == "reset_state" and fact.arguments.get("state") not in ("active", "error"):
-        return _reject(envelope, "bad-request", "a reset-state names active or error")
+    if (lacks := lack(held, fact)) is not None:
+        return _reject(envelope, *lacks)
     saga = held.saga
     table = BY_ACTION.get(fact.action)
     if table is not None and held.host is None and not table.without_host:
         return Rejected("no-host", f"Instance {held.instance_id} is not ready")
-    if table is None or not table.primary or _wins(held, fact):
+    if table is None or not table.primary or wins(held, fact):
         return _not_twice(held, envelope, fact)
     if saga is not None:
         return Rejected(
@@ -242,16 +244,6 @@ def _judge_circumstances(
             f"{saga.step}",
         )
     return _ACCEPTED
-
-
-def _wins(held: Held, fact: requests.ActionRequested) -> bool:
-    """Say whether an action supersedes the saga that runs.
-
-    A hard reboot breaks into what is being done to the guest on its own host; its permission says
-    into which task_states.
-    """
-    breaks_in = fact.action in BREAKING_IN and held.task_state is not None
-    return fact.action in WINNERS or breaks_in
 
 
 def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequested) -> Verdict:
@@ -265,21 +257,6 @@ def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequ
     if not table.primary and held.saga is None:
         return _reject(envelope, "no-migration", "no migration of the instance is running")
     return _ACCEPTED
-
-
-def _circumstances(held: Held, fact: requests.ActionRequested) -> Circumstances:
-    return Circumstances(
-        instance_id=InstanceId(held.instance_id),
-        vm_state=VmState(held.vm_state),
-        task_state=None if held.task_state is None else TaskState(held.task_state),
-        launched=held.launched_at is not None,
-        locked=held.locked,
-        is_admin=fact.is_admin,
-        host=None if held.host is None else HostName(held.host),
-        source_up=fact.source_up,
-        migration_status=None if held.move is None else MigrationStatus(held.move.status),
-        power_state=PowerState(held.power_state),
-    )
 
 
 def _heard_before(held: Held, envelope: Envelope[object]) -> Duplicate | None:

@@ -2,7 +2,7 @@
 
 The chain of a host's facts about itself is followed like every chain, but a gap stops nothing: each
 of these facts says everything that it says anew. Being lost and being back are the conductor's
-words.
+words; being off for certain (forced down, the fence) is an operator's, and stands above both.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from events import node
-from events.envelope import CONDUCTOR, Envelope
+from events.envelope import API, CONDUCTOR, Envelope
 from events.register import NODE_FACTS
 from statemachines.chain import DIGESTS_MAX, Place, place
 from statemachines.held import Head
 from statemachines.values import replace
 from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
+
+FORCED_DOWN = "forced_down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class NodeHeld:
     memory_mb: int = 0
     disk_gb: int = 0
     boot_epoch: int = 0
-    #: `unknown` before its first start, then `started`, `stopped` or `lost`.
+    #: `unknown` before its first start, then `started`, `stopped`, `lost` or `forced_down`.
     status: str = "unknown"
     lost_count: int = 0
     guest_count: int = 0
@@ -71,6 +73,8 @@ def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
         if not known or held is None or held.status not in wanted or fact.n != n:
             return Duplicate()  # Said before, or overtaken by what the host itself said.
         return Accepted()
+    if isinstance(fact, node.NodeForcedDown | node.NodeForcedUp):
+        return _judge_force(held, envelope)
     if envelope.host != subject:
         writer = envelope.meta.source
         return Rejected("not-entitled", f"Expected {subject} to speak of itself, but {writer} did")
@@ -90,6 +94,16 @@ def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
     return Accepted()
 
 
+def _judge_force(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
+    name, subject = type(envelope.fact).__name__, envelope.meta.instance_id
+    if envelope.meta.source != API:
+        return Rejected("not-entitled", f"Expected an operator to say {name}, but none did")
+    if held is None:
+        return Rejected("unknown-host", f"Expected {subject} to be known, but it never started")
+    is_down = held.status == FORCED_DOWN
+    return Duplicate() if is_down is isinstance(envelope.fact, node.NodeForcedDown) else Accepted()
+
+
 def _evolve(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
     held = _with_head(held, envelope)
     match envelope.fact:
@@ -102,18 +116,23 @@ def _evolve(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
                 memory_mb=fact.memory_mb,
                 disk_gb=fact.disk_gb,
                 boot_epoch=envelope.meta.boot_epoch,
-                status="started",
+                status=held.status if held.status == FORCED_DOWN else "started",
             )
         case node.NodeCapacityReported() as fact:
             return replace(held, vcpus=fact.vcpus, memory_mb=fact.memory_mb, disk_gb=fact.disk_gb)
         case node.NodeDigested() as fact:
             return replace(held, guest_count=fact.guest_count)
         case node.NodeStopped():
-            return replace(held, status="stopped")
+            return held if held.status == FORCED_DOWN else replace(held, status="stopped")
         case node.NodeLost():
             return replace(held, status="lost", lost_count=held.lost_count + 1)
         case node.NodeReturned():
             return replace(held, status="started")
+        case node.NodeForcedDown():
+            return replace(held, status=FORCED_DOWN)
+        case node.NodeForcedUp():
+            # Nobody has heard it since: its next heartbeat says that it is back.
+            return replace(held, status="lost")
         case _:
             return held  # Nothing else is accepted; the judge saw to it.
 

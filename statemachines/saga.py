@@ -29,6 +29,7 @@ class Role(StrEnum):
     DESTINATION = "destination"  # The host that was chosen.
     TARGET = "target"  # The one host that a side saga is about.
     INVOLVED = "involved"  # Every host that may have something of the instance.
+    ELSEWHERE = "elsewhere"  # Every such host but the owner.
 
 
 class Owe(StrEnum):
@@ -138,6 +139,8 @@ class Ending:
     fault_code: int = 500
     #: Whoever else has room claimed owes to leave nothing of it, and no migration stays open.
     clear_elsewhere: bool = False
+    #: The source of the move owes to leave nothing of the guest; the move is completed by that.
+    leaves_tombstone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

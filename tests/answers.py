@@ -11,7 +11,7 @@ import typing
 
 from compute.endings import ENDINGS
 from compute.fake_effects import LEAVES_NOTHING
-from events import attachments, instance, migration
+from events import attachments, evacuation, instance, migration
 from events.envelope import Letter
 from events.parts import Attachments
 from events.requests import Flavor
@@ -26,6 +26,11 @@ ON_THE_WAY: dict[str, tuple[type, ...]] = {
         instance.NetworkAllocationStarted,
         instance.BlockDevicesPreparing,
         instance.GuestSpawning,
+    ),
+    "EvacuateGuest": (
+        evacuation.EvacuationClaimed,
+        evacuation.EvacuationDisksPreparing,
+        evacuation.EvacuationSpawning,
     ),
     "RebootGuest": (instance.RebootPending, instance.RebootStarted),
     "ResizeGuest": (migration.ResizeStarted, migration.ResizeCopied),

@@ -82,8 +82,29 @@ def migrating() -> World:
     return world
 
 
-#: What must have been done to an active guest before an action may be asked of it.
-_AFTER = {"resume": "suspend", "unrescue": "rescue"}
+def broken_off() -> World:
+    """Return a guest that died on h1 while its memory was being copied to h2."""
+    world = migrating()
+    must(world.unasked("h1", instance.PowerStateReported(power_state=4)))
+    return world
+
+
+#: Where an action begins that is not asked of a guest that was just built.
+_FROM: dict[str, Callable[[], World]] = {
+    "start": stopped,
+    "unpause": paused,
+    "resume": lambda: after("suspend"),
+    "unrescue": lambda: after("rescue"),
+    "evacuate": broken_off,
+    "live_migrate_abort": migrating,
+    "live_migrate_force_complete": migrating,
+}
+#: What a request names besides the action.
+_FIELDS: dict[str, dict[str, typing.Any]] = {
+    "resize": {"flavor": LARGE},
+    "reset_state": {"arguments": {"state": "active"}},
+    "evacuate": {"source_up": False, "fenced_hosts": ("h1",)},
+}
 
 
 def begin(action: str, **rules: str) -> World:
@@ -93,24 +114,13 @@ def begin(action: str, **rules: str) -> World:
         world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
         must(world.request("create", flavor=SMALL, arguments=wishes()))
         return world
-    if action == "start":
-        world = stopped()
-    elif action == "unpause":
-        world = paused()
-    elif action in _AFTER:
-        world = after(_AFTER[action])
-    elif action in ("confirm_resize", "revert_resize"):
+    if action in ("confirm_resize", "revert_resize"):
         world = resized(**rules)
-    elif action in ("live_migrate_abort", "live_migrate_force_complete"):
-        world = migrating()
+    elif action in _FROM:
+        world = _FROM[action]()
     else:
         world = built(**rules)
-    fields: dict[str, typing.Any] = {}
-    if action == "resize":
-        fields["flavor"] = LARGE
-    if action == "reset_state":
-        fields["arguments"] = {"state": "active"}
-    must(world.request(action, **fields))
+    must(world.request(action, **_FIELDS.get(action, {})))
     return world
 
 
@@ -134,6 +144,7 @@ ACTIONS = (
     "confirm_resize",
     "revert_resize",
     "live_migrate",
+    "evacuate",
     "live_migrate_abort",
     "live_migrate_force_complete",
 )

@@ -8,6 +8,7 @@ from tests.hosts import World
 
 TERMINAL = {
     "live-migration": {"completed", "error", "failed", "cancelled"},
+    "evacuation": {"done", "completed", "error", "failed"},
     "resize": {"finished", "confirmed", "reverted", "error", "failed"},
     "migration": {"finished", "confirmed", "reverted", "error", "failed"},
 }
@@ -25,6 +26,8 @@ def check_end(world: World, *, resolved: bool = False) -> None:
     if waiting:
         return
     assert _open_rows(world) == []
+    owing = {side.target for side in held.sides if side.saga == "debt"}
+    assert {tombstone.source for tombstone in held.tombstones} <= owing, held.tombstones
     if held.move is not None:
         assert held.move.status in TERMINAL[held.move.migration_type], held.move.status
     assert held.task_state is None or held.vm_state == "error", (held.vm_state, held.task_state)

@@ -107,7 +107,7 @@ class World(Story):
         self.was_reset = self.was_reset or name == "reset_state"
         if (name, note.ending) in KEEPS_A_COPY or (name == "reset_state" and owner_is_away):
             self.keeps_a_copy = True
-        elif name in ("reset_state", "delete"):
+        elif name in ("reset_state", "delete", "evacuate"):
             self.keeps_a_copy = False
 
     @property

@@ -6,7 +6,7 @@ command that changes something stands the one that undoes it (`undone by`).
 
 from __future__ import annotations
 
-from events.commands import any_operation, life, live_migration, resize, standby
+from events.commands import any_operation, evacuation, life, live_migration, resize, standby
 from events.commands.any_operation import (
     ChooseDestination as ChooseDestination,
 )
@@ -15,6 +15,9 @@ from events.commands.any_operation import (
 )
 from events.commands.any_operation import (
     ResendFacts as ResendFacts,
+)
+from events.commands.evacuation import (
+    EvacuateGuest as EvacuateGuest,
 )
 from events.commands.life import (
     BuildGuest as BuildGuest,
@@ -108,4 +111,4 @@ from events.commands.standby import (
 )
 
 #: Where the commands stand.
-MODULES = (any_operation, life, live_migration, resize, standby)
+MODULES = (any_operation, life, live_migration, resize, standby, evacuation)

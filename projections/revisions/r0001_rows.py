@@ -306,7 +306,7 @@ NODES: Columns = (
     ("disk_gb", INT, False, "Disk on offer, GiB: inventory × ratio − reserved; as it reported."),
     ("boot_epoch", INT, False, "How often its agent has started under this enrolment."),
     ("enrolment", INT, False, "How often the host was enrolled."),
-    ("status", TEXT, False, "started, stopped or lost."),
+    ("status", TEXT, False, "started, stopped, lost or forced_down."),
     ("lost_count", INT, False, "How often it was recorded as lost."),
     ("guest_count", INT, False, "Guests in its last digest, count."),
     ("created_at", INT, False, "µs UTC, when the log appended its first fact."),

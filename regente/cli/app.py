@@ -33,6 +33,8 @@ COMMANDS: Final = MappingProxyType(
         "topics check": "topics:Check",
         "doctor": "doctor:Doctor",
         "node enroll": "node:Enroll",
+        "node force-down": "node:ForceDown",
+        "node force-up": "node:ForceUp",
         "node list": "node:List",
         "node revoke": "node:Revoke",
         "rules show": "rules:Show",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from regente.cli.command import Lister, Moment, Refused, ShowOne
 from regente.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from events.node import NodeForcedDown, NodeForcedUp
 
 #: Names of the control plane's own keys: a host so called could sign as one of them.
 _TAKEN: Final = frozenset({"api", "conductor", "nova", "control"})
@@ -76,6 +79,63 @@ class Revoke(ShowOne):
             ", ".join(closed),
             parsed_args.reason,
         )
+
+
+class ForceDown(ShowOne):
+    """Vouch that a host is off: its guests may be evacuated, whatever is heard of it.
+
+    Nothing here switches it off. A host that is forced down while its guests run can make them run
+    twice.
+    """
+
+    exits = (Exit.NO, Exit.PENDING)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", type=host_name, help="name of the host")
+        parser.add_argument("--reason", required=True, help="why, for those who read the log")
+        parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Return what the rows say of the host now."""
+        from events.node import NodeForcedDown
+
+        fact = NodeForcedDown(user_id=parsed_args.user, reason=parsed_args.reason)
+        return self.tell(parsed_args.host, fact, "forced_down")
+
+    def tell(
+        self, host: str, fact: NodeForcedDown | NodeForcedUp, word: str
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Leave a word about a host in the log and return what became of it."""
+        from regente.asking import Desk, UnknownThing
+        from regente.speaking import open_requests
+
+        with self.views() as views:
+            requests, clock, ids = open_requests(self.settings, self.folder)
+            desk = Desk(views=views, requests=requests, clock=clock, ids=ids)
+            try:
+                is_told = desk.force(host, fact)
+            except UnknownThing as unknown:
+                raise Refused(str(unknown), Exit.NO) from unknown
+        self.status = Exit.DONE if is_told else Exit.PENDING
+        return ("host", "word", "reason"), (host, word if is_told else "pending", fact.reason)
+
+
+class ForceUp(ForceDown):
+    """Take the word back that a host is off: it counts by its heartbeat again."""
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Return what the rows say of the host now."""
+        from events.node import NodeForcedUp
+
+        fact = NodeForcedUp(user_id=parsed_args.user, reason=parsed_args.reason)
+        return self.tell(parsed_args.host, fact, "forced_up")
 
 
 class List(Lister):

@@ -45,6 +45,13 @@ class Request(ShowOne):
             help="what belongs to the action: flavor=m1.small, image=…, state=active",
         )
         parser.add_argument("--host", help="the host to go to")
+        parser.add_argument(
+            "--fenced",
+            action="append",
+            default=[],
+            metavar="HOST",
+            help="of an evacuation: a host that is off, on your word; those forced down count too",
+        )
         parser.add_argument("--admin", action="store_true", help="as an administrator")
         parser.add_argument("--user", default="operator", metavar="ID", help="on whose behalf")
         parser.add_argument("--project", default="operator", metavar="ID", help="in which project")
@@ -66,6 +73,7 @@ class Request(ShowOne):
             instance=parsed_args.instance,
             arguments=dict(parsed_args.arg),
             host=parsed_args.host,
+            fenced_hosts=tuple(parsed_args.fenced),
             is_admin=parsed_args.admin,
             user_id=parsed_args.user,
             project_id=parsed_args.project,

@@ -24,6 +24,8 @@ LEAVES_NOTHING: Final = frozenset(
     {
         "BuildRescheduled",
         "BuildAborted",
+        "EvacuationFailed",
+        "EvacuationClaimFailed",
         "ResizeMigrated",
         "DestinationReleased",
         "ResizeConfirmed",

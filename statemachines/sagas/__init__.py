@@ -14,6 +14,7 @@ from statemachines.saga import Again, Saga, branches
 from statemachines.saga_check import faults_of
 from statemachines.sagas.create import CREATE
 from statemachines.sagas.delete import DELETE
+from statemachines.sagas.evacuate import EVACUATE
 from statemachines.sagas.live_migration import LIVE_MIGRATION
 from statemachines.sagas.power import PAUSE, REBOOT_HARD, REBOOT_SOFT, START, STOP, UNPAUSE
 from statemachines.sagas.reset import RESET_STATE
@@ -43,6 +44,7 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             CONFIRM,
             REVERT,
             LIVE_MIGRATION,
+            EVACUATE,
             ABORT,
             FORCE_COMPLETE,
             DEBT,
@@ -73,13 +75,14 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "confirm_resize": CONFIRM,
         "revert_resize": REVERT,
         "live_migrate": LIVE_MIGRATION,
+        "evacuate": EVACUATE,
         "live_migrate_abort": ABORT,
         "live_migrate_force_complete": FORCE_COMPLETE,
     }
 )
 
 #: Actions that win over every running saga (nova saves them unconditionally).
-WINNERS: Final = frozenset({"delete", "force_delete", "reset_state"})
+WINNERS: Final = frozenset({"delete", "force_delete", "reset_state", "evacuate"})
 
 #: Actions that win over what is done to the guest on its host, where their permission lets them in.
 BREAKING_IN: Final = frozenset({"reboot_hard"})

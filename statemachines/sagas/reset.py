@@ -23,7 +23,7 @@ RESET_STATE = saga(
                 "CommandRefused": Again(),
                 "StepHostLost": End("reset", owe=Owe.FENCE),
             },
-            progress=frozenset({"GuestHandedOver", "GuestArrived"}),
+            progress=frozenset({"GuestHandedOver", "GuestArrived", "GuestEvacuated"}),
             exhausted=End("reset", owe=Owe.FENCE),
             deadline="step_timeout",
             retries=2,

@@ -273,11 +273,15 @@ class OwnerContract:
         assert store.due(owned, 100 * S - 1, LIMIT) == ()
         assert [each.due_at for each in store.due(owned, BIGGEST, LIMIT)] == [100 * S, 500 * S]
 
-    def test_waits_for_a_lost_host_are_named_sent_or_not(self, store: Store, owned: Owned) -> None:
+    @pytest.mark.parametrize("status", ["lost", "forced_down"])
+    def test_waits_for_a_host_that_is_gone_are_named_once_they_were_sent(
+        self, store: Store, owned: Owned, status: str
+    ) -> None:
         orders = [order("c1"), order("c2"), order("c3", host="host2")]
-        rows = [node("host1", status="lost"), node("host2")]
+        rows = [node("host1", status=status), node("host2")]
         store.commit([batch(owned, rows=rows, orders=orders)])
-        store.sent(owned, [order("c2")], now_us=0)
+        assert store.waiting_on_lost(owned, LIMIT) == ()
+        store.sent(owned, orders, now_us=0)
 
         found = store.waiting_on_lost(owned, LIMIT)
 

@@ -90,6 +90,28 @@ class AttachmentsContract(DriverStage):
         reboot = c.RebootGuest(hard=True, attachments=EVERYTHING)
         assert self.kinds("beta", reboot) == ["RebootPending", "RebootStarted", "GuestRebooted"]
 
+    def test_an_evacuation_takes_hold_at_the_destination_and_turns_the_traffic(self) -> None:
+        self.everything()
+        evacuate = c.EvacuateGuest(
+            flavor=SMALL,
+            name="guest",
+            image="image",
+            source="alpha",
+            power_on=False,  # One of the two halves has to be off in a world.
+            attachments=EVERYTHING,
+        )
+
+        assert self.kinds("beta", evacuate) == [
+            "EvacuationClaimed",
+            "EvacuationDisksPreparing",
+            *("AcceleratorBound", "PortBound", "VolumeAttached"),
+            "EvacuationSpawning",
+            "EvacuationPoweringOff",
+            "GuestEvacuated",
+        ]
+        destroyed = self.kinds("alpha", c.DestroyGuest(evidence="moved"))
+        assert destroyed[:3] == ["VolumeDetached", "PortUnbound", "AcceleratorUnbound"]
+
     def test_a_live_migration_that_is_undone_lets_go_at_the_destination_alone(self) -> None:
         self.everything()
         prepare = c.PrepareDestination(source="alpha", flavor=SMALL, attachments=EVERYTHING)

@@ -17,6 +17,7 @@ BUILD = c.BuildGuest(flavor=SMALL, name="guest", image="image")
 
 EVERY_COMMAND = (
     BUILD,
+    c.EvacuateGuest(flavor=SMALL, name="guest", image="image", source="beta", power_on=True),
     c.DestroyGuest(evidence="deleted"),
     c.StopGuest(),
     c.StartGuest(),

@@ -21,6 +21,7 @@ from events.seal import MasterKeyring
 from events.topics import CONTROL_KEY, Topics
 from tests.simulation.database import Database
 from tests.simulation.faults import Dice, Plan, draw_plan
+from tests.simulation.fences import Fences
 from tests.simulation.processes import ConductorProcess, HostProcess, Process, S, SkewedClock
 from tests.simulation.store_model import StoreModel
 from tests.simulation.twin import Twin
@@ -77,6 +78,7 @@ class Cloud:
         self.world = WatchedWorld([f"host{n}" for n in range(1, self.plan.hosts + 1)])
         self.watch = Watch(self)
         self.world.may_vanish = self.watch.may_vanish
+        self.world.looked_up = self.watch.begun
         self.database.watcher = self.watch
         self.tap = Tap(self.log, self.watch)
         self._trace = sha256()
@@ -92,6 +94,7 @@ class Cloud:
             for n in range(1, self.plan.hosts + 1)
         ]
         self.workload = Workload(self)
+        self.fences = Fences(self)
         self._found()
 
     def _found(self) -> None:
@@ -240,6 +243,7 @@ class Cloud:
             case _:
                 host = next(h for h in self.hosts if h.name == what)
                 host.process.gate.is_cut_off = is_out
+                self.fences.note_cut_off(host.name, is_out=is_out)
 
     def _deliver(self, until_us: int) -> None:
         due = [each for each in self._later if each[0] <= until_us]

@@ -59,6 +59,8 @@ class Gate:
         self._kind = kind
         #: Is the process cut off from the log?
         self.is_cut_off = False
+        #: Is it kept off by an operator's hand?
+        self.is_fenced = False
         #: Told to die while it was stopped.
         self.is_doomed = False
 
@@ -73,7 +75,8 @@ class Gate:
     def ask_log(self) -> None:
         """Pass to the log, or find it away."""
         self.point()
-        if self._around.is_broker_out or self.is_cut_off or self.strikes("log_refuses"):
+        is_deaf = self.is_cut_off or self.is_fenced
+        if self._around.is_broker_out or is_deaf or self.strikes("log_refuses"):
             raise LogUnavailable("Expected the log to answer, but it is away")
 
     def ask_store(self) -> None:

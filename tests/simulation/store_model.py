@@ -35,6 +35,7 @@ from tests.simulation.database import Moment, Said, Waiting
 from tests.simulation.dues_model import DuesModel, Owned
 
 NEVER: Final = 2**63 - 1
+GONE: Final = ("lost", "forced_down")
 _US: Final = 1_000_000
 _NO_CHAIN: Final = bytes(32)
 
@@ -248,12 +249,11 @@ class StoreModel(DuesModel):
         return tuple(sorted(found, key=_by_due)[:limit])
 
     def waiting_on_lost(self, owned: Owned, limit: int) -> tuple[Timer, ...]:
-        """Return orders and timers (as timers) of hosts that are lost, not marked as fired."""
-        lost = {each.host for each in self._nodes() if each.status == "lost"}
+        """Return timers of hosts that are lost or forced down, not marked as fired."""
+        lost = {each.host for each in self._nodes() if each.status in GONE}
         if not lost:
             return ()
         found = [w.timer for w in self._db.timers.values() if not w.fired]
-        found += [_waiting(o) for o, fired in self._db.outbox.values() if not fired]
         ours = self._ours(owned)
         mine = [t for t in found if t.host in lost and (t.topic, t.partition) in ours]
         return tuple(sorted(mine, key=_by_due)[:limit])
@@ -267,9 +267,9 @@ class StoreModel(DuesModel):
                 self._db.outbox[each] = (self._db.outbox[each][0], True)
 
     def owed(self, owned: Owned, limit: int) -> tuple[tuple[str, str], ...]:
-        """Return (instance, host) of patient sagas whose host is there (not lost)."""
+        """Return (instance, host) of patient sagas whose host is there, not lost or forced down."""
         numbers = _numbers(self._ours(owned))
-        there = {each.host for each in self._nodes() if each.status != "lost"}
+        there = {each.host for each in self._nodes() if each.status not in GONE}
         patient = [
             row
             for row in self._sagas()

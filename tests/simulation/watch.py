@@ -49,6 +49,10 @@ class WatchedWorld:
         self._hosts = hosts
         #: Says whether nothing need be left of an instance.
         self.may_vanish: Callable[[str], bool] = lambda _: True
+        #: Guests that a fence cut off from disks and net where they are: (host, instance).
+        self._isolated: set[tuple[str, str]] = set()
+        #: Hears of each command that is begun.
+        self.looked_up: Callable[[str], None] = lambda _: None
 
     def half(self, host: str, instance_id: str) -> Half | None:
         return self._world.half(host, instance_id)
@@ -67,14 +71,31 @@ class WatchedWorld:
 
     def change(self, *after: Half, gone: Sequence[Half] = ()) -> None:
         self._world.change(*after, gone=gone)
+        self._isolated -= {(half.host, half.instance_id) for half in gone}
         for half in gone:
             if half.role in DISKS and not self._is_left(half.instance_id):
                 self._lost(half)
         running = self._world.running() if after else {}
         for half in after:
-            hosts = running.get(half.instance_id, ())
+            uuid = half.instance_id
+            hosts = [h for h in running.get(uuid, ()) if (h, uuid) not in self._isolated]
             if len(hosts) > 1:
-                raise Broken(f"I1: {half.instance_id} runs on {', '.join(hosts)}")
+                raise Broken(f"I1: {uuid} runs on {', '.join(hosts)}")
+
+    def isolate(self, host: str) -> None:
+        """Have what runs on a host do no harm elsewhere, as a fence does that leaves it on."""
+        self._isolated |= {(host, half.instance_id) for half in self.halves_of(host)}
+
+    def rejoin(self, host: str, here: set[str]) -> None:
+        """Have the guests count again that are at home on a host that is not fenced any more."""
+        self._isolated -= {(host, uuid) for uuid in here}
+
+    def begun(self, command: str, host: str, uuid: str) -> None:
+        """See that nothing is begun for a guest that runs elsewhere but its destruction."""
+        elsewhere = [h for h in self.running().get(uuid, ()) if h != host]
+        is_fenced = (host, uuid) in self._isolated
+        if is_fenced and elsewhere and command != "DestroyGuest":
+            raise Broken(f"I17: {command} of {uuid} was begun on {host}, which had been fenced")
 
     def _is_left(self, instance_id: str) -> bool:
         halves = [self._world.half(host, instance_id) for host in self._hosts]
@@ -85,6 +106,7 @@ class WatchedWorld:
             raise Broken(f"S2: {half} was the last of a guest that nobody deletes")
 
     def executed(self, command_id: str) -> None:
+        self.looked_up(command_id)
         self._world.executed(command_id)
         if self._world.executions()[command_id] > 1:
             raise Broken(f"I8: command {command_id} took effect twice")
@@ -120,6 +142,7 @@ class Watch(Watcher):
         self._next: dict[TopicPartition, int] = {}
         self._epochs: dict[TopicPartition, int] = {}
         self._ordered: dict[bytes, str] = {}
+        self._orders: dict[str, Order] = {}
         self._published: set[str] = set()
         #: Who has found the broker away since it went.
         self.noticed: set[str] = set()
@@ -147,6 +170,12 @@ class Watch(Watcher):
     def ordered(self, orders: Sequence[Order]) -> None:
         for each in orders:
             self._ordered[each.value] = each.command_id
+            self._orders[each.command_id] = each
+
+    def begun(self, command_id: str) -> None:
+        """Tell the world what a command is that a host begins."""
+        order = self._orders[command_id]
+        self._cloud.world.begun(order.command, order.host, order.instance_uuid)
 
     def marked_sent(self, orders: Sequence[Order]) -> None:
         for each in orders:
@@ -239,12 +268,13 @@ class Watch(Watcher):
         return outcome
 
     def may_vanish(self, uuid: str) -> bool:
-        """Say whether nothing need be left: the instance never was whole, or a delete began."""
+        """Say whether nothing need be left: never whole, being deleted, or made anew elsewhere."""
         held = self.held(uuid)
         if held is None or held.launched_at is None:
             return True
         sagas = [r for r in self._cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
-        return any(row.saga == "delete" and row.instance_uuid == uuid for row in sagas)
+        ends = ("delete", "evacuate")
+        return any(row.saga in ends and row.instance_uuid == uuid for row in sagas)
 
     # At rest.
 

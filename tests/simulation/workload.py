@@ -51,7 +51,8 @@ LEGAL: Final[dict[str, tuple[str, ...]]] = {
 }
 STEERING: Final = ("live_migrate_abort", "live_migrate_force_complete")
 MEDDLING: Final = ("delete", "delete", "reset_state", "stop")
-ANY: Final = tuple(sorted({a for actions in LEGAL.values() for a in actions} | set(STEERING)))
+_ASKED: Final = {a for actions in LEGAL.values() for a in actions}
+ANY: Final = tuple(sorted(_ASKED | {*STEERING, "evacuate"}))
 LIES: Final = (PowerStateReported, GuestBuilt, GuestStopped, GuestArrived, GuestHandedOver)
 #: Words of an operator about one saga before he ends it by hand.
 RETRIES_MAX: Final = 3
@@ -81,6 +82,9 @@ class Workload:
             return
         if self._asked and self._rng.random() < 0.05:
             self._cloud.tap.append([self._rng.choice(self._asked)])
+            return
+        self._cloud.fences.lift()
+        if self._rng.random() < 0.3 and self._cloud.fences.evacuate():
             return
         uuid = self._rng.choice(self.uuids)
         row = self._cloud.database.rows["instances"].get((uuid,))
@@ -155,26 +159,35 @@ class Workload:
         node = self._cloud.database.rows["nodes"].get((host,))
         return isinstance(node, NodeRow) and node.status == "started"
 
-    def say(self, uuid: str, fact: object) -> None:
-        """Have the API say something about an instance."""
+    def say(self, uuid: str, fact: object) -> str:
+        """Say something of an instance, as the API; return the request's id."""
         if isinstance(fact, ActionRequested) and fact.action == "reset_state":
             self._cloud.watch.tainted.add(uuid)
-        self._count += 1
-        meta = Meta(
-            source=API,
-            instance_id=uuid,
-            request_id=f"req-{self._count:08d}",
-            occurred_at=self._cloud.now_us,
-        )
+        meta = self._meta(uuid)
         message = self._sealed(uuid, encode_fact(meta, fact))
         self._asked.append(message)
         self._cloud.tap.append([message])
+        return str(meta.request_id)
 
-    def _sealed(self, uuid: str, value: bytes) -> Message:
+    def say_of_host(self, host: str, fact: object) -> None:
+        """Say something of a host, as the API."""
+        value = encode_fact(self._meta(host), fact)
+        self._cloud.tap.append([self._sealed(host, value, self._cloud.topics.node_events)])
+
+    def _meta(self, subject: str) -> Meta:
+        self._count += 1
+        return Meta(
+            source=API,
+            instance_id=subject,
+            request_id=f"req-{self._count:08d}",
+            occurred_at=self._cloud.now_us,
+        )
+
+    def _sealed(self, subject: str, value: bytes, topic: str | None = None) -> Message:
         return sealed_message(
-            topic=self._cloud.topics.instance_events,
-            partition=partition_of(uuid, self._cloud.plan.partitions),
-            key=uuid,
+            topic=topic or self._cloud.topics.instance_events,
+            partition=partition_of(subject, self._cloud.plan.partitions),
+            key=subject,
             value=value,
             prev=b"",
             by=self._key,
@@ -227,6 +240,7 @@ class Workload:
 
     def operate(self) -> None:
         """Lead out what waits for a person: retry, in the end resolve; give up what is hopeless."""
+        self._cloud.fences.lift(at_rest=True)
         rows = self._cloud.database.rows
         for key in sorted(rows["sagas"]):
             saga = rows["sagas"][key]

@@ -67,6 +67,12 @@ def arrange(name: str, points: CrashPoints, *, forgets_begun: bool = False) -> H
 Scene = tuple[object, Role | None, PowerState, Role | None]
 ON, OFF = PowerState.RUNNING, PowerState.SHUTDOWN
 SCENES: dict[str, Scene] = {
+    "evacuate": (
+        c.EvacuateGuest(flavor=SMALL, name="g", image="i", source="beta", power_on=True),
+        None,
+        ON,
+        None,
+    ),
     "build": (c.BuildGuest(flavor=SMALL, name="g", image="i"), None, ON, None),
     "destroy": (c.DestroyGuest(evidence="deleted"), Role.GUEST, ON, None),
     "stop": (c.StopGuest(), Role.GUEST, ON, None),

@@ -23,6 +23,13 @@ BUILD = c.BuildGuest(flavor=SMALL, name="guest", image="image", attachments=EVER
 #: A command that makes the call, and what alpha and beta have of the guest before it.
 SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "BuildGuest": (BUILD, None, None),
+    "EvacuateGuest": (
+        c.EvacuateGuest(
+            flavor=SMALL, name="g", image="i", source="beta", power_on=True, attachments=EVERYTHING
+        ),
+        None,
+        None,
+    ),
     "DestroyGuest": (c.DestroyGuest(evidence="deleted"), Role.GUEST, None),
     "StopGuest": (c.StopGuest(), Role.GUEST, None),
     "StartGuest": (c.StartGuest(attachments=EVERYTHING), Role.GUEST, None),

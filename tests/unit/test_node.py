@@ -114,6 +114,53 @@ def test_a_host_is_lost_and_back_by_the_conductors_word_alone() -> None:
     assert life.decide(node.NodeReturned(boot_epoch=1, n=1)).verdict == Duplicate()
 
 
+def test_a_host_is_forced_down_and_up_by_an_operators_word_alone() -> None:
+    life = started()
+    down = node.NodeForcedDown(user_id="o", reason="the plug is in my hand")
+    up = node.NodeForcedUp(user_id="o", reason="mended")
+    assert code(life.decide(down)) == "not-entitled"
+    assert code(life.says(down)) == "not-entitled"
+    assert life.decide(up, source="api").verdict == Duplicate()
+
+    assert life.decide(down, source="api").verdict == Accepted()
+
+    assert life.here.status == "forced_down"
+    assert life.decide(down, source="api").verdict == Duplicate()
+    assert life.decide(up, source="api").verdict == Accepted()
+    assert life.here.status == "lost"
+
+
+def test_nothing_that_is_heard_of_a_host_lifts_the_operators_word() -> None:
+    life = started()
+    life.decide(node.NodeForcedDown(user_id="o", reason="off"), source="api")
+
+    assert life.decide(node.NodeLost(boot_epoch=1, n=1)).verdict == Duplicate()
+    assert life.decide(node.NodeReturned(boot_epoch=1, n=0)).verdict == Duplicate()
+    life.says(node.NodeStopped())
+    life.boot_epoch = 2
+    life.says(STARTED)
+
+    assert (life.here.status, life.here.boot_epoch) == ("forced_down", 2)
+
+
+def test_a_host_that_is_forced_up_is_back_when_it_is_heard() -> None:
+    life = started()
+    life.decide(node.NodeForcedDown(user_id="o", reason="off"), source="api")
+    life.decide(node.NodeForcedUp(user_id="o", reason="on"), source="api")
+
+    assert life.decide(node.NodeReturned(boot_epoch=1, n=0)).verdict == Accepted()
+    assert life.here.status == "started"
+
+
+def test_a_host_that_nobody_knows_can_not_be_forced_down() -> None:
+    life = Life()
+
+    outcome = life.decide(node.NodeForcedDown(user_id="o", reason="off"), source="api")
+
+    assert code(outcome) == "unknown-host"
+    assert life.held is None
+
+
 def test_a_word_about_an_older_boot_is_overtaken() -> None:
     life = started()
     life.boot_epoch = 2
@@ -196,11 +243,13 @@ def test_heartbeats_and_facts_about_instances_have_no_place_here() -> None:
     assert code(life.says(instance.GuestBuilt(power_state=1))) == "not-entitled"
 
 
+#: What is said of hosts, and not by themselves.
+OF_OTHERS = ("HeartbeatSent", "NodeLost", "NodeReturned", "NodeForcedDown", "NodeForcedUp")
+
+
 def test_every_fact_has_a_verdict_and_nothing_raises() -> None:
     for name, cls in FACTS.items():
         for life in (Life(), started()):
             verdict = life.says(sample(cls)).verdict
-            assert isinstance(verdict, Accepted) == (
-                name in NODE_FACTS and name not in ("HeartbeatSent", "NodeLost", "NodeReturned")
-            )
+            assert isinstance(verdict, Accepted) == (name in NODE_FACTS and name not in OF_OTHERS)
             assert not isinstance(life.decide(sample(cls)).verdict, Early)

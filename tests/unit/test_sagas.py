@@ -269,8 +269,8 @@ def test_every_saga_can_be_resolved_by_an_operator() -> None:
     assert [t.name for t in SAGAS.values() if "resolved" not in t.endings] == []
 
 
-def test_the_winners_are_delete_and_reset_state() -> None:
-    assert {"delete", "force_delete", "reset_state"} == WINNERS
+def test_the_winners_are_delete_reset_state_and_evacuate() -> None:
+    assert {"delete", "force_delete", "reset_state", "evacuate"} == WINNERS
 
 
 def test_every_action_event_is_one_of_novas_flow_of_that_action() -> None:

@@ -16,7 +16,7 @@ from statemachines.verdict import Accepted, Duplicate
 from tests.answers import failures_of
 from tests.beginnings import ACTIONS, begin, replies, situations, wander
 from tests.ends import check_end
-from tests.hosts import World
+from tests.hosts import HOSTS, World
 from tests.story import SMALL, Story
 
 OF_ACTION = pytest.mark.parametrize("action", ACTIONS)
@@ -125,8 +125,13 @@ def test_whatever_happens_a_story_ends_and_leaves_nothing_open(action: str) -> N
         world = begin(action, migrate_max_retries="1", allow_resize_to_same_host=is_same_host)
         wander(world, dice, most=dice.randrange(40))
         if world.here.vm_state != "deleted" and dice.random() < 0.6:
-            interruption = dice.choice(("delete", "reset_state", "live_migrate_abort"))
-            world.request(interruption, arguments={"state": dice.choice(("active", "error"))})
+            interruption = dice.choice(("delete", "reset_state", "evacuate", "live_migrate_abort"))
+            world.request(
+                interruption,
+                source_up=interruption != "evacuate",
+                fenced_hosts=HOSTS,
+                arguments={"state": dice.choice(("active", "error"))},
+            )
             wander(world, dice, most=dice.randrange(40))
         world.settle()
         check_end(world)

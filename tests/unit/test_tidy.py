@@ -42,6 +42,7 @@ FACTS = (
     "requests",
     "control",
     "attachments",
+    "evacuation",
 )
 COMMANDS = tuple(
     f"commands/{path.stem}"

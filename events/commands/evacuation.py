@@ -1,0 +1,22 @@
+"""What is asked of a destination when the host of a guest is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from events.parts import NOTHING_ATTACHED, Attachments
+from events.requests import Flavor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvacuateGuest:
+    """Make the guest of a lost host anew on this one. Undone by DestroyGuest."""
+
+    flavor: Flavor
+    name: str
+    image: str
+    #: The host that is lost, and off.
+    source: str
+    #: Leave it running; else powered off.
+    power_on: bool
+    attachments: Attachments = NOTHING_ATTACHED

@@ -1,0 +1,67 @@
+"""What an action demands of its request: arguments and a fence; and what it meets and supersedes.
+
+The permission, which looks at the two states, the host and the caller, is in
+`statemachines.permissions`.
+"""
+
+from __future__ import annotations
+
+from events.ids import HostName, InstanceId
+from events.requests import ActionRequested
+from statemachines.conditions import unfenced
+from statemachines.held import Held
+from statemachines.permissions import Circumstances
+from statemachines.sagas import BREAKING_IN, WINNERS
+from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
+
+#: A stable word for programs, and what stands after "but" in the sentence for people.
+Lack = tuple[str, str]
+
+
+def lack(held: Held, fact: ActionRequested) -> Lack | None:
+    """Return what a request should have named and did not; None where nothing is missing."""
+    match fact.action:
+        case "resize" if fact.flavor is None:
+            return "bad-request", "a resize names its flavor"
+        case "reset_state" if fact.arguments.get("state") not in ("active", "error"):
+            return "bad-request", "a reset-state names active or error"
+        case "evacuate" if fact.arguments.get("target_state") not in (None, "active", "stopped"):
+            return "bad-request", "the target_state of an evacuation is active or stopped"
+        case "evacuate" if hosts := _unfenced(held, fact):
+            return "not-fenced", f"nobody vouched that {', '.join(hosts)} is off: it may run there"
+        case _:
+            return None
+
+
+def circumstances(held: Held, fact: ActionRequested) -> Circumstances:
+    """Return what the conditions of a permission look at."""
+    return Circumstances(
+        instance_id=InstanceId(held.instance_id),
+        vm_state=VmState(held.vm_state),
+        task_state=None if held.task_state is None else TaskState(held.task_state),
+        launched=held.launched_at is not None,
+        locked=held.locked,
+        is_admin=fact.is_admin,
+        host=None if held.host is None else HostName(held.host),
+        source_up=fact.source_up,
+        migration_status=None if held.move is None else MigrationStatus(held.move.status),
+        power_state=PowerState(held.power_state),
+    )
+
+
+def wins(held: Held, fact: ActionRequested) -> bool:
+    """Say whether an action supersedes the saga that runs.
+
+    A hard reboot breaks into what is being done to the guest on its own host; its permission says
+    into which task_states.
+    """
+    if fact.action == "evacuate" and held.saga is not None and held.saga.saga == "delete":
+        return False  # Who deleted the guest does not want it anywhere else.
+    breaks_in = fact.action in BREAKING_IN and held.task_state is not None
+    return fact.action in WINNERS or breaks_in
+
+
+def _unfenced(held: Held, fact: ActionRequested) -> tuple[str, ...]:
+    """Name the hosts that may run the guest and of which nobody vouched that they are off."""
+    owner = () if held.host is None or held.host in fact.fenced_hosts else (held.host,)
+    return (*owner, *unfenced(held, fact.fenced_hosts))
