@@ -97,6 +97,8 @@ class Fold:
         self.aside: frozenset[int] = frozenset()
         #: Instances with records parked for a schema: asked when the rules change.
         self.waiting_for_schema: Callable[[], Iterable[str]] = tuple
+        #: Hears each fact that is accepted, and what it did; may hear it again in a later try.
+        self.listener: Callable[[Envelope[object], Outcome], None] | None = None
         self._of_nodes = of_nodes
         self._partitions = partitions
         self._keyring = keyring
@@ -289,6 +291,8 @@ class Fold:
             case Accepted():
                 now.counts["accepted"] += 1
                 assert outcome.after is not None
+                if self.listener is not None:
+                    self.listener(envelope, outcome)
                 note_rows(now.changes, outcome.after, outcome, envelope.partition, now.rules)
                 if isinstance(envelope.fact, RecordDiscarded):
                     discarded = (envelope.topic, envelope.fact.partition, envelope.fact.offset)

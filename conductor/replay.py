@@ -96,7 +96,7 @@ class Replay:
             load=_bodies_of(tables, of_nodes=of_nodes),
             of_nodes=of_nodes,
         )
-        fold.aside = self._set_aside(partition)
+        fold.aside = set_aside_in(self._reader, self._keyring, partition)
         fold.waiting_for_schema = lambda: [
             row.subject
             for row in tables["parked"].values()
@@ -104,7 +104,7 @@ class Replay:
             and row.reason == "schema"
             and (row.topic, row.partition) == partition
         ]
-        for records in self._read(partition, end):
+        for records in _read(self._reader, partition, end):
             batch = fold.fold(records)
             if batch is not None:
                 fold.keep()
@@ -137,44 +137,51 @@ class Replay:
             except Exception:  # Undecodable: it is in quarantine, where it is named.
                 continue
 
-    def _set_aside(self, partition: TopicPartition) -> frozenset[int]:
-        mark = registry().newest["RecordSetAside"].fingerprint
-        aside: set[int] = set()
-        end = self._reader.end_offsets([partition])[partition]
-        for records in self._read(partition, end):
-            for record in records:
-                if record.value is None or record.value[2:10] != mark:
-                    continue
-                try:
-                    sealed = unseal(record, self._keyring)
-                    _, fact = decode_fact(record.value)
-                except BadRecord:
-                    continue
-                if sealed.name == CONDUCTOR and isinstance(fact, RecordSetAside):
-                    aside.add(fact.offset)
-        return frozenset(aside)
 
-    def _read(self, partition: TopicPartition, end: int) -> Iterator[list[Record]]:
-        begin = self._reader.begin_offsets([partition])[partition]
-        if begin >= end:
-            return
-        self._reader.assign({partition: begin})
-        position, silent = begin, 0
-        while position < end:
-            records = self._reader.poll(limits.BATCH_RECORDS_MAX, 1.0)
-            if not records:
-                silent += 1
-                if silent > SILENCE_S:
-                    raise LogCutOff(
-                        f"Expected {partition.topic}/{partition.partition} up to {end}, but the"
-                        f" log gave nothing after {position}"
-                    )
+def set_aside_in(
+    reader: LogReader, keyring: MasterKeyring, partition: TopicPartition, begin: int = 0
+) -> frozenset[int]:
+    """Return the offsets of a partition from `begin` on that were set aside, to its present end."""
+    mark = registry().newest["RecordSetAside"].fingerprint
+    aside: set[int] = set()
+    end = reader.end_offsets([partition])[partition]
+    for records in _read(reader, partition, end, begin):
+        for record in records:
+            if record.value is None or record.value[2:10] != mark:
                 continue
-            silent = 0
-            position = records[-1].offset + 1
-            wanted = [r for r in records if r.offset < end]
-            if wanted:
-                yield wanted
+            try:
+                sealed = unseal(record, keyring)
+                _, fact = decode_fact(record.value)
+            except BadRecord:
+                continue
+            if sealed.name == CONDUCTOR and isinstance(fact, RecordSetAside):
+                aside.add(fact.offset)
+    return frozenset(aside)
+
+
+def _read(
+    reader: LogReader, partition: TopicPartition, end: int, begin: int = 0
+) -> Iterator[list[Record]]:
+    begin = max(begin, reader.begin_offsets([partition])[partition])
+    if begin >= end:
+        return
+    reader.assign({partition: begin})
+    position, silent = begin, 0
+    while position < end:
+        records = reader.poll(limits.BATCH_RECORDS_MAX, 1.0)
+        if not records:
+            silent += 1
+            if silent > SILENCE_S:
+                raise LogCutOff(
+                    f"Expected {partition.topic}/{partition.partition} up to {end}, but the"
+                    f" log gave nothing after {position}"
+                )
+            continue
+        silent = 0
+        position = records[-1].offset + 1
+        wanted = [r for r in records if r.offset < end]
+        if wanted:
+            yield wanted
 
 
 def merge(tables: Tables, changes: Changes) -> None:

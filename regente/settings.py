@@ -126,6 +126,37 @@ class Saga(_Group):
     )
 
 
+class Notifications(_Group):
+    """`[notifications]`: nova's versioned notifications, sent by `regente notify`."""
+
+    notification_format: Literal["unversioned", "versioned", "both"] = Field(
+        default="unversioned",
+        description="versioned, both: versioned ones are sent; unversioned: none, for we have none",
+    )
+    versioned_notifications_topics: str = Field(
+        default="versioned_notifications",
+        pattern=r"^[A-Za-z0-9._-]{1,100}(\s*,\s*[A-Za-z0-9._-]{1,100})*$",
+        description="topics, comma separated; .info or .error comes after each",
+    )
+    notify_on_state_change: Literal["", "vm_state", "vm_and_task_state"] = Field(
+        default="", description="changes for which instance.update is sent; empty: for none"
+    )
+    connection: str = Field(
+        default="",
+        description="a database of its own; empty: notifications.sqlite in the state folder",
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Say whether versioned notifications are wanted."""
+        return self.notification_format != "unversioned"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return the topics, each by itself."""
+        return tuple(part.strip() for part in self.versioned_notifications_topics.split(","))
+
+
 class Settings(BaseSettings):
     """Every setting; those without a group are of nova's DEFAULT."""
 
@@ -170,6 +201,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Field(default_factory=Kafka)
     database: Database = Field(default_factory=Database)
     topics: Topics = Field(default_factory=Topics)
+    notifications: Notifications = Field(default_factory=Notifications)
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from events.control import KeyClosed, KeyOpened
 from events.log import TopicPartition
+from events.nova_wire import notification_specs
 from events.ports import Clock, SystemClock
 from events.seal import MasterKeyring
 from regente.control import Control, Standing, enrolment_of
@@ -42,6 +43,9 @@ def make_topics(settings: Settings, folder: StateFolder, clock: Clock | None = N
         if settings.topics.partitions:  # somebody insists: a difference is an error
             count = settings.topics.partitions
         made = admin.create(topics.specs(count))
+        if settings.notifications.is_on:
+            named = settings.notifications.topics
+            made += admin.create(s for name in named for s in notification_specs(name, count))
     finally:
         admin.close()
     control = Control(log, topics, folder.make_master(), clock or SystemClock())

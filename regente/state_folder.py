@@ -58,6 +58,16 @@ class StateFolder:
         return self.path / "world.sqlite"
 
     @property
+    def notifications(self) -> Path:
+        """States and checkpoints of the notifier."""
+        return self.path / "notifications.sqlite"
+
+    @property
+    def notifier_lock(self) -> Path:
+        """Held by the notifier of a log in this folder."""
+        return self.path / "notifier.lock"
+
+    @property
     def owner_lock(self) -> Path:
         """Held by the process that owns the log's partitions."""
         return self.path / "owner.lock"

@@ -38,7 +38,7 @@ class Play:
         if self.on is not None:
             build(self.on)(stage)
             beginning = beginning_of(stage.here)
-            stage.forget()
+            stage.begin()
         for act in self.acts:
             act(stage)
         return stage, beginning

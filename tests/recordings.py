@@ -84,7 +84,7 @@ def data_of(notification: dict[str, Any]) -> dict[str, Any]:
 
 def words_of_nova(name: str, server: int, beginning: Beginning | None) -> Words:
     """Return what nova said of one server of a recording."""
-    uuid = _uuids(name)[server]
+    uuid = uuids(name)[server]
     seen = [] if beginning is None else [beginning]
     for notification in notifications(name):
         data = data_of(notification)
@@ -110,7 +110,8 @@ def words_of_nova(name: str, server: int, beginning: Beginning | None) -> Words:
     )
 
 
-def _uuids(name: str) -> list[str]:
+def uuids(name: str) -> list[str]:
+    """Return the servers of a recording, in the order of their first word."""
     found = [data_of(n).get("uuid") for n in notifications(name) if _is_of_instance(n)]
     return list(dict.fromkeys(u for u in found if u is not None))
 

@@ -20,12 +20,13 @@ from conductor.speaker import Speaker
 from conductor.step import Outcome, step
 from events.codec import encode_fact
 from events.commands import ChooseDestination
+from events.control import KeyOpened
 from events.decisions import DestinationChosen, NoValidHost
 from events.envelope import API, Envelope, Letter, Meta
 from events.log import TopicPartition
 from events.requests import ActionRequested
 from events.seal import sealed_message, unseal
-from events.topics import partition_of
+from events.topics import CONTROL_KEY, partition_of
 from projections.store import HostRoom
 from statemachines.held import Held
 from statemachines.recording import SCHEDULER
@@ -74,12 +75,21 @@ class Stage:
         self.rules.settings.update(settings or {})
         self.held: Held | None = None
         self.played: list[Played] = []
+        self.prelude: list[Played] = []
         self._speaker = Speaker(self.cloud.log.writer(), KEYRING, self.cloud.clock)
         at = partition_of(INSTANCE, PARTITIONS)
         self.partition = TopicPartition(TOPICS.instance_events, at)
         self._reader = self.cloud.log.reader()
         self._reader.assign({self.partition: 0})
         self._requests = 0
+        self._open_keys()
+
+    def _open_keys(self) -> None:
+        """Have the rules say whose word counts: another reader of the log asks them."""
+        keys = (KEYRING.key(API, 1), *(host.key for host in self.hosts.values()))
+        for key in keys:
+            value = self._speaker.encode(CONTROL_KEY, KeyOpened(key_id=key.key_id))
+            self._speaker.tell([self._speaker.message(self.partition, CONTROL_KEY, value)])
 
     # What people and the conductor say.
 
@@ -149,6 +159,8 @@ class Stage:
     def _fold(self) -> bool:
         records = self._reader.poll(1, 0)
         for record in records:
+            if record.key == CONTROL_KEY.encode():
+                continue
             envelope = envelope_of(record, unseal(record, KEYRING), INSTANCE)
             outcome = step(self.held, envelope, self.rules)
             self.held = outcome.after
@@ -196,9 +208,9 @@ class Stage:
         """Return what was accepted, in order."""
         return [p for p in self.played if isinstance(p.outcome.verdict, Accepted)]
 
-    def forget(self) -> None:
-        """Forget what was played so far: a test looks at what comes."""
-        self.played.clear()
+    def begin(self) -> None:
+        """Call what was played so far the prelude: a test looks at what comes."""
+        self.prelude, self.played = self.accepted(), []
 
 
 def at_task(task_state: str | None) -> Callable[[Stage], bool]:

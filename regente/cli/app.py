@@ -26,6 +26,7 @@ COMMANDS: Final = MappingProxyType(
         "up": "up:Up",
         "conductor": "services:Conductor",
         "compute": "services:Compute",
+        "notify": "services:Notify",
         "db upgrade": "db:Upgrade",
         "db current": "db:Current",
         "db check": "db:Check",

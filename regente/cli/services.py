@@ -1,4 +1,4 @@
-"""`regente conductor` and `regente compute`: the services, on brokers or on files."""
+"""`regente conductor`, `compute` and `notify`: the services, on brokers or on files."""
 
 from __future__ import annotations
 
@@ -109,3 +109,33 @@ class Compute(Command):
         stop = StopSignals()
         stop.install()
         run_fake_agent(self.settings, folder=self.folder, file=file, should_stop=stop)
+
+
+class Notify(Command):
+    """Send nova's versioned notifications of everything that happens, until told to stop.
+
+    `[notifications] notification_format` has to be versioned or both. It follows the log by itself,
+    beside the conductors, and remembers in a database of its own how far it came; at the very first
+    start it tells what happens from then on. SIGTERM or Ctrl-C stops it cleanly.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--from-beginning",
+            action="store_true",
+            help="at the very first start, tell also what had happened before",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Run until told to stop."""
+        from regente.notifying import run_notifier
+        from regente.stopping import StopSignals
+        from regente.trace_output import set_up
+
+        set_up(self.settings.log_level)
+        stop = StopSignals()
+        stop.install()
+        run_notifier(self.settings, self.folder, stop, from_beginning=parsed_args.from_beginning)

@@ -1,0 +1,210 @@
+"""When nova says what: (saga, trigger) → notifications, in nova's order.
+
+A trigger is the name of a fact that the saga is told, `>step` where a step is entered for the first
+time, `=ending`, or for what takes effect at once `request:<action>`. `instance.update` needs no
+row: it follows from the states, except where nova sends one more.
+
+Source:  nova.compute.manager, nova.conductor.manager and nova.compute.api of nova 34.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from conductor.notifications.form import By, Occasion, Say, View, failed, first, then
+from statemachines.states import TaskState
+
+Words = dict[tuple[str, str], tuple[Say, ...]]
+
+UPDATE: Final = "instance.update"
+
+
+def _first_host(at: Occasion) -> bool:
+    return at.saga is not None and at.saga.tried == 0
+
+
+def _had_resources(at: Occasion) -> bool:
+    tasks = (TaskState.BLOCK_DEVICE_MAPPING, TaskState.SPAWNING)
+    return at.before is not None and at.before.task_state in tasks
+
+
+def _rolled_back(at: Occasion) -> bool:
+    return at.saga is not None and "roll_back_source" in at.saga.entries
+
+
+def _asked_a_host(at: Occasion) -> bool:
+    return at.saga is not None and bool(at.saga.entries)
+
+
+def _asked_nobody(at: Occasion) -> bool:
+    return not _asked_a_host(at)
+
+
+def _was_powering_off(at: Occasion) -> bool:
+    return at.before is not None and at.before.task_state == TaskState.POWERING_OFF
+
+
+_BUILD_FAILED: Final = (
+    first("instance.shutdown.start", only=_had_resources),
+    first("instance.shutdown.end", only=_had_resources),
+    first(UPDATE, view=View.NO_HOST),
+)
+_BUILD_ERROR: Final = then("compute_task.build_instances.error", By.CONDUCTOR)
+_MIGRATE_ERROR: Final = then("compute_task.migrate_server.error", By.CONDUCTOR)
+
+
+def _create() -> Words:
+    return {
+        ("create", "DestinationChosen"): (then(UPDATE, By.CONDUCTOR, only=_first_host),),
+        ("create", "BuildAccepted"): (
+            first(UPDATE, view=View.OLD_HOST),
+            first("instance.create.start", view=View.OLD_HOST),
+        ),
+        ("create", "=built"): (then("instance.create.end"),),
+        ("create", "BuildAborted"): (
+            *_BUILD_FAILED,
+            failed(
+                "instance.create.error",
+                "BuildAbortException",
+                "Build of instance {instance} aborted: {reason}",
+                View.NO_HOST,
+            ),
+        ),
+        ("create", "BuildRescheduled"): (
+            *_BUILD_FAILED,
+            failed(
+                "instance.create.error",
+                "RescheduledException",
+                "Build of instance {instance} was re-scheduled: {reason}",
+                View.NO_HOST,
+            ),
+        ),
+        ("create", "=no_valid_host"): (_BUILD_ERROR,),
+        ("create", "=hosts_exhausted"): (_BUILD_ERROR,),
+        ("create", "=max_attempts_exceeded"): (_BUILD_ERROR,),
+    }
+
+
+def _delete() -> Words:
+    return {
+        ("delete", ">destroy"): (
+            then("instance.delete.start", By.OWNER),
+            then("instance.shutdown.start", By.OWNER),
+        ),
+        ("delete", "=deleted"): (
+            first("instance.delete.start", By.API, only=_asked_nobody),
+            first("instance.shutdown.end", By.OWNER, only=_asked_a_host),
+            then("instance.delete.end", By.OWNER, only=_asked_a_host),
+            then("instance.delete.end", By.API, only=_asked_nobody),
+        ),
+    }
+
+
+def _one_command(saga: str, event: str) -> Words:
+    """A start when the host is asked, an end when it has done it; of a failure nova says none."""
+    return {
+        (saga, ">ask"): (then(f"{event}.start", By.OWNER),),
+        (saga, "=done"): (then(f"{event}.end", By.OWNER),),
+    }
+
+
+def _reboot(saga: str) -> Words:
+    return {
+        (saga, "RebootPending"): (first("instance.reboot.start", view=View.AFTER),),
+        (saga, "GuestRebootFailed"): (failed("instance.reboot.error", "InstanceNotRunning"),),
+        (saga, "=done"): (then("instance.reboot.end", By.OWNER),),
+    }
+
+
+def _steering(saga: str, event: str) -> Words:
+    return {
+        (saga, ">ask"): (then(f"{event}.start", By.TARGET),),
+        (saga, "=done"): (then(f"{event}.end", By.TARGET),),
+    }
+
+
+def _resize(saga: str) -> Words:
+    return {
+        (saga, ">prepare"): (
+            then("instance.exists", By.DESTINATION),
+            then("instance.resize_prep.start", By.DESTINATION),
+        ),
+        (saga, "ResizePrepared"): (first("instance.resize_prep.end"),),
+        (saga, "ResizePrepareFailed"): (
+            failed("instance.resize.error", "ComputeResourcesUnavailable"),
+            first("instance.resize_prep.end"),
+        ),
+        (saga, "ResizeStarted"): (then("instance.resize.start"),),
+        (saga, "ResizeMigrated"): (then("instance.resize.end"),),
+        (saga, "ResizeFinishing"): (then("instance.resize_finish.start"),),
+        (saga, "=finished"): (then("instance.resize_finish.end"),),
+        (saga, "=no_valid_host"): (_MIGRATE_ERROR,),
+        (saga, "=prepare_failed"): (_MIGRATE_ERROR,),
+    }
+
+
+def _after_resize() -> Words:
+    return {
+        ("confirm_resize", ">clean_source"): (then("instance.resize_confirm.start", By.SOURCE),),
+        ("confirm_resize", "=confirmed"): (then("instance.resize_confirm.end", By.SOURCE),),
+        ("revert_resize", ">give_up"): (then("instance.exists", By.DESTINATION),),
+        ("revert_resize", ">take_back"): (first("instance.resize_revert.start", By.SOURCE),),
+        ("revert_resize", "RevertPoweringOff"): (then("instance.power_off.start"),),
+        ("revert_resize", "=reverted"): (
+            then("instance.power_off.end", By.SOURCE, only=_was_powering_off),
+            then("instance.resize_revert.end", By.SOURCE),
+        ),
+    }
+
+
+def _live_migration() -> Words:
+    saga = "live_migration"
+    rollback_end = then("instance.live_migration_rollback.end", By.SOURCE, only=_rolled_back)
+    return {
+        (saga, ">prepare"): (then("instance.live_migration_pre.start", By.DESTINATION),),
+        (saga, "DestinationPrepared"): (first("instance.live_migration_pre.end"),),
+        (saga, ">finish"): (
+            first("instance.live_migration_post.start", By.SOURCE),
+            then("instance.live_migration_post_dest.start", By.DESTINATION),
+        ),
+        (saga, "LiveMigrationFinished"): (then("instance.live_migration_post_dest.end"),),
+        (saga, "=completed"): (then("instance.live_migration_post.end", By.SOURCE),),
+        (saga, ">roll_back_source"): (then("instance.live_migration_rollback.start", By.SOURCE),),
+        (saga, ">roll_back_destination"): (
+            then("instance.live_migration_rollback_dest.start", By.DESTINATION),
+        ),
+        (saga, "DestinationRolledBack"): (first("instance.live_migration_rollback_dest.end"),),
+        (saga, "=failed"): (rollback_end,),
+        (saga, "=cancelled"): (rollback_end,),
+        (saga, "=no_valid_host"): (_MIGRATE_ERROR,),
+        (saga, "=max_retries"): (_MIGRATE_ERROR,),
+        (saga, "=refused"): (_MIGRATE_ERROR,),
+    }
+
+
+def _immediate() -> Words:
+    return {
+        ("", "request:lock"): (then("instance.lock", By.API),),
+        ("", "request:unlock"): (then("instance.unlock", By.API),),
+    }
+
+
+WORDS: Final[Mapping[tuple[str, str], tuple[Say, ...]]] = MappingProxyType(
+    _create()
+    | _delete()
+    | _one_command("stop", "instance.power_off")
+    | _one_command("start", "instance.power_on")
+    | _one_command("pause", "instance.pause")
+    | _one_command("unpause", "instance.unpause")
+    | _reboot("reboot_soft")
+    | _reboot("reboot_hard")
+    | _resize("resize")
+    | _resize("migrate")
+    | _after_resize()
+    | _live_migration()
+    | _steering("live_migrate_abort", "instance.live_migration_abort")
+    | _steering("live_migrate_force_complete", "instance.live_migration_force_complete")
+    | _immediate()
+)
