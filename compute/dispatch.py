@@ -16,6 +16,7 @@ from compute.endings import (
     BUILDING,
     CANCELLING,
     ENDINGS,
+    FENCING,
     FREES_SLOT,
     OF_ATTACHMENTS,
     STEERING,
@@ -164,7 +165,7 @@ class Dispatch:
             self._queue.join(letter)
             self._queue.admit()
             return []
-        if type(command) in CANCELLING or isinstance(command, RaiseGeneration):
+        if type(command) in CANCELLING | FENCING:
             self._supersede(letter)
         self._waiting[letter.address.command_id] = letter
         return [each for each in self._ready() if each is letter and self._start(each)]
@@ -263,9 +264,10 @@ class Dispatch:
         if older := self._older(letter):
             self._end(letter, older)
             return False
+        if type(command) in FENCING:
+            self._say_what_is(address.instance_id)
         if isinstance(command, RaiseGeneration):
             self._journal.free_slot(address.instance_id)
-            self._say_what_is(address.instance_id)
             self._end(letter, GenerationRaised())
             return False
         if isinstance(command, LiveMigrateGuest):

@@ -13,6 +13,7 @@ from typing import Final
 from events import attachments as a
 from events import commands as c
 from events import evacuation as e
+from events import images as g
 from events import instance as i
 from events import migration as m
 from events import standby as s
@@ -32,6 +33,16 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.RescueGuest: (s.GuestRescued, s.GuestRescueFailed),
         c.UnrescueGuest: (s.GuestUnrescued, s.GuestUnrescueFailed, s.GuestUnrescueFaulted),
         c.EvacuateGuest: (e.GuestEvacuated, e.EvacuationFailed, e.EvacuationClaimFailed),
+        c.SnapshotGuest: (g.ImageUploaded, g.SnapshotFailed),
+        c.SnapshotVolumes: (g.ImageUploaded, g.SnapshotFailed),
+        c.RotateBackups: (g.BackupsRotated, g.BackupRotationFailed),
+        c.DeleteImage: (g.ImageDeleted, g.ImageDeleteFailed),
+        c.CreateVolumeSnapshot: (g.VolumeSnapshotCreated, g.VolumeSnapshotCreateFailed),
+        c.DeleteVolumeSnapshot: (g.VolumeSnapshotDeleted, g.VolumeSnapshotDeleteFailed),
+        c.ShelveGuest: (g.GuestShelved, g.GuestShelveFailed),
+        c.OffloadGuest: (g.GuestOffloaded, g.GuestOffloadFailed),
+        c.StartShelvedGuest: (g.ShelvedGuestStarted, g.ShelvedGuestStartFailed),
+        c.UnshelveGuest: (g.GuestUnshelved, g.GuestUnshelveFailed, g.ShelvedImageMissing),
         c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
         c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
         c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),
@@ -76,12 +87,14 @@ CANCELLING: Final = frozenset(
         c.ReleaseDestination,
     }
 )
+#: These put an end to whatever an older generation asked for their instance.
+FENCING: Final = frozenset({c.RaiseGeneration, c.DeleteImage})
 #: These act on the operation that runs; they do not wait for its end.
 STEERING: Final = frozenset({c.AbortLiveMigration, c.ForceCompleteLiveMigration})
 #: Carried out by the agent itself; the driver never hears of them.
 AGENTS_OWN: Final = frozenset({c.RaiseGeneration, c.QueueLiveMigration})
 #: Admitted even when the journal is full: they lead out of trouble and say little.
-ALWAYS_ADMITTED: Final = CANCELLING | STEERING | {c.RaiseGeneration}
+ALWAYS_ADMITTED: Final = CANCELLING | STEERING | {c.RaiseGeneration, c.DeleteImage}
 #: These make a guest; a host does `max_concurrent_builds` of them at the same time.
 BUILDING: Final = frozenset({c.BuildGuest, c.EvacuateGuest})
 #: With the end of one of these the instance gives back its place for a live migration.

@@ -47,6 +47,8 @@ class FakeOptions:
     copy_polls: int = 3
     #: Does force-complete switch to post-copy, or freeze the guest?
     permits_post_copy: bool = True
+    #: Is a disk copied before its upload begins, as libvirt does it?
+    copies_before_upload: bool = True
 
 
 def no_faults(host: str, call: str, instance_id: str) -> None:
@@ -73,6 +75,7 @@ class FakeDriver:
             faults=faults,
             copy_polls=self.options.copy_polls,
             permits_post_copy=self.options.permits_post_copy,
+            copies_before_upload=self.options.copies_before_upload,
         )
         self._operations: dict[str, _Running] = {}
         self._steered: list[Report] = []

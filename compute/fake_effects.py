@@ -152,6 +152,7 @@ LEAVES_NOTHING: Final = (
     c.RevertResize,
     c.CleanUpSource,
     c.RollbackDestination,
+    c.OffloadGuest,
 )
 _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 _LIVE = (PowerState.RUNNING, PowerState.PAUSED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from compute import fake_evacuation, fake_standby
+from compute import fake_evacuation, fake_images, fake_standby
 from compute.fake_attachments import (
     STAGES,
     activate,
@@ -44,7 +44,11 @@ from events import migration as m
 from events.envelope import Letter
 from events.parts import NOTHING_ATTACHED
 
-EFFECTS: Final[Mapping[type, Effect]] = {**_PLAIN, **fake_standby.EFFECTS}
+EFFECTS: Final[Mapping[type, Effect]] = {
+    **_PLAIN,
+    **fake_standby.EFFECTS,
+    **fake_images.EFFECTS,
+}
 #: Commands that carry what their guest holds, for their host to take hold of.
 _TAKES_HOLD: Final = (
     c.BuildGuest,
@@ -56,6 +60,7 @@ _TAKES_HOLD: Final = (
     c.FinishRevertResize,
     c.PrepareDestination,
     c.ResizeGuest,
+    *fake_images.TAKES_HOLD,
 )
 #: Roles in which a guest may be started, or put back, where it is.
 _AT_HOME: Final = (*PRESENT, Role.KEPT)
@@ -75,6 +80,7 @@ CALLS: Final = (
     "LiveMigrateGuest.copy",
     "LiveMigrateGuest.switch",
     *fake_standby.CALLS,
+    *fake_images.CALLS,
 )
 
 
@@ -290,4 +296,5 @@ _OPERATIONS: Final[Mapping[type, Callable[[Site, str, Any], Operation]]] = {
     c.RescueGuest: fake_standby.rescue,
     c.PrepareDestination: _prepare_destination,
     c.FinishLiveMigration: _finish_live,
+    **fake_images.OPERATIONS,
 }

@@ -64,6 +64,8 @@ class Site:
     faults: Faults
     copy_polls: int
     permits_post_copy: bool
+    #: Is a disk copied before its upload begins, as libvirt does it?
+    copies_before_upload: bool = True
 
 
 Said = tuple[object, ...]

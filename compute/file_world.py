@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from compute.file_images import FileImages
 from compute.hypervisor import PowerState
+from compute.image_store import ImageStore
 from compute.world import Attached, Half, Role, hosts_by_guest
 from events.requests import Flavor
 
@@ -42,6 +44,7 @@ class FileWorld:
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.executescript(_TABLES)
+        self.images: ImageStore = FileImages(self._db)
 
     def half(self, host: str, instance_id: str) -> Half | None:
         """Return what a host has of an instance."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from compute.hypervisor import PowerState
+from compute.image_store import ImageStore, MemoryImages
 from events.requests import Flavor
 
 
@@ -99,7 +100,12 @@ class Attached:
 
 
 class World(Protocol):
-    """Every host's halves."""
+    """Every host's halves, and the images that were made of guests."""
+
+    @property
+    def images(self) -> ImageStore:
+        """The images that all hosts share."""
+        ...
 
     def half(self, host: str, instance_id: str) -> Half | None:
         """Return what a host has of an instance."""
@@ -142,6 +148,7 @@ class MemoryWorld:
     """A world that lives as long as this object."""
 
     def __init__(self) -> None:
+        self.images: ImageStore = MemoryImages()
         self._halves: dict[str, dict[str, Half]] = {}
         self._attached: dict[str, dict[str, Attached]] = {}
         self._executions: dict[str, int] = {}

@@ -42,6 +42,11 @@ def elapsed_id(instance_id: InstanceId, action: str, since: int) -> RequestId:
     return RequestId(f"req-{uuid5(NAMESPACE, f'{instance_id}/elapsed/{action}/{since}')}")
 
 
+def image_id(saga: SagaId) -> str:
+    """Name the image that a saga makes: nobody else's, whatever the request says."""
+    return str(uuid5(NAMESPACE, f"{saga}/image"))
+
+
 def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
     """Number the n-th row that the record at a position causes; unique within a topic."""
     assert 0 <= n < IDS_PER_RECORD, f"Expected at most {IDS_PER_RECORD} rows a record, but {n=}"

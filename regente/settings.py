@@ -183,6 +183,11 @@ class Settings(BaseSettings):
     allow_resize_to_same_host: bool = Field(
         default=False, description="a resize may choose the host that the instance is on"
     )
+    shelved_offload_time: int = Field(
+        default=0,
+        ge=-1,
+        description="seconds that a shelved guest stays on its host; -1: until it is asked",
+    )
     max_concurrent_builds: Count = Field(default=10, description="per host; 0: no bound")
     max_concurrent_live_migrations: Count = Field(
         default=1, description="leaving one host at a time; 0: no bound"
@@ -235,6 +240,7 @@ class Settings(BaseSettings):
             "max_attempts": str(self.scheduler.max_attempts),
             "allow_resize_to_same_host": str(self.allow_resize_to_same_host).lower(),
             "resize_confirm_window": str(self.resize_confirm_window),
+            "shelved_offload_time": str(self.shelved_offload_time),
             "instance_build_timeout": str(self.instance_build_timeout),
             "long_rpc_timeout": str(self.long_rpc_timeout),
             "live_migration_completion_timeout": str(

@@ -1,17 +1,39 @@
-"""To whom a step's command goes, as the state stands when the step is entered."""
+"""To whom a saga speaks: which hosts a step's command goes to, under which ids, and who may not.
+
+Pure reading of the state; the interpreter alone decides when a step is entered.
+"""
 
 from __future__ import annotations
 
 from typing import assert_never
 
+from events.ids import SagaId, command_id
 from statemachines.conditions import elsewhere, involved
-from statemachines.held import Held, SagaState
+from statemachines.held import Asked, Held, SagaState
 from statemachines.recording import SCHEDULER
-from statemachines.saga import Role, Step
+from statemachines.rules import Rules
+from statemachines.saga import Role, Saga, Step
+from statemachines.values import replace
+
+
+def source_of(held: Held) -> str | None:
+    """Name the host that the last move leaves; the instance's own where there was none."""
+    return held.host if held.move is None else held.move.source
+
+
+def own_host(held: Held, table: Saga, rules: Rules) -> tuple[str, ...]:
+    """Name the instance's own host, where the saga may not choose it."""
+    may_stay = table.same_host is not None and rules.allows(table.same_host)
+    return () if held.host is None or may_stay else (held.host,)
+
+
+def inherited(before: SagaState) -> tuple[Asked, ...]:
+    """Return what the predecessor asked, under names that are no step of the successor's."""
+    return tuple(replace(a, step=f"{before.saga}.{a.step}") for a in before.asked)
 
 
 def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
-    """Name the hosts to which a step's command goes; the scheduler answers as if it were one."""
+    """Name the hosts to which a step's command goes; at least one, but for the involved ones."""
     move = held.move
     host: str | None
     match step.to:
@@ -33,3 +55,22 @@ def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
             assert_never(step.to)
     assert host is not None, f"Expected a host as {step.to} of {saga.saga}.{step.name}, but none"
     return (host,)
+
+
+def asked_of(
+    saga: SagaState, step: Step, attempt: int, hosts: tuple[str, ...]
+) -> tuple[Asked, ...]:
+    """Return the commands of one attempt of a step, one for each host."""
+    command = step.command
+    if command is None:
+        return ()
+    return tuple(
+        Asked(
+            command_id=command_id(SagaId(saga.saga_id), step.name, attempt, command, host),
+            command=command,
+            host=host,
+            step=step.name,
+            attempt=attempt,
+        )
+        for host in hosts
+    )

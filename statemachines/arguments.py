@@ -11,10 +11,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
+from events.ids import SagaId, image_id
 from events.register import COMMANDS
 from statemachines.conditions import stays_on
 from statemachines.held import Held, Move, SagaState
 from statemachines.saga import Saga
+from statemachines.sagas.sides import DELETE_IMAGE
 from statemachines.states import MigrationType, VmState
 
 Argument = Callable[[Held, SagaState, Saga], object]
@@ -50,10 +52,28 @@ def _evidence(_held: Held, saga: SagaState, table: Saga) -> str:
     return table.evidence or saga.arguments.get("evidence") or "undone"
 
 
+def _image_id(_held: Held, saga: SagaState, table: Saga) -> str:
+    """The image that the saga makes; a clean-up owed is about its predecessor's."""
+    if table.name == DELETE_IMAGE.name:
+        return saga.arguments["image_id"]
+    return image_id(SagaId(saga.saga_id))
+
+
+def _image_name(held: Held, saga: SagaState, _table: Saga) -> str:
+    return saga.arguments.get("name") or f"{held.name}-shelved"
+
+
 ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
     {
         "name": lambda held, _saga, _table: held.name,
         "image": lambda held, _saga, _table: held.image,
+        "image_id": _image_id,
+        "image_name": _image_name,
+        "shelved_image": lambda held, _saga, _table: held.shelved_image,
+        "backup_type": lambda _held, saga, _table: saga.arguments.get("backup_type"),
+        "rotation": lambda _held, saga, _table: int(saga.arguments["rotation"]),
+        "volume_id": lambda _held, saga, _table: saga.arguments["volume_id"],
+        "snapshot_id": lambda _held, saga, _table: saga.arguments["snapshot_id"],
         "forced_host": lambda _held, saga, _table: saga.forced_host,
         "excluded_hosts": lambda _held, saga, _table: saga.excluded,
         "hard": lambda _held, saga, _table: saga.saga == "reboot_hard",

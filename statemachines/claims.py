@@ -10,7 +10,7 @@ from statemachines.held import Held, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.sagas.sides import FENCE
-from statemachines.states import PowerState, VmState
+from statemachines.states import HALF_BUILT, PowerState
 from statemachines.values import replace
 
 
@@ -38,7 +38,7 @@ def give_up(run: Run, saga: SagaState, *, keep_claim: bool) -> SagaState:
         return saga
     if not keep_claim:
         release(run, host, saga.saga_id)
-    if run.held.vm_state == VmState.BUILDING and run.held.host == host:
+    if run.held.vm_state in HALF_BUILT and run.held.host == host:
         run.held = replace(run.held, host=None, node=None)
     forget_destination(run, saga)
     excluded = tuple(sorted({*saga.excluded, host}))

@@ -72,6 +72,19 @@ def _evacuates_stopped(held: Held, saga: SagaState, _rules: Rules) -> bool:
     return not stays_on(held, saga)
 
 
+def _is_offloaded(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.host is None or held.vm_state == VmState.SHELVED_OFFLOADED
+
+
+def _is_volume_backed(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    """As nova finds it: by what it boots from, and where that is not told, by the lack of one."""
+    return not held.image or any(v.volume.boot_index == 0 for v in held.volumes)
+
+
+def _can_be_made_again(held: Held, saga: SagaState, rules: Rules) -> bool:
+    return held.shelved_image is not None or _is_volume_backed(held, saga, rules)
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
         "may_build_elsewhere": _attempts_left,
@@ -92,6 +105,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "may_run_elsewhere": _may_run_elsewhere,
         "evacuates_stopped": _evacuates_stopped,
         "host_was_named": lambda _held, saga, _rules: saga.forced_host is not None,
+        "is_offloaded": _is_offloaded,
+        "can_be_made_again": _can_be_made_again,
+        "is_volume_backed": _is_volume_backed,
+        "offloads_at_once": lambda _held, _saga, rules: not rules.number_of("shelved_offload_time"),
         "of_create": lambda _held, saga, _rules: saga.saga == "create",
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",
     }

@@ -10,12 +10,10 @@ from events.ids import HostName, InstanceId
 from events.requests import ActionRequested
 from statemachines.conditions import unfenced
 from statemachines.held import Held
+from statemachines.image_demands import Lack, lack_of_image
 from statemachines.permissions import Circumstances
 from statemachines.sagas import BREAKING_IN, WINNERS
 from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
-
-#: A stable word for programs, and what stands after "but" in the sentence for people.
-Lack = tuple[str, str]
 
 
 def lack(held: Held, fact: ActionRequested) -> Lack | None:
@@ -30,7 +28,7 @@ def lack(held: Held, fact: ActionRequested) -> Lack | None:
         case "evacuate" if hosts := _unfenced(held, fact):
             return "not-fenced", f"nobody vouched that {', '.join(hosts)} is off: it may run there"
         case _:
-            return None
+            return lack_of_image(held, fact)
 
 
 def circumstances(held: Held, fact: ActionRequested) -> Circumstances:

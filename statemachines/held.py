@@ -226,6 +226,10 @@ class Held:
     user_id: str = ""
     project_id: str = ""
     flavor: Flavor
+    #: The image of a shelved guest: its id, the host that made it, since when.
+    shelved_image: str | None = None
+    shelved_host: str | None = None
+    shelved_at: int | None = None
     #: The vm_state to which a move leads back.
     old_vm_state: str | None = None
     locked: bool = False

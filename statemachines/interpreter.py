@@ -7,9 +7,9 @@ It follows tables and never asks which operation it is in.
 
 from __future__ import annotations
 
-from events.ids import InstanceId, SagaId, command_id, saga_id
+from events.ids import InstanceId, SagaId, image_id, saga_id
 from events.requests import ActionRequested
-from statemachines.addressing import hosts_of
+from statemachines.addressing import asked_of, hosts_of, inherited, own_host, source_of
 from statemachines.attachments import attachments_of
 from statemachines.burial import bury
 from statemachines.claims import (
@@ -20,7 +20,7 @@ from statemachines.claims import (
     release,
 )
 from statemachines.conditions import chosen
-from statemachines.held import Asked, Move, SagaState
+from statemachines.held import Move, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.owing import TABLE_OF, debt_of, debts, evidence_against, owed_by
 from statemachines.recording import (
@@ -81,12 +81,12 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         n=0,
         # What the predecessor asked of whom: its hosts have to hear of this one, and a guest that
         # had left before they did is at home where it went.
-        asked=() if before is None else _inherited(before),
+        asked=() if before is None else inherited(before),
         commanded=() if before is None else before.commanded,
         destination=None if before is None else before.destination,
-        target=None if table.primary else _source(run),
+        target=None if table.primary else source_of(run.held),
         forced_host=request.host,
-        excluded=_own_host(run, table),
+        excluded=own_host(held, table, run.rules),
         fenced=request.fenced_hosts,
         arguments=dict(request.arguments),
     )
@@ -111,7 +111,7 @@ def progress(run: Run, saga: SagaState, host: str | None) -> None:
     if len(saga.pending) > 1 and host in saga.pending and not isinstance(way, Again):
         # One of several: it has answered, or is lost and owes what it was asked.
         if isinstance(way, To | End) and way.owe is not None and host is not None:
-            _owe_for(run, table, way.owe, (host,))
+            _owe_for(run, table, saga, way.owe, (host,))
         saga = replace(saga, pending=tuple(h for h in saga.pending if h != host))
         note_saga(run, saga)
         put(run, table, saga)
@@ -134,33 +134,27 @@ def again(run: Run, saga: SagaState) -> None:
         _enter(run, table, saga, step, run.name)
 
 
-def owe(run: Run, what: Owe, host: str, evidence: str) -> None:
+def owe(run: Run, what: Owe, host: str, evidence: str, image: str = "") -> None:
     """Have a host clean up, or hear a newer generation, as soon as it can."""
-    table, known = TABLE_OF[what], debts(run, what, host)
-    if what is Owe.FENCE:
+    table, known = TABLE_OF[what], debts(run, what, host, image)
+    if known is not None and what is not Owe.FENCE:
+        return
+    if what is not Owe.DESTROY:
         # Only a newer generation makes the host refuse what it was told before.
         run.held = replace(run.held, generation=run.held.generation + 1)
-    elif known is not None:
-        return
-    debt = known or debt_of(run, what, host, evidence)
+    debt = known or debt_of(run, what, host, evidence, image)
     _take(run, table, debt, table.first, run.name)
 
 
+def drop_shelved_image(run: Run, host: str | None) -> None:
+    """Have a host delete the image of a shelved guest: nobody will need it any more."""
+    image = run.held.shelved_image
+    run.held = replace(run.held, shelved_image=None, shelved_host=None, shelved_at=None)
+    if image is not None and host is not None:
+        owe(run, Owe.IMAGE, host, "", image)
+
+
 # How a saga starts.
-
-
-def _source(run: Run) -> str | None:
-    return run.held.host if run.held.move is None else run.held.move.source
-
-
-def _own_host(run: Run, table: Saga) -> tuple[str, ...]:
-    may_stay = table.same_host is not None and run.rules.allows(table.same_host)
-    return () if run.held.host is None or may_stay else (run.held.host,)
-
-
-def _inherited(before: SagaState) -> tuple[Asked, ...]:
-    """Return what the predecessor asked, under names that are no step of the successor's."""
-    return tuple(replace(a, step=f"{before.saga}.{a.step}") for a in before.asked)
 
 
 def _open_migration(run: Run, table: Saga, saga: SagaState, request: ActionRequested) -> None:
@@ -201,6 +195,10 @@ def _supersede(run: Run, saga: SagaState) -> None:
     if move is not None and move.status not in OVER | UNCONFIRMED:
         set_migration_status(run, MigrationStatus.ERROR)
     run.held = replace(run.held, saga=None)
+    table = SAGAS[saga.saga]
+    step = table.steps.get(saga.step)
+    if step is not None and step.superseded is not None:
+        _owe_for(run, table, saga, step.superseded, saga.pending)
 
 
 # How a saga moves.
@@ -216,7 +214,7 @@ def _take(
             _enter(run, table, saga, step, fact)
             if way.beside is not None:
                 side = SAGAS[way.beside]
-                _take(run, side, beside(run, side, _source(run)), side.first, fact)
+                _take(run, side, beside(run, side, source_of(run.held)), side.first, fact)
             return
         way = chosen(step.exhausted, run.held, saga, run.rules)
     assert not isinstance(way, Again), f"Expected a way out of {table.name}.{saga.step}"
@@ -226,7 +224,7 @@ def _take(
     keep_claim = False
     if way.owe is not None:
         lost = (host,) if fact == HOST_LOST and host is not None else saga.pending
-        keep_claim = _owe_for(run, table, way.owe, lost)
+        keep_claim = _owe_for(run, table, saga, way.owe, lost)
         if table.primary:
             saga = replace(saga, generation=run.held.generation)
     saga = replace(saga, reason=_reason(run, saga, way))
@@ -250,14 +248,14 @@ def _reason(run: Run, saga: SagaState, way: To | End) -> str | None:
     return saga.reason or run.reason
 
 
-def _owe_for(run: Run, table: Saga, what: Owe, hosts: tuple[str, ...]) -> bool:
+def _owe_for(run: Run, table: Saga, saga: SagaState, what: Owe, hosts: tuple[str, ...]) -> bool:
     """Have hosts owe what they were asked; say whether one keeps its claim until it has paid."""
-    kinds = set[Owe]()
+    kinds, image = set[Owe](), image_id(SagaId(saga.saga_id))
     for host in hosts:
         if host != SCHEDULER:
             kind = owed_by(run, table, what, host)
             kinds.add(kind)
-            owe(run, kind, host, evidence_against(run, table, host))
+            owe(run, kind, host, evidence_against(run, table, host), image)
     return Owe.DESTROY in kinds
 
 
@@ -266,7 +264,7 @@ def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> Non
     saga = close_step(run, saga, fact, ok=run.reason is None, goes_on=step.action_events)
     hosts = saga.pending if repeated and saga.pending else hosts_of(run.held, saga, step)
     entries = {**saga.entries, step.name: saga.entries.get(step.name, 0) + 1}
-    asked = _asked(saga, step, entries[step.name], hosts)
+    asked = asked_of(saga, step, entries[step.name], hosts)
     real = tuple(a.host for a in asked if a.host != SCHEDULER)
     owing = {s.target for s in run.held.sides if s.target is not None}
     saga = replace(
@@ -295,22 +293,6 @@ def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> Non
     note_step(run, saga, left_by=None)
     note_saga(run, saga)
     put(run, table, saga)
-
-
-def _asked(saga: SagaState, step: Step, attempt: int, hosts: tuple[str, ...]) -> tuple[Asked, ...]:
-    command = step.command
-    if command is None:
-        return ()
-    return tuple(
-        Asked(
-            command_id=command_id(SagaId(saga.saga_id), step.name, attempt, command, host),
-            command=command,
-            host=host,
-            step=step.name,
-            attempt=attempt,
-        )
-        for host in hosts
-    )
 
 
 # How a saga waits, and ends.
@@ -351,6 +333,7 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
     run.arrow(f"{table.name}:{ending}", saga)
     if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
         bury(run)
+        drop_shelved_image(run, run.held.shelved_host)
     note_saga(run, saga, ending=ending, ok=end.ok)
     note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
     if table.primary:

@@ -1,4 +1,4 @@
-"""What a host owes when it is there again: to leave nothing of a guest, or to hear a generation.
+"""What a host owes when it is there again: to leave nothing of a guest or image, or only to hear.
 
 Says which debt follows from which loss and with what evidence; the interpreter makes a side saga of
 it. The owner of a guest never owes its destruction, but where the guest is being deleted.
@@ -13,17 +13,19 @@ from typing import Final
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.saga import Owe, Saga
-from statemachines.sagas.sides import DEBT, FENCE
+from statemachines.sagas.sides import DEBT, DELETE_IMAGE, FENCE
 from statemachines.sides import beside
-from statemachines.states import VmState
+from statemachines.states import HALF_BUILT
 
-TABLE_OF: Final[Mapping[Owe, Saga]] = MappingProxyType({Owe.DESTROY: DEBT, Owe.FENCE: FENCE})
+TABLE_OF: Final[Mapping[Owe, Saga]] = MappingProxyType(
+    {Owe.DESTROY: DEBT, Owe.FENCE: FENCE, Owe.IMAGE: DELETE_IMAGE}
+)
 
 
 def owed_by(run: Run, table: Saga, what: Owe, host: str) -> Owe:
     """Say what a host owes indeed: the owner of a guest that lives on only hears a generation."""
     held = run.held
-    owns = held.host == host and held.vm_state != VmState.BUILDING
+    owns = held.host == host and held.vm_state not in HALF_BUILT
     return Owe.FENCE if what is Owe.DESTROY and owns and table.evidence is None else what
 
 
@@ -36,12 +38,23 @@ def evidence_against(run: Run, table: Saga, host: str) -> str:
     return "moved" if moved and host != held.host else "undone"
 
 
-def debt_of(run: Run, what: Owe, host: str, evidence: str) -> SagaState:
+def debt_of(run: Run, what: Owe, host: str, evidence: str, image_id: str) -> SagaState:
     """Return the side saga, not yet begun, by which a host pays."""
+    if what is Owe.IMAGE:
+        return beside(run, TABLE_OF[what], host, {"image_id": image_id}, about=image_id)
     return beside(run, TABLE_OF[what], host, {"evidence": evidence})
 
 
-def debts(run: Run, what: Owe, host: str) -> SagaState | None:
+def debts(run: Run, what: Owe, host: str, image_id: str) -> SagaState | None:
     """Return the debt of this kind that a host has already; None where it has none."""
     name = TABLE_OF[what].name
-    return next((s for s in run.held.sides if s.saga == name and s.target == host), None)
+    return next(
+        (
+            s
+            for s in run.held.sides
+            if s.saga == name
+            and s.target == host
+            and (what is not Owe.IMAGE or s.arguments["image_id"] == image_id)
+        ),
+        None,
+    )

@@ -21,6 +21,8 @@ SETTINGS: Final[dict[str, str]] = {
     "allow_resize_to_same_host": "false",
     # Seconds until it comes by itself (`statemachines.dues`). 0: never.
     "resize_confirm_window": "0",
+    # Seconds that a shelved guest stays on its host: 0 not at all, -1 until it is asked.
+    "shelved_offload_time": "0",
     # Seconds. 0 means no bound of its own: the ceiling step_max_s applies.
     "instance_build_timeout": "0",
     "long_rpc_timeout": "1800",

@@ -37,6 +37,7 @@ class Owe(StrEnum):
 
     DESTROY = "destroy"  # Leave nothing of the guest.
     FENCE = "fence"  # Hear of a new generation, so that no old command is carried out.
+    IMAGE = "image"  # The same, and leave nothing of the image that the saga was making.
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class Step:
     exhausted: Next = field(default_factory=NeedsOperator)
     #: Where `regente saga compensate` leads; None where there is nothing to undo any more.
     compensate: Next | None = None
+    #: What its hosts owe where a winner takes over in the middle of it.
+    superseded: Owe | None = None
     migration_status: MigrationStatus | None = None
     #: Nova's names of the action events that run during the step; one that is open goes on.
     action_events: tuple[str, ...] = ()

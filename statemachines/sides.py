@@ -32,11 +32,19 @@ def remove(run: Run, table: Saga, saga: SagaState) -> None:
 
 
 def beside(
-    run: Run, table: Saga, target: str | None, arguments: dict[str, str] | None = None
+    run: Run,
+    table: Saga,
+    target: str | None,
+    arguments: dict[str, str] | None = None,
+    *,
+    about: str = "",
 ) -> SagaState:
-    """Return a side saga, not yet begun, that nobody asked for: this very fact is its cause."""
+    """Return a side saga, not yet begun, that nobody asked for: this very fact is its cause.
+
+    Of several that it causes at one target, each is `about` something else.
+    """
     held = run.held
-    identity = f"{run.topic}/{run.partition}/{run.offset}/{target}"
+    identity = f"{run.topic}/{run.partition}/{run.offset}/{target}{about and '/' + about}"
     return SagaState(
         saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
         saga=table.name,

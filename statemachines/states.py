@@ -34,6 +34,10 @@ class VmState(StrEnum):
     SHELVED_OFFLOADED = "shelved_offloaded"  # Only a snapshot; on no host.
 
 
+#: States in which a host has at most a guest that is half built.
+HALF_BUILT: Final = frozenset({VmState.BUILDING, VmState.SHELVED_OFFLOADED})
+
+
 class TaskState(StrEnum):
     """What is being done to an instance; None where nothing is."""
 

@@ -11,7 +11,7 @@ import typing
 
 from compute.endings import ENDINGS
 from compute.fake_effects import LEAVES_NOTHING
-from events import attachments, evacuation, instance, migration
+from events import attachments, evacuation, images, instance, migration
 from events.envelope import Letter
 from events.parts import Attachments
 from events.requests import Flavor
@@ -19,6 +19,7 @@ from statemachines.attachments import attachments_of
 from statemachines.held import Held
 from tests.story import SMALL
 
+_UPLOAD = (images.ImageUploadPending, images.ImageUploadStarted)
 #: What a host says on the way to the success of a command.
 ON_THE_WAY: dict[str, tuple[type, ...]] = {
     "BuildGuest": (
@@ -38,6 +39,12 @@ ON_THE_WAY: dict[str, tuple[type, ...]] = {
     "FinishRevertResize": (migration.RevertStarted,),
     "QueueLiveMigration": (migration.LiveMigrationQueued,),
     "LiveMigrateGuest": (migration.LiveMigrationStarted, migration.LiveMigrationProgressed),
+    "SnapshotGuest": (images.SnapshotStarted, *_UPLOAD),
+    "SnapshotVolumes": (images.SnapshotStarted, *_UPLOAD),
+    "RotateBackups": (images.ImageDeleted,),
+    "ShelveGuest": _UPLOAD,
+    "StartShelvedGuest": (images.ShelvedGuestStarting,),
+    "UnshelveGuest": (images.UnshelveAccepted,),
 }
 
 

@@ -107,8 +107,56 @@ _FIELDS: dict[str, dict[str, typing.Any]] = {
 }
 
 
+def shelved(**rules: str) -> World:
+    """Return a guest that was shelved and kept on h1."""
+    world = built(**{"shelved_offload_time": "-1", **rules})
+    must(world.request("shelve"))
+    world.settle()
+    assert world.states == ("shelved", None)
+    return world
+
+
+def offloaded(**rules: str) -> World:
+    """Return a guest that was shelved and is on no host."""
+    world = built(**{**rules, "shelved_offload_time": "0"})
+    must(world.request("shelve"))
+    world.settle()
+    assert world.states == ("shelved_offloaded", None)
+    return world
+
+
+def from_volume(**rules: str) -> World:
+    """Return a guest on h1 that was booted from a volume: it has no image."""
+    world = World()
+    world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
+    must(world.request("create", flavor=SMALL, arguments={"name": "a"}))
+    world.settle()
+    return world
+
+
+#: Where the operations on images begin: the world before, the action, its arguments.
+_SNAPSHOT = {"volume_id": "v", "snapshot_id": "s"}
+_IMAGES: dict[str, tuple[Callable[..., World], str, dict[str, str]]] = {
+    "snapshot": (built, "snapshot", {"name": "n"}),
+    "snapshot_volume_backed": (from_volume, "snapshot_volume_backed", {"name": "n"}),
+    "backup": (built, "backup", {"name": "n", "backup_type": "daily", "rotation": "1"}),
+    "volume_snapshot_create": (built, "volume_snapshot_create", _SNAPSHOT),
+    "volume_snapshot_delete": (built, "volume_snapshot_delete", _SNAPSHOT),
+    "shelve": (built, "shelve", {}),
+    "shelve_volume_backed": (from_volume, "shelve", {}),
+    "shelve_offload": (shelved, "shelve_offload", {}),
+    "unshelve": (offloaded, "unshelve", {}),
+    "unshelve_kept": (shelved, "unshelve", {}),
+}
+
+
 def begin(action: str, **rules: str) -> World:
     """Return a world in which an action was just accepted."""
+    if action in _IMAGES:
+        before, name, arguments = _IMAGES[action]
+        world = before(**rules)
+        must(world.request(name, arguments=arguments))
+        return world
     if action == "create":
         world = World()
         world.rules = replace(world.rules, settings={**world.rules.settings, **rules})
@@ -147,6 +195,7 @@ ACTIONS = (
     "evacuate",
     "live_migrate_abort",
     "live_migrate_force_complete",
+    *_IMAGES,
 )
 
 

@@ -21,7 +21,7 @@ def check_end(world: World, *, resolved: bool = False) -> None:
     if held.saga is not None:
         assert held.saga.needs_operator, f"Expected an end, but {held.saga}"
     for side in held.sides:
-        assert side.saga in ("debt", "fence")
+        assert side.saga in ("debt", "fence", "delete_image")
         assert side.step == "owed", f"Expected {side.saga} to wait with patience, but {side}"
     if waiting:
         return

@@ -6,7 +6,15 @@ command that changes something stands the one that undoes it (`undone by`).
 
 from __future__ import annotations
 
-from events.commands import any_operation, evacuation, life, live_migration, resize, standby
+from events.commands import (
+    any_operation,
+    evacuation,
+    images,
+    life,
+    live_migration,
+    resize,
+    standby,
+)
 from events.commands.any_operation import (
     ChooseDestination as ChooseDestination,
 )
@@ -18,6 +26,36 @@ from events.commands.any_operation import (
 )
 from events.commands.evacuation import (
     EvacuateGuest as EvacuateGuest,
+)
+from events.commands.images import (
+    CreateVolumeSnapshot as CreateVolumeSnapshot,
+)
+from events.commands.images import (
+    DeleteImage as DeleteImage,
+)
+from events.commands.images import (
+    DeleteVolumeSnapshot as DeleteVolumeSnapshot,
+)
+from events.commands.images import (
+    OffloadGuest as OffloadGuest,
+)
+from events.commands.images import (
+    RotateBackups as RotateBackups,
+)
+from events.commands.images import (
+    ShelveGuest as ShelveGuest,
+)
+from events.commands.images import (
+    SnapshotGuest as SnapshotGuest,
+)
+from events.commands.images import (
+    SnapshotVolumes as SnapshotVolumes,
+)
+from events.commands.images import (
+    StartShelvedGuest as StartShelvedGuest,
+)
+from events.commands.images import (
+    UnshelveGuest as UnshelveGuest,
 )
 from events.commands.life import (
     BuildGuest as BuildGuest,
@@ -111,4 +149,4 @@ from events.commands.standby import (
 )
 
 #: Where the commands stand.
-MODULES = (any_operation, life, live_migration, resize, standby, evacuation)
+MODULES = (any_operation, images, life, live_migration, resize, standby, evacuation)

@@ -14,14 +14,23 @@ from collections.abc import Iterator
 from functools import cache
 
 from events.register import FACTS, NODE_FACTS
-from statemachines.arrows import build, evacuation, live_migration, power, resize, standby, winners
+from statemachines.arrows import (
+    build,
+    evacuation,
+    images,
+    live_migration,
+    power,
+    resize,
+    standby,
+    winners,
+)
 from statemachines.arrows.build import OF_ANY_SAGA
 from statemachines.arrows.places import ANY_TASK, ANY_VM
 from statemachines.machine import KEEP, Arrow, Table, compiled
 from statemachines.permissions import PERMISSIONS
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 
-FAMILIES = (build, power, standby, resize, live_migration, winners, evacuation)
+FAMILIES = (build, power, standby, resize, live_migration, images, winners, evacuation)
 
 
 def _requests() -> Iterator[Arrow]:

@@ -4,7 +4,7 @@ One small function per fact that does something, a module per family; a fact tha
 them changes none of these.
 Ownership moves at exactly one place per operation: build at the claim, resize when the source gave
 the guest away, revert when the destination gave it up, live migration at hand-over or arrival,
-evacuation when the guest was made anew.
+evacuation when the guest was made anew, offload when nothing is left, unshelve at the claim.
 A host that was restarted in the middle may answer with the ending alone: the ending then does it.
 """
 
@@ -15,14 +15,14 @@ from types import MappingProxyType
 from typing import Final
 
 from statemachines.attachments import has_attachments
-from statemachines.effects import attachments, build, evacuation, moves, standby
+from statemachines.effects import attachments, build, evacuation, images, moves, standby
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
 from statemachines.values import replace
 
-FAMILIES = (build, moves, standby, evacuation, attachments)
+FAMILIES = (build, moves, standby, evacuation, attachments, images)
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {fact: effect for family in FAMILIES for fact, effect in family.EFFECTS.items()}
 )

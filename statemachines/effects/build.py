@@ -11,7 +11,7 @@ from statemachines.claims import release
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
-from statemachines.states import VmState
+from statemachines.states import HALF_BUILT, VmState
 from statemachines.values import replace
 
 
@@ -35,7 +35,7 @@ def _guest_destroyed(run: Run, saga: SagaState | None) -> None:
         return  # It owned the instance again in the meantime: its claim is the new guest's.
     release(run, host)
     deleting = saga is not None and saga.saga == "delete"
-    if run.held.vm_state == VmState.BUILDING and run.held.host == host and not deleting:
+    if run.held.vm_state in HALF_BUILT and run.held.host == host and not deleting:
         run.held = replace(run.held, host=None, node=None)
 
 

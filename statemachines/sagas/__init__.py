@@ -15,11 +15,19 @@ from statemachines.saga_check import faults_of
 from statemachines.sagas.create import CREATE
 from statemachines.sagas.delete import DELETE
 from statemachines.sagas.evacuate import EVACUATE
+from statemachines.sagas.images import (
+    BACKUP,
+    SNAPSHOT,
+    SNAPSHOT_VOLUME_BACKED,
+    VOLUME_SNAPSHOT_CREATE,
+    VOLUME_SNAPSHOT_DELETE,
+)
 from statemachines.sagas.live_migration import LIVE_MIGRATION
 from statemachines.sagas.power import PAUSE, REBOOT_HARD, REBOOT_SOFT, START, STOP, UNPAUSE
 from statemachines.sagas.reset import RESET_STATE
 from statemachines.sagas.resize import CONFIRM, MIGRATE, RESIZE, REVERT
-from statemachines.sagas.sides import ABORT, DEBT, FENCE, FORCE_COMPLETE
+from statemachines.sagas.shelve import SHELVE, SHELVE_OFFLOAD, UNSHELVE
+from statemachines.sagas.sides import ABORT, DEBT, DELETE_IMAGE, FENCE, FORCE_COMPLETE
 from statemachines.sagas.standby import RESCUE, RESUME, SUSPEND, UNRESCUE
 
 SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
@@ -45,10 +53,19 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             REVERT,
             LIVE_MIGRATION,
             EVACUATE,
+            SNAPSHOT,
+            SNAPSHOT_VOLUME_BACKED,
+            BACKUP,
+            VOLUME_SNAPSHOT_CREATE,
+            VOLUME_SNAPSHOT_DELETE,
+            SHELVE,
+            SHELVE_OFFLOAD,
+            UNSHELVE,
             ABORT,
             FORCE_COMPLETE,
             DEBT,
             FENCE,
+            DELETE_IMAGE,
         )
     }
 )
@@ -76,6 +93,14 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "revert_resize": REVERT,
         "live_migrate": LIVE_MIGRATION,
         "evacuate": EVACUATE,
+        "snapshot": SNAPSHOT,
+        "snapshot_volume_backed": SNAPSHOT_VOLUME_BACKED,
+        "backup": BACKUP,
+        "volume_snapshot_create": VOLUME_SNAPSHOT_CREATE,
+        "volume_snapshot_delete": VOLUME_SNAPSHOT_DELETE,
+        "shelve": SHELVE,
+        "shelve_offload": SHELVE_OFFLOAD,
+        "unshelve": UNSHELVE,
         "live_migrate_abort": ABORT,
         "live_migrate_force_complete": FORCE_COMPLETE,
     }

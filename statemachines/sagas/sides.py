@@ -1,8 +1,8 @@
 """Small sagas beside the primary one: abort, force-complete, and what a host owes.
 
 A clean-up owed is a promise that outlives the operation: it waits, as long as it takes, for a host
-that is away, and then has it destroy what it still has (`debt`) or hear of a newer generation
-(`fence`).
+that is away, and then has it destroy what it still has (`debt`), hear of a newer generation
+(`fence`), or both hear of it and delete an image that nobody will use (`delete_image`).
 """
 
 from __future__ import annotations
@@ -101,3 +101,10 @@ DEBT = _owed(
     keeps_room=True,
 )
 FENCE = _owed("fence", "RaiseGeneration", paid="GenerationRaised", failed={}, keeps_room=False)
+DELETE_IMAGE = _owed(
+    "delete_image",
+    "DeleteImage",
+    paid="ImageDeleted",
+    failed={"ImageDeleteFailed": Again()},
+    keeps_room=False,
+)

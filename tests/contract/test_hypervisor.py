@@ -46,6 +46,16 @@ EVERY_COMMAND = (
     c.RollbackSource(),
     c.AbortLiveMigration(),
     c.ForceCompleteLiveMigration(),
+    c.SnapshotGuest(image_id="snapshot", image_name="n", backup_type=None),
+    c.SnapshotVolumes(image_id="volumes", image_name="n"),
+    c.RotateBackups(backup_type="daily", rotation=1),
+    c.DeleteImage(image_id="snapshot"),
+    c.CreateVolumeSnapshot(volume_id="v", snapshot_id="s"),
+    c.DeleteVolumeSnapshot(volume_id="v", snapshot_id="s"),
+    c.ShelveGuest(image_id="shelved", image_name="n"),
+    c.OffloadGuest(shelved_image=None),
+    c.StartShelvedGuest(),
+    c.UnshelveGuest(flavor=SMALL, name="guest", shelved_image=None),
 )
 
 
@@ -286,7 +296,7 @@ class HypervisorContract(DriverStage):
     def test_the_outcome_of_what_died_is_one_ending_and_starts_nothing(
         self, command: object, polls: int
     ) -> None:
-        if not isinstance(command, c.BuildGuest):
+        if not isinstance(command, c.BuildGuest | c.UnshelveGuest):
             self.built()
         letter = self.begin("alpha", command)
         for _ in range(polls):

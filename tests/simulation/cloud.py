@@ -108,6 +108,7 @@ class Cloud:
             "live_migration_timeout_action": self.plan.live_timeout_action,
             "resize_confirm_window": str(self.plan.confirm_window_s),
             "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false",
+            "shelved_offload_time": "0" if self.plan.offloads_at_once else "-1",
         }
         keys = (*PLANE_KEYS, *(host.key.key_id for host in self.hosts))
         facts: list[object] = [KeyOpened(key_id=key) for key in keys]

@@ -67,6 +67,8 @@ class Plan:
     #: What a host has: few guests, or many.
     memory_mb: int
     same_host_resize: bool
+    #: Does a shelved guest leave its host at once?
+    offloads_at_once: bool
     #: Seconds after which a resize is confirmed by itself; 0: never.
     confirm_window_s: int = 0
     #: Seconds per GiB after which a live migration takes too long, and what is done then.
@@ -99,6 +101,7 @@ def draw_plan(rng: Random) -> Plan:
         confirm_window_s=rng.choice((0, 20, 120)),
         live_timeout_s=rng.choice((800, 1, 3)),
         live_timeout_action=rng.choice(("abort", "force_complete")),
+        offloads_at_once=rng.random() < 0.5,
         rates=rates,
     )
 

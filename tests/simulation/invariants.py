@@ -20,6 +20,7 @@ from events.topics import partition_of
 from projections.rows import ClaimRow, InstanceRow, SagaRow
 from statemachines.attachments import attachments_of
 from statemachines.held import Held
+from tests.simulation.image_laws import images_at_rest
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -32,6 +33,7 @@ _WHOLE = {
     "resized": Role.GUEST,
     "suspended": Role.SAVED,
     "rescued": Role.RESCUED,
+    "shelved": Role.GUEST,
 }
 #: States in which it has in reach all that it holds; a stopped one has it when it is started.
 _RUNNING = ("active", "paused", "resized")
@@ -66,6 +68,7 @@ def at_rest(cloud: Cloud) -> list[str]:
         *_attachments(cloud),
         *_chains(cloud),
         *_misrouted(cloud),
+        *images_at_rest(cloud),
     ]
 
 

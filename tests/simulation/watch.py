@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
+from compute.image_store import Image, ImageKind, ImageStatus, ImageStore
 from compute.world import PRESENT, Attached, Half, MemoryWorld, Role
 from conductor.bodies import HELD_CODEC, RULES_CODEC
 from conductor.scheduler_options import SchedulerOptions
@@ -41,11 +42,35 @@ QUIET_S: Final = 15
 DISKS: Final = (*PRESENT, Role.COPIED, Role.KEPT, Role.LEAVING, Role.LEFT)
 
 
+class WatchedImages:
+    """The images and their law: what is all that is left of a guest is not deleted."""
+
+    def __init__(self, images: ImageStore, deleted: Callable[[Image], None]) -> None:
+        self._images = images
+        self._deleted = deleted
+
+    def get(self, image_id: str) -> Image | None:
+        return self._images.get(image_id)
+
+    def all(self) -> list[Image]:
+        return self._images.all()
+
+    def put(self, image: Image) -> None:
+        self._images.put(image)
+
+    def delete(self, image_id: str) -> None:
+        image = self._images.get(image_id)
+        self._images.delete(image_id)
+        if image is not None:
+            self._deleted(image)
+
+
 class WatchedWorld:
     """The world and its laws: no guest runs twice or is lost, no command takes effect twice."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._world = MemoryWorld()
+        self.images: ImageStore = WatchedImages(self._world.images, self._image_deleted)
         self._hosts = hosts
         #: Says whether nothing need be left of an instance.
         self.may_vanish: Callable[[str], bool] = lambda _: True
@@ -99,11 +124,17 @@ class WatchedWorld:
 
     def _is_left(self, instance_id: str) -> bool:
         halves = [self._world.half(host, instance_id) for host in self._hosts]
-        return any(half is not None and half.role in DISKS for half in halves)
+        return any(half is not None and half.role in DISKS for half in halves) or any(
+            is_kept(image) and image.instance_id == instance_id for image in self.images.all()
+        )
 
-    def _lost(self, half: Half) -> None:
-        if not self.may_vanish(half.instance_id):
-            raise Broken(f"S2: {half} was the last of a guest that nobody deletes")
+    def _image_deleted(self, image: Image) -> None:
+        if is_kept(image) and not self._is_left(image.instance_id):
+            self._lost(image)
+
+    def _lost(self, left: Half | Image) -> None:
+        if not self.may_vanish(left.instance_id):
+            raise Broken(f"S2: {left} was the last of a guest that nobody deletes")
 
     def executed(self, command_id: str) -> None:
         self.looked_up(command_id)
@@ -116,6 +147,11 @@ class WatchedWorld:
 
     def running(self) -> dict[str, tuple[str, ...]]:
         return self._world.running()
+
+
+def is_kept(image: Image) -> bool:
+    """Say whether a guest can be made again from an image."""
+    return image.kind is ImageKind.SHELVED and image.status is ImageStatus.ACTIVE
 
 
 class Tap:
@@ -270,8 +306,8 @@ class Watch(Watcher):
     def may_vanish(self, uuid: str) -> bool:
         """Say whether nothing need be left: never whole, being deleted, or made anew elsewhere."""
         held = self.held(uuid)
-        if held is None or held.launched_at is None:
-            return True
+        if held is None or held.launched_at is None or not held.image:
+            return True  # What is booted from a volume is nothing but its volumes.
         sagas = [r for r in self._cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
         ends = ("delete", "evacuate")
         return any(row.saga in ends and row.instance_uuid == uuid for row in sagas)

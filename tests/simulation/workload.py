@@ -36,15 +36,27 @@ if TYPE_CHECKING:
 SMALL: Final = Flavor(name="m1.small", vcpus=1, memory_mb=2_048, disk_gb=20)
 MEDIUM: Final = Flavor(name="m1.medium", vcpus=2, memory_mb=4_096, disk_gb=40)
 _MOVES: Final = ("resize", "resize", "migrate", "live_migrate", "live_migrate", "live_migrate")
+_IMAGES: Final = (
+    *("snapshot", "snapshot_volume_backed", "backup", "backup", "shelve", "shelve"),
+    *("volume_snapshot_create", "volume_snapshot_delete"),
+)
 LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "active": (
         *("stop", "stop", "reboot_soft", "reboot_hard", "pause", "pause", "delete", "lock"),
-        *("unlock", "suspend", "suspend", "rescue", *_MOVES, *_MOVES, *_MOVES),
+        *("unlock", "suspend", "suspend", "rescue", *_MOVES, *_MOVES, *_MOVES, *_IMAGES, *_IMAGES),
     ),
-    "stopped": ("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
-    "paused": ("unpause", "unpause", "live_migrate", "live_migrate", "reboot_hard", "delete"),
-    "suspended": ("resume", "resume", "resume", "reboot_hard", "delete"),
+    "stopped": (
+        *("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
+        *_IMAGES,
+    ),
+    "paused": (
+        *("unpause", "unpause", "live_migrate", "live_migrate", "reboot_hard", "delete"),
+        *_IMAGES,
+    ),
+    "suspended": ("resume", "resume", "resume", "reboot_hard", "delete", "shelve"),
     "rescued": ("unrescue", "unrescue", "unrescue", "delete"),
+    "shelved": ("shelve_offload", "unshelve", "unshelve", "delete"),
+    "shelved_offloaded": ("unshelve", "unshelve", "unshelve", "delete"),
     "resized": ("confirm_resize", "revert_resize") * 4 + ("delete",),
     "error": ("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize", "rescue"),
     "building": ("delete", "reset_state"),
@@ -121,11 +133,8 @@ class Workload:
         if action in ("create", "resize"):
             flavor = rng.choice((SMALL, SMALL, MEDIUM))
         host = None
-        if action in ("live_migrate", "migrate", "create") and rng.random() < 0.2:
+        if action in ("live_migrate", "migrate", "create", "unshelve") and rng.random() < 0.2:
             host = rng.choice(self._cloud.hosts).name
-        arguments = self._wishes() if action == "create" else {}
-        if action == "reset_state":
-            arguments = {"state": rng.choice(("active", "error"))}
         return ActionRequested(
             action=action,
             user_id="user",
@@ -134,12 +143,29 @@ class Workload:
             flavor=flavor,
             host=host,
             source_up=row is None or row.host is None or self._is_up(row.host),
-            arguments=arguments,
+            arguments=self._arguments(action),
         )
+
+    def _arguments(self, action: str) -> dict[str, str]:
+        rng = self._rng
+        match action:
+            case "create":
+                return self._wishes()
+            case "reset_state":
+                return {"state": rng.choice(("active", "error"))}
+            case "backup":
+                rotation = str(rng.randint(0, 2))
+                return {"name": "n", "backup_type": "daily", "rotation": rotation}
+            case "volume_snapshot_create" | "volume_snapshot_delete":
+                return {"volume_id": "v", "snapshot_id": f"s{rng.randint(1, 40)}"}
+            case _:
+                return {"name": "n"}
 
     def _wishes(self) -> dict[str, str]:
         """Draw what a new guest shall hold: most often nothing besides memory and disk."""
         rng, wishes = self._rng, {"name": "guest"}
+        if rng.random() < 0.7:
+            wishes["image"] = "cirros"
         if rng.random() < 0.5:
             mapping = [self._mapping() for _ in range(rng.randint(0, 2))]
             wishes["block_device_mapping_v2"] = json.dumps(mapping)

@@ -115,6 +115,24 @@ SCENES: dict[str, Scene] = {
     "clean up source": (c.CleanUpSource(destination="beta"), Role.LEFT, OFF, Role.GUEST),
     "roll back destination": (c.RollbackDestination(), Role.INCOMING, OFF, Role.GUEST),
     "roll back source": (c.RollbackSource(), Role.GUEST, ON, Role.INCOMING),
+    "snapshot": (
+        c.SnapshotGuest(image_id="one", image_name="n", backup_type=None), Role.GUEST, ON, None,
+    ),
+    "snapshot volumes": (
+        c.SnapshotVolumes(image_id="one", image_name="n"), Role.GUEST, ON, None,
+    ),
+    "rotate backups": (c.RotateBackups(backup_type="daily", rotation=0), Role.GUEST, ON, None),
+    "delete image": (c.DeleteImage(image_id="one"), Role.GUEST, ON, None),
+    "shelve": (c.ShelveGuest(image_id="one", image_name="n"), Role.GUEST, ON, None),
+    "offload": (c.OffloadGuest(shelved_image=None), Role.GUEST, OFF, None),
+    "start shelved": (c.StartShelvedGuest(), Role.GUEST, OFF, None),
+    "unshelve": (c.UnshelveGuest(flavor=SMALL, name="g", shelved_image=None), None, ON, None),
+    "create volume snapshot": (
+        c.CreateVolumeSnapshot(volume_id="v", snapshot_id="s"), Role.GUEST, ON, None,
+    ),
+    "delete volume snapshot": (
+        c.DeleteVolumeSnapshot(volume_id="v", snapshot_id="s"), Role.GUEST, ON, None,
+    ),
     "raise generation": (c.RaiseGeneration(), Role.GUEST, ON, None),
 }  # fmt: skip
 

@@ -86,6 +86,32 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "CleanUpSource": (c.CleanUpSource(destination="beta"), Role.LEFT, Role.GUEST),
     "RollbackDestination": (c.RollbackDestination(), Role.INCOMING, Role.GUEST),
     "RollbackSource": (c.RollbackSource(), Role.GUEST, Role.INCOMING),
+    "SnapshotGuest": (
+        c.SnapshotGuest(image_id="one", image_name="n", backup_type=None),
+        Role.GUEST,
+        None,
+    ),
+    "SnapshotVolumes": (c.SnapshotVolumes(image_id="one", image_name="n"), Role.GUEST, None),
+    "RotateBackups": (c.RotateBackups(backup_type="daily", rotation=1), Role.GUEST, None),
+    "DeleteImage": (c.DeleteImage(image_id="one"), Role.GUEST, None),
+    "CreateVolumeSnapshot": (
+        c.CreateVolumeSnapshot(volume_id="v", snapshot_id="s"),
+        Role.GUEST,
+        None,
+    ),
+    "DeleteVolumeSnapshot": (
+        c.DeleteVolumeSnapshot(volume_id="v", snapshot_id="s"),
+        Role.GUEST,
+        None,
+    ),
+    "ShelveGuest": (c.ShelveGuest(image_id="one", image_name="n"), Role.GUEST, None),
+    "OffloadGuest": (c.OffloadGuest(shelved_image=None), Role.GUEST, None),
+    "StartShelvedGuest": (c.StartShelvedGuest(attachments=EVERYTHING), Role.GUEST, None),
+    "UnshelveGuest": (
+        c.UnshelveGuest(flavor=SMALL, name="g", shelved_image=None, attachments=EVERYTHING),
+        None,
+        None,
+    ),
 }
 RUNNING = (Role.GUEST, Role.ARRIVED, Role.RESCUED)
 
@@ -207,6 +233,18 @@ def test_a_call_that_fails_leads_to_one_ending_and_one_running_guest(
         ("CleanUpSource", FailureKind.FAIL, "SourceCleanUpFailed"),
         ("RollbackDestination", FailureKind.FAIL, "DestinationRollbackFailed"),
         ("RollbackSource", FailureKind.FAIL, "SourceRollbackFailed"),
+        ("SnapshotGuest.snapshot", FailureKind.FAIL, "SnapshotFailed"),
+        ("SnapshotGuest.upload", FailureKind.FAIL, "SnapshotFailed"),
+        ("SnapshotVolumes.upload", FailureKind.FAIL, "SnapshotFailed"),
+        ("RotateBackups", FailureKind.FAIL, "BackupRotationFailed"),
+        ("DeleteImage", FailureKind.FAIL, "ImageDeleteFailed"),
+        ("CreateVolumeSnapshot", FailureKind.FAIL, "VolumeSnapshotCreateFailed"),
+        ("DeleteVolumeSnapshot", FailureKind.FAIL, "VolumeSnapshotDeleteFailed"),
+        ("ShelveGuest.upload", FailureKind.FAIL, "GuestShelveFailed"),
+        ("OffloadGuest", FailureKind.FAIL, "GuestOffloadFailed"),
+        ("StartShelvedGuest", FailureKind.FAIL, "ShelvedGuestStartFailed"),
+        ("UnshelveGuest.claim", FailureKind.FAIL, "GuestUnshelveFailed"),
+        ("UnshelveGuest.spawn", FailureKind.ABORT, "GuestUnshelveFailed"),
         ("StopGuest", FailureKind.DELAY, "GuestStopped"),
     ],
 )

@@ -35,6 +35,7 @@ DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "manager", "m
 #: Where events stand; a schema of a class in another file is reported, so this can't grow stale.
 FACTS = (
     "instance",
+    "images",
     "standby",
     "migration",
     "node",

@@ -1,0 +1,92 @@
+"""What is asked of a host about images of a guest, and about leaving it and coming back as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from events.parts import NOTHING_ATTACHED, Attachments
+from events.requests import Flavor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotGuest:
+    """Upload an image of the guest's disk. Undone by DeleteImage."""
+
+    image_id: str
+    image_name: str
+    #: Of a backup (`daily`, `weekly` …); None for a snapshot.
+    backup_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotVolumes:
+    """Snapshot every volume of the guest, quiesced, as one image. Undone by DeleteImage."""
+
+    image_id: str
+    image_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateBackups:
+    """Delete the oldest backups of a type until so many are left."""
+
+    backup_type: str
+    rotation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteImage:
+    """Leave nothing of an image; an older command that still uploads it ends here."""
+
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateVolumeSnapshot:
+    """Take a snapshot of one volume for the volume service. Undone by DeleteVolumeSnapshot."""
+
+    volume_id: str
+    snapshot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteVolumeSnapshot:
+    """Leave nothing of a snapshot of one volume."""
+
+    volume_id: str
+    snapshot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShelveGuest:
+    """Power the guest off and upload its image. Undone by DeleteImage; the guest stays off."""
+
+    image_id: str
+    image_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffloadGuest:
+    """Power the guest off and leave nothing of it here, its image and volumes apart.
+
+    With an image named, only if that is there. Undone by UnshelveGuest.
+    """
+
+    shelved_image: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartShelvedGuest:
+    """Power a guest on that was shelved and kept here."""
+
+    attachments: Attachments = NOTHING_ATTACHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnshelveGuest:
+    """Make the guest again, from its image or its volumes, and start it. Undone by DestroyGuest."""
+
+    flavor: Flavor
+    name: str
+    shelved_image: str | None
+    attachments: Attachments = NOTHING_ATTACHED

@@ -1,0 +1,77 @@
+"""What snapshots, backups, shelving, offloading and unshelving do to the two states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from statemachines.arrows.places import ANY_VM, only
+from statemachines.machine import KEEP, Arrow
+from statemachines.states import TaskState as T
+from statemachines.states import VmState as V
+
+_SNAPSHOT = only(T.IMAGE_SNAPSHOT_PENDING, T.IMAGE_SNAPSHOT)
+_UPLOAD = only(T.IMAGE_PENDING_UPLOAD, T.IMAGE_UPLOADING)
+_BACKUP = only(T.IMAGE_BACKUP)
+_SHELVE = only(T.SHELVING, T.SHELVING_IMAGE_PENDING_UPLOAD, T.SHELVING_IMAGE_UPLOADING)
+_OFFLOAD = only(T.SHELVING_OFFLOADING)
+_UNSHELVE = only(T.UNSHELVING, T.SPAWNING, T.POWERING_ON)
+_SETTLED = frozenset({str(V.ACTIVE), str(V.STOPPED), str(V.PAUSED), str(V.SUSPENDED)})
+_SHELVED = frozenset({str(V.SHELVED)})
+
+
+def arrows() -> Iterator[Arrow]:
+    """Yield them in the order in which they are tried."""
+    yield from _of_images()
+    yield from _of_shelving()
+    yield from _of_unshelving()
+
+
+def _of_images() -> Iterator[Arrow]:
+    yield Arrow("SnapshotStarted", ANY_VM, _SNAPSHOT, KEEP, T.IMAGE_SNAPSHOT)
+    yield Arrow("SnapshotStarted", ANY_VM, only(None) | _BACKUP | _UPLOAD, KEEP, KEEP)
+    for fact, task, shelving_task in (
+        ("ImageUploadPending", T.IMAGE_PENDING_UPLOAD, T.SHELVING_IMAGE_PENDING_UPLOAD),
+        ("ImageUploadStarted", T.IMAGE_UPLOADING, T.SHELVING_IMAGE_UPLOADING),
+    ):
+        yield Arrow(fact, ANY_VM, _SNAPSHOT | _BACKUP | _UPLOAD, KEEP, task)
+        yield Arrow(fact, ANY_VM, _SHELVE, KEEP, shelving_task)
+        # Snapshots of a volume-backed guest have no task_state.
+        yield Arrow(fact, ANY_VM, only(None), KEEP, KEEP)
+    for ending in ("done", "failed", "host_lost", "timed_out", "resolved"):
+        yield Arrow(f"snapshot:{ending}", ANY_VM, _SNAPSHOT | _UPLOAD, KEEP, None)
+        yield Arrow(f"backup:{ending}", ANY_VM, _BACKUP | _UPLOAD, KEEP, None)
+        for name in ("snapshot_volume_backed", "volume_snapshot_create", "volume_snapshot_delete"):
+            yield Arrow(f"{name}:{ending}", ANY_VM, only(None), KEEP, None)
+
+
+def _of_shelving() -> Iterator[Arrow]:
+    yield Arrow(
+        "GuestShelved", _SETTLED, _SHELVE, V.SHELVED, T.SHELVING_OFFLOADING, "offloads_at_once"
+    )
+    yield Arrow("GuestShelved", _SETTLED, _SHELVE, KEEP, KEEP)
+    yield Arrow("shelve:shelved", _SETTLED, _SHELVE, V.SHELVED, None)
+    offloading = _SETTLED | _SHELVED
+    yield Arrow("shelve:offloaded", offloading, _SHELVE | _OFFLOAD, V.SHELVED_OFFLOADED, None)
+    for ending in ("not_offloaded", "failed", "host_lost", "timed_out", "resolved"):
+        yield Arrow(f"shelve:{ending}", offloading, _SHELVE | _OFFLOAD, KEEP, None)
+    yield Arrow("shelve_offload:offloaded", _SHELVED, _OFFLOAD, V.SHELVED_OFFLOADED, None)
+    for ending in ("failed", "host_lost", "timed_out", "resolved"):
+        yield Arrow(f"shelve_offload:{ending}", _SHELVED, _OFFLOAD, KEEP, None)
+
+
+def _of_unshelving() -> Iterator[Arrow]:
+    shelved = frozenset({str(V.SHELVED), str(V.SHELVED_OFFLOADED)})
+    yield Arrow("ShelvedGuestStarting", shelved, _UNSHELVE, KEEP, T.POWERING_ON)
+    yield Arrow("UnshelveAccepted", shelved, _UNSHELVE, KEEP, T.SPAWNING)
+    for ending in ("started", "unshelved"):
+        yield Arrow(f"unshelve:{ending}", shelved, _UNSHELVE, V.ACTIVE, None)
+    yield Arrow("unshelve:image_missing", shelved, _UNSHELVE, V.ERROR, None)
+    for ending in (
+        "not_started",
+        "no_valid_host",
+        "failed",
+        "host_lost",
+        "timed_out",
+        "resolved",
+    ):
+        yield Arrow(f"unshelve:{ending}", shelved, _UNSHELVE, KEEP, None)
