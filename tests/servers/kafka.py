@@ -22,7 +22,8 @@ from tests.servers.kafka_node import KAFKA_VERSION, KafkaNode
 from tests.servers.tiers import free_ports, is_docker_here
 
 BOOTSTRAP_VARIABLE = "REGENTE_TEST_KAFKA"
-IMAGE = os.environ.get("REGENTE_TEST_KAFKA_IMAGE", f"apache/kafka:{KAFKA_VERSION}")
+#: Made from files of this machine, or another of the same interface: `apache/kafka:…`.
+IMAGE = os.environ.get("REGENTE_TEST_KAFKA_IMAGE", f"regente-test/kafka:{KAFKA_VERSION}")
 ANSWER_S = 60.0
 
 

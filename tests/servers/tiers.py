@@ -1,7 +1,7 @@
 """Which servers this machine can give to tests: a Docker daemon, programs on the path, free ports.
 
-Knows nothing of Kafka or PostgreSQL. Docker is asked with a short timeout, so that a machine
-without a daemon loses no time; whether an image can be had is asked before anything is started.
+Docker is asked with a short timeout, so that a machine without a daemon loses no time; whether an
+image can be had is asked before anything is started.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TierMissing(Exception):
 
 @cache
 def is_docker_here(image: str) -> bool:
-    """Say whether a Docker daemon answers and holds, or can pull, the image."""
+    """Say whether a Docker daemon answers and holds, or can make or pull, the image."""
     wanted = os.environ.get(TIER_VARIABLE)
     if wanted == "local":
         return False
@@ -39,7 +39,7 @@ def is_docker_here(image: str) -> bool:
         return False
     images = DockerClient(timeout=DOCKER_PULL_S).client.images
     try:
-        if not images.list(name=image):
+        if not images.list(name=image) and not _made_here(image):
             images.pull(image)
     except DockerException as error:
         if wanted == "containers":
@@ -47,6 +47,17 @@ def is_docker_here(image: str) -> bool:
         logging.getLogger(__name__).warning("Docker answers, but has no %s: %s", image, error)
         return False
     return True
+
+
+def _made_here(image: str) -> bool:
+    """Make the image, where it is one that we make."""
+    # Imported here: it asks for the jars, and for what only a container needs.
+    from tests.servers.images.build import build, images
+
+    found = next((each for each in images() if each.name == image), None)
+    if found is not None:
+        build(found)
+    return found is not None
 
 
 def free_ports(count: int) -> list[int]:
