@@ -43,6 +43,8 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.OffloadGuest: (g.GuestOffloaded, g.GuestOffloadFailed),
         c.StartShelvedGuest: (g.ShelvedGuestStarted, g.ShelvedGuestStartFailed),
         c.UnshelveGuest: (g.GuestUnshelved, g.GuestUnshelveFailed, g.ShelvedImageMissing),
+        c.SoftDeleteGuest: (s.GuestSoftDeleted, s.GuestSoftDeleteFailed),
+        c.UndeleteGuest: (s.GuestUndeleted, s.GuestUndeleteFailed),
         c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
         c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
         c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),

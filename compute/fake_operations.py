@@ -55,6 +55,7 @@ _TAKES_HOLD: Final = (
     c.RebootGuest,
     c.StartGuest,
     c.UnrescueGuest,
+    c.UndeleteGuest,
     c.FinishResize,
     c.RestoreGuest,
     c.FinishRevertResize,

@@ -53,7 +53,9 @@ def _holds_as_asked(world: World, host: str, letter: Letter[object]) -> bool:
     command, instance_id = letter.command, letter.address.instance_id
     if type(command) in LEAVES_NOTHING:
         return world.attached(host, instance_id) is None
-    if isinstance(command, c.RestoreGuest | c.StartGuest | c.UnrescueGuest | c.RebootGuest):
+    if isinstance(
+        command, c.RestoreGuest | c.StartGuest | c.UnrescueGuest | c.UndeleteGuest | c.RebootGuest
+    ):
         soft = isinstance(command, c.RebootGuest) and not command.hard
         return soft or holds(world, host, instance_id, command.attachments)
     return True

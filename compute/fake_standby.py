@@ -1,4 +1,4 @@
-"""How the fake driver suspends, resumes and rescues guests, and what a crash left of it.
+"""How the fake driver suspends, rescues and soft-deletes guests, and what a crash left of it.
 
 The power states are those of nova's libvirt driver: a suspended guest is shut down, its memory on
 disk; a rescued one runs.
@@ -46,6 +46,20 @@ def _unrescue(world: World, place: Place, command: object, half: Half | None) ->
     return s.GuestUnrescued(power_state=PowerState.RUNNING)
 
 
+def _soft_delete(world: World, place: Place, command: object, half: Half | None) -> object:
+    if half is None or half.role not in PRESENT:
+        return f"there is no guest on {place.host}"
+    world.change(half.becomes(power_state=PowerState.SHUTDOWN))
+    return s.GuestSoftDeleted(power_state=PowerState.SHUTDOWN)
+
+
+def _undelete(world: World, place: Place, command: object, half: Half | None) -> object:
+    if half is None or half.role not in PRESENT:
+        return f"there is no guest on {place.host}"
+    world.change(half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING))
+    return s.GuestUndeleted(power_state=PowerState.RUNNING)
+
+
 def rescue(site: Site, instance_id: str, command: c.RescueGuest) -> Operation:
     """Power the guest off, then start it from the rescue image."""
     half = half_of(site, instance_id)
@@ -70,6 +84,8 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     c.SuspendGuest: _suspend,
     c.ResumeGuest: _resume,
     c.UnrescueGuest: _unrescue,
+    c.SoftDeleteGuest: _soft_delete,
+    c.UndeleteGuest: _undelete,
 }
 
 
@@ -85,4 +101,8 @@ IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.ResumeGuest: _is(Role.GUEST, PowerState.RUNNING),
     c.RescueGuest: _is(Role.RESCUED, PowerState.RUNNING),
     c.UnrescueGuest: _is(Role.GUEST, PowerState.RUNNING),
+    c.SoftDeleteGuest: lambda command, half: (
+        half is not None and half.role in PRESENT and half.power_state is PowerState.SHUTDOWN
+    ),
+    c.UndeleteGuest: _is(Role.GUEST, PowerState.RUNNING),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import assert_never
 from uuid import uuid5
 
+from conductor.dates import deleted_at
 from conductor.step import Outcome
 from events.ids import NAMESPACE
 from projections.rows import (
@@ -72,7 +73,7 @@ def instance_row(held: Held) -> InstanceRow:
         created_at=held.created_at,
         updated_at=held.updated_at,
         deleted=int(held.vm_state == VmState.DELETED),
-        deleted_at=held.deleted_at,
+        deleted_at=deleted_at(held),
         origin=held.origin,
         generation=held.generation,
     )

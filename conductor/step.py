@@ -24,7 +24,7 @@ from statemachines.attachments import held_from
 from statemachines.chain import head_of, moved, with_head
 from statemachines.conditions import may_have
 from statemachines.dues import elapsed, request_of
-from statemachines.effects import take_effect
+from statemachines.effects import take_effect, take_request
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
@@ -32,6 +32,7 @@ from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, unparked
 from statemachines.permissions import PERMISSIONS
 from statemachines.resume import react
+from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import Run
 from statemachines.saga import End, Owe
@@ -209,6 +210,7 @@ def _found(run: Run) -> None:
 
 def _act(run: Run, request: ActionRequested) -> None:
     """Fold an accepted request: set the task_state, start its saga."""
+    request = routed(run.held, request, run.rules)
     action = request.action
     permission = PERMISSIONS[action]
     if action == "lock" or action == "unlock":
@@ -218,6 +220,7 @@ def _act(run: Run, request: ActionRequested) -> None:
     table = BY_ACTION[action]
     if action != "create":
         run.arrow(f"request:{action}", run.held.saga)
+        take_request(run, request)
     if table.name == "live_migrate_abort" and run.held.saga is not None:
         run.held = replace(run.held, saga=replace(run.held.saga, abort_requested=True))
     start(run, table, request, str(permission.instance_action or action))

@@ -1,4 +1,4 @@
-"""What hosts say of a guest that is not itself for a while: saved to disk, or in rescue.
+"""What hosts say of a guest that is not itself for a while: on disk, in rescue, put aside.
 
 Endings of a command are one fact type each. `Faulted` says that the driver left everything as it
 was, which leads elsewhere than a failure in the middle. `power_state` is nova's integer as the
@@ -89,6 +89,36 @@ class GuestUnrescueFailed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestUnrescueFaulted:
     """The driver has no way back from a rescue and touched nothing."""
+
+    power_state: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSoftDeleted:
+    """The guest is off and kept, restorable until it is reclaimed, as asked."""
+
+    power_state: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSoftDeleteFailed:
+    """The guest could not be put aside."""
+
+    power_state: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestUndeleted:
+    """The guest that had been put aside runs again, as asked."""
+
+    power_state: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestUndeleteFailed:
+    """The guest that had been put aside could not be brought back."""
 
     power_state: int
     reason: str

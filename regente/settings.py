@@ -177,6 +177,9 @@ class Settings(BaseSettings):
     report_interval: Positive = Field(default=10, description="seconds between two heartbeats")
     long_rpc_timeout: Positive = Field(default=1800, description="seconds of a long answer")
     instance_build_timeout: Count = Field(default=0, description="seconds of a build; 0: ceiling")
+    reclaim_instance_interval: Count = Field(
+        default=0, description="seconds that a deleted guest can be restored; 0: a delete is final"
+    )
     resize_confirm_window: Count = Field(
         default=0, description="seconds after which a resize confirms itself; 0: never"
     )
@@ -241,6 +244,7 @@ class Settings(BaseSettings):
             "allow_resize_to_same_host": str(self.allow_resize_to_same_host).lower(),
             "resize_confirm_window": str(self.resize_confirm_window),
             "shelved_offload_time": str(self.shelved_offload_time),
+            "reclaim_instance_interval": str(self.reclaim_instance_interval),
             "instance_build_timeout": str(self.instance_build_timeout),
             "long_rpc_timeout": str(self.long_rpc_timeout),
             "live_migration_completion_timeout": str(

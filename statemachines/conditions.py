@@ -85,6 +85,16 @@ def _can_be_made_again(held: Held, saga: SagaState, rules: Rules) -> bool:
     return held.shelved_image is not None or _is_volume_backed(held, saga, rules)
 
 
+def _waits_for_confirm(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    finished = held.move is not None and held.move.status == MigrationStatus.FINISHED
+    return held.vm_state == VmState.RESIZED and finished
+
+
+def _took_over(_held: Held, saga: SagaState, _rules: Rules) -> bool:
+    """What a predecessor asked stands under names that are no step of this saga."""
+    return any("." in asked.step for asked in saga.asked)
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
         "may_build_elsewhere": _attempts_left,
@@ -95,6 +105,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "nothing_anywhere": _nothing_anywhere,
         "guest_is_off": _guest_is_off,
         "was_stopped": _was_stopped,
+        "waits_for_confirm": _waits_for_confirm,
+        "took_over": _took_over,
         "same_host": _same_host,
         "guest_moved": _guest_moved,
         "failed_before": lambda _held, saga, _rules: saga.outcome is not None,

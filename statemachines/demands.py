@@ -53,8 +53,9 @@ def wins(held: Held, fact: ActionRequested) -> bool:
     A hard reboot breaks into what is being done to the guest on its own host; its permission says
     into which task_states.
     """
-    if fact.action == "evacuate" and held.saga is not None and held.saga.saga == "delete":
-        return False  # Who deleted the guest does not want it anywhere else.
+    is_deleted = held.saga is not None and held.saga.saga == "delete"
+    if is_deleted and fact.action in ("evacuate", "soft_delete"):
+        return False  # Who deleted the guest does not want it anywhere else, nor back.
     breaks_in = fact.action in BREAKING_IN and held.task_state is not None
     return fact.action in WINNERS or breaks_in
 

@@ -237,6 +237,8 @@ class Held:
     updated_at: int
     launched_at: int | None = None
     deleted_at: int | None = None
+    #: When a delete was last asked that can be taken back.
+    soft_deleted_at: int | None = None
     generation: int = 0
     heads: tuple[Head, ...] = ()
     parked: tuple[Parked, ...] = ()

@@ -24,6 +24,7 @@ from statemachines.demands import circumstances, lack, wins
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
 from statemachines.permissions import PERMISSIONS, refusal
+from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
 from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
@@ -224,6 +225,7 @@ def _judge_circumstances(
         return _reject(envelope, "not-ours", "nova still owns the instance")
     if held.vm_state == VmState.DELETED:
         return Rejected("deleted", f"Instance {held.instance_id} could not be found.")
+    fact = routed(held, fact, rules)
     refused = refusal(PERMISSIONS[fact.action], circumstances(held, fact))
     if refused is not None:
         return Rejected(refused.code, refused.sentence)

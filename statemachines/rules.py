@@ -23,6 +23,8 @@ SETTINGS: Final[dict[str, str]] = {
     "resize_confirm_window": "0",
     # Seconds that a shelved guest stays on its host: 0 not at all, -1 until it is asked.
     "shelved_offload_time": "0",
+    # Seconds that a deleted guest can be restored. 0: a delete is for good.
+    "reclaim_instance_interval": "0",
     # Seconds. 0 means no bound of its own: the ceiling step_max_s applies.
     "instance_build_timeout": "0",
     "long_rpc_timeout": "1800",

@@ -95,6 +95,7 @@ _FROM: dict[str, Callable[[], World]] = {
     "unpause": paused,
     "resume": lambda: after("suspend"),
     "unrescue": lambda: after("rescue"),
+    "restore": lambda: after("soft_delete"),
     "evacuate": broken_off,
     "live_migrate_abort": migrating,
     "live_migrate_force_complete": migrating,
@@ -187,6 +188,8 @@ ACTIONS = (
     "resume",
     "rescue",
     "unrescue",
+    "soft_delete",
+    "restore",
     "resize",
     "migrate",
     "confirm_resize",
@@ -224,14 +227,28 @@ def wander(world: World, dice: random.Random, *, most: int = 60) -> None:
         happen()
 
 
+def over(before: World, action: str) -> World:
+    """Return a world in which a winner has just taken over what went on or waited."""
+    must(before.request(action))
+    return before
+
+
+#: Beginnings from which steps are reached that no action reaches by itself.
+_OVER: dict[str, Callable[[], World]] = {
+    "soft_delete/pause": lambda: over(begin("pause"), "soft_delete"),
+    "soft_delete/resized": lambda: over(resized(), "soft_delete"),
+}
+
+
 @cache
 def situations() -> dict[tuple[str, str], World]:
     """Return, for every step of every saga, a world in which a saga stands there."""
     wanted = {(table.name, step) for table in SAGAS.values() for step in table.steps}
     found: dict[tuple[str, str], World] = {}
     for seed in range(400):
-        for action in ACTIONS:
-            world = begin(action, migrate_max_retries="1")
+        for action in (*ACTIONS, *_OVER):
+            is_over = action in _OVER
+            world = _OVER[action]() if is_over else begin(action, migrate_max_retries="1")
             dice = random.Random(f"{action}/{seed}")
             for _ in range(30):
                 for saga in sagas_of(world.here):

@@ -24,6 +24,8 @@ HOSTS = ("h1", "h2", "h3", "h4")
 KEEPS_A_COPY = frozenset(
     {("resize", "stranded"), ("migrate", "stranded"), ("revert_resize", "failed")}
 )
+#: Sagas that take over what ran and leave the guest alive.
+TAKING_OVER = frozenset({"reset_state", "soft_delete"})
 
 
 @dataclass
@@ -105,9 +107,9 @@ class World(Story):
         held, name = self.here, note.state.saga
         owner_is_away = any(s.saga == "fence" and s.target == held.host for s in held.sides)
         self.was_reset = self.was_reset or name == "reset_state"
-        if (name, note.ending) in KEEPS_A_COPY or (name == "reset_state" and owner_is_away):
+        if (name, note.ending) in KEEPS_A_COPY or (name in TAKING_OVER and owner_is_away):
             self.keeps_a_copy = True
-        elif name in ("reset_state", "delete", "evacuate"):
+        elif name in (*TAKING_OVER, "delete", "evacuate"):
             self.keeps_a_copy = False
 
     @property

@@ -130,6 +130,9 @@ PLAYS: Final[dict[str, Play]] = {
     "stop_start": Play(on="host1", acts=(ask("stop"), ask("start"))),
     "reboot_hard": Play(on="host1", acts=(ask("reboot_hard"),)),
     "pause_unpause": Play(on="host1", acts=(ask("pause"), ask("unpause"))),
+    "suspend_resume": Play(on="host1", acts=(ask("suspend"), ask("resume"))),
+    "rescue_unrescue": Play(on="host1", acts=(ask("rescue"), ask("unrescue"))),
+    "soft_delete_restore": Play(on="host2", acts=(ask("soft_delete"), ask("restore"))),
     "lock_unlock": Play(
         on="host1",
         acts=(ask("lock"), ask("stop", is_admin=False), ask("unlock"), ask("stop")),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from conductor.dates import deleted_at
 from conductor.notifications.form import Occasion
 from events.requests import ActionRequested, Flavor
 from statemachines.held import Held, Move
@@ -142,7 +143,7 @@ def instance_data(shown: Held, at: Occasion) -> Data:
         "created_at": time_text(shown.created_at),
         "launched_at": time_text(shown.launched_at),
         "terminated_at": time_text(shown.deleted_at),
-        "deleted_at": time_text(shown.deleted_at),
+        "deleted_at": time_text(deleted_at(shown)),
         "updated_at": time_text(shown.updated_at),
         "state": shown.vm_state,
         "power_state": POWER_STATE_LABELS[PowerState(shown.power_state)],

@@ -110,6 +110,23 @@ def _one_command(saga: str, event: str) -> Words:
     }
 
 
+def _standby() -> Words:
+    aside = (then("instance.soft_delete.start", By.OWNER),)
+    return {
+        **_one_command("suspend", "instance.suspend"),
+        **_one_command("resume", "instance.resume"),
+        **_one_command("rescue", "instance.rescue"),
+        **_one_command("unrescue", "instance.unrescue"),
+        **_one_command("restore", "instance.restore"),
+        ("rescue", "GuestRescued"): (first("instance.exists"),),
+        ("soft_delete", ">confirm"): (then("instance.resize_confirm.start", By.SOURCE),),
+        ("soft_delete", "ResizeConfirmed"): (then("instance.resize_confirm.end", By.SOURCE),),
+        ("soft_delete", ">put_aside"): aside,
+        ("soft_delete", ">put_aside_confirmed"): aside,
+        ("soft_delete", "=soft_deleted"): (then("instance.soft_delete.end", By.OWNER),),
+    }
+
+
 def _reboot(saga: str) -> Words:
     return {
         (saga, "RebootPending"): (first("instance.reboot.start", view=View.AFTER),),
@@ -198,6 +215,7 @@ WORDS: Final[Mapping[tuple[str, str], tuple[Say, ...]]] = MappingProxyType(
     | _one_command("start", "instance.power_on")
     | _one_command("pause", "instance.pause")
     | _one_command("unpause", "instance.unpause")
+    | _standby()
     | _reboot("reboot_soft")
     | _reboot("reboot_hard")
     | _resize("resize")

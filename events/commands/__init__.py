@@ -142,7 +142,13 @@ from events.commands.standby import (
     ResumeGuest as ResumeGuest,
 )
 from events.commands.standby import (
+    SoftDeleteGuest as SoftDeleteGuest,
+)
+from events.commands.standby import (
     SuspendGuest as SuspendGuest,
+)
+from events.commands.standby import (
+    UndeleteGuest as UndeleteGuest,
 )
 from events.commands.standby import (
     UnrescueGuest as UnrescueGuest,

@@ -30,3 +30,15 @@ class UnrescueGuest:
     """Start the guest from its own disk again, all that it holds in reach; RescueGuest undoes."""
 
     attachments: Attachments = NOTHING_ATTACHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftDeleteGuest:
+    """Power the guest off and keep it, restorable. Undone by UndeleteGuest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeleteGuest:
+    """Start the guest that was put aside, all that it holds in reach; SoftDeleteGuest undoes."""
+
+    attachments: Attachments = NOTHING_ATTACHED

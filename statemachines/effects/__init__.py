@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from events.requests import ActionRequested
 from statemachines.attachments import has_attachments
 from statemachines.effects import attachments, build, evacuation, images, moves, standby
-from statemachines.effects.effect import Effect
+from statemachines.effects.effect import Effect, RequestEffect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
@@ -27,6 +28,16 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {fact: effect for family in FAMILIES for fact, effect in family.EFFECTS.items()}
 )
 assert len(EFFECTS) == sum(len(family.EFFECTS) for family in FAMILIES), "Expected one effect a fact"
+
+
+REQUESTS: Final[Mapping[str, RequestEffect]] = MappingProxyType({**standby.REQUESTS})
+
+
+def take_request(run: Run, request: ActionRequested) -> None:
+    """Fold what an accepted request changes by itself, besides the states and its saga."""
+    effect = REQUESTS.get(request.action)
+    if effect is not None:
+        effect(run, request)
 
 
 def take_effect(run: Run, saga: SagaState | None) -> None:

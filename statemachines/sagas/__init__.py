@@ -28,6 +28,7 @@ from statemachines.sagas.reset import RESET_STATE
 from statemachines.sagas.resize import CONFIRM, MIGRATE, RESIZE, REVERT
 from statemachines.sagas.shelve import SHELVE, SHELVE_OFFLOAD, UNSHELVE
 from statemachines.sagas.sides import ABORT, DEBT, DELETE_IMAGE, FENCE, FORCE_COMPLETE
+from statemachines.sagas.soft_delete import RESTORE, SOFT_DELETE
 from statemachines.sagas.standby import RESCUE, RESUME, SUSPEND, UNRESCUE
 
 SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
@@ -47,6 +48,8 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             RESUME,
             RESCUE,
             UNRESCUE,
+            SOFT_DELETE,
+            RESTORE,
             RESIZE,
             MIGRATE,
             CONFIRM,
@@ -87,6 +90,8 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "resume": RESUME,
         "rescue": RESCUE,
         "unrescue": UNRESCUE,
+        "soft_delete": SOFT_DELETE,
+        "restore": RESTORE,
         "resize": RESIZE,
         "migrate": MIGRATE,
         "confirm_resize": CONFIRM,
@@ -107,7 +112,7 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
 )
 
 #: Actions that win over every running saga (nova saves them unconditionally).
-WINNERS: Final = frozenset({"delete", "force_delete", "reset_state", "evacuate"})
+WINNERS: Final = frozenset({"delete", "soft_delete", "force_delete", "reset_state", "evacuate"})
 
 #: Actions that win over what is done to the guest on its host, where their permission lets them in.
 BREAKING_IN: Final = frozenset({"reboot_hard"})

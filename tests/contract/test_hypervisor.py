@@ -7,7 +7,6 @@ from compute.hypervisor import Guest
 from events import commands as c
 from events import instance as i
 from events import migration as m
-from events import standby as s
 from events.requests import Flavor
 from tests.contract.driver_stage import ONE, TWO, DriverStage, InAFile, InMemory
 
@@ -28,6 +27,8 @@ EVERY_COMMAND = (
     c.ResumeGuest(),
     c.RescueGuest(rescue_image="rescue"),
     c.UnrescueGuest(),
+    c.SoftDeleteGuest(),
+    c.UndeleteGuest(),
     c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),
     c.ResizeGuest(destination="beta", new_flavor=LARGE),
     c.FinishResize(source="beta", new_flavor=LARGE, power_on=True),
@@ -116,40 +117,6 @@ class HypervisorContract(DriverStage):
         assert self.do("alpha", c.StartGuest()) == [i.GuestStarted(power_state=1)]
         assert self.do("alpha", c.PauseGuest()) == [i.GuestPaused(power_state=3)]
         assert self.do("alpha", c.UnpauseGuest()) == [i.GuestUnpaused(power_state=1)]
-
-    def test_a_guest_is_saved_to_disk_and_loaded_again(self) -> None:
-        self.built()
-
-        assert self.do("alpha", c.SuspendGuest()) == [s.GuestSuspended(power_state=4)]
-        assert self.driver("alpha").guests() == (Guest(ONE, 4),)
-        assert self.do("alpha", c.ResumeGuest()) == [s.GuestResumed(power_state=1)]
-        assert self.kinds("alpha", c.ResumeGuest()) == ["GuestResumed"]
-
-    def test_a_guest_that_does_not_run_is_not_saved(self) -> None:
-        self.built()
-        self.do("alpha", c.StopGuest())
-
-        assert self.kinds("alpha", c.SuspendGuest()) == ["GuestSuspendFailed"]
-        assert self.kinds("alpha", c.ResumeGuest()) == ["GuestResumeFailed"]
-
-    def test_a_hard_reboot_gives_up_the_memory_that_was_saved(self) -> None:
-        self.built()
-        self.do("alpha", c.SuspendGuest())
-
-        assert self.do("alpha", c.RebootGuest(hard=True))[-1] == i.GuestRebooted(power_state=1)
-        assert self.kinds("alpha", c.SuspendGuest()) == ["GuestSuspended"]
-
-    @pytest.mark.parametrize("is_off", [False, True])
-    def test_a_guest_is_rescued_and_comes_back_running(self, is_off: bool) -> None:
-        self.built()
-        if is_off:
-            self.do("alpha", c.StopGuest())
-
-        rescue = c.RescueGuest(rescue_image="rescue")
-        assert self.do("alpha", rescue) == [s.GuestRescued(power_state=1)]
-        assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
-        assert self.do("alpha", c.UnrescueGuest()) == [s.GuestUnrescued(power_state=1)]
-        assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
 
     def test_a_reboot_is_told_in_nova_s_order(self) -> None:
         self.built()

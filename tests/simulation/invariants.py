@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 #: States in which the guest is somewhere, whole, and what it is to its host then.
 _WHOLE = {
-    "active": Role.GUEST,
-    "stopped": Role.GUEST,
-    "paused": Role.GUEST,
-    "resized": Role.GUEST,
-    "suspended": Role.SAVED,
-    "rescued": Role.RESCUED,
-    "shelved": Role.GUEST,
+    "active": (Role.GUEST,),
+    "stopped": (Role.GUEST,),
+    "paused": (Role.GUEST,),
+    "resized": (Role.GUEST,),
+    "suspended": (Role.SAVED,),
+    "rescued": (Role.RESCUED,),
+    "shelved": (Role.GUEST,),
+    "soft-delete": (Role.GUEST, Role.SAVED, Role.RESCUED),
 }
 #: States in which it has in reach all that it holds; a stopped one has it when it is started.
 _RUNNING = ("active", "paused", "resized")
@@ -179,7 +180,7 @@ def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
 
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
-    if half is None or half.role is not _WHOLE[row.vm_state]:
+    if half is None or half.role not in _WHOLE[row.vm_state]:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []
     if int(half.power_state) != row.power_state:

@@ -43,7 +43,18 @@ _IMAGES: Final = (
 LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "active": (
         *("stop", "stop", "reboot_soft", "reboot_hard", "pause", "pause", "delete", "lock"),
-        *("unlock", "suspend", "suspend", "rescue", *_MOVES, *_MOVES, *_MOVES, *_IMAGES, *_IMAGES),
+        *(
+            "unlock",
+            "suspend",
+            "suspend",
+            "rescue",
+            "soft_delete",
+            *_MOVES,
+            *_MOVES,
+            *_MOVES,
+            *_IMAGES,
+            *_IMAGES,
+        ),
     ),
     "stopped": (
         *("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
@@ -55,14 +66,15 @@ LEGAL: Final[dict[str, tuple[str, ...]]] = {
     ),
     "suspended": ("resume", "resume", "resume", "reboot_hard", "delete", "shelve"),
     "rescued": ("unrescue", "unrescue", "unrescue", "delete"),
+    "soft-delete": ("restore", "restore", "force_delete"),
     "shelved": ("shelve_offload", "unshelve", "unshelve", "delete"),
     "shelved_offloaded": ("unshelve", "unshelve", "unshelve", "delete"),
-    "resized": ("confirm_resize", "revert_resize") * 4 + ("delete",),
+    "resized": ("confirm_resize", "revert_resize") * 4 + ("delete", "soft_delete"),
     "error": ("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize", "rescue"),
     "building": ("delete", "reset_state"),
 }
 STEERING: Final = ("live_migrate_abort", "live_migrate_force_complete")
-MEDDLING: Final = ("delete", "delete", "reset_state", "stop")
+MEDDLING: Final = ("delete", "delete", "soft_delete", "reset_state", "stop")
 _ASKED: Final = {a for actions in LEGAL.values() for a in actions}
 ANY: Final = tuple(sorted(_ASKED | {*STEERING, "evacuate"}))
 LIES: Final = (PowerStateReported, GuestBuilt, GuestStopped, GuestArrived, GuestHandedOver)

@@ -84,6 +84,8 @@ SCENES: dict[str, Scene] = {
     "resume": (c.ResumeGuest(), Role.SAVED, OFF, None),
     "rescue": (c.RescueGuest(rescue_image=""), Role.GUEST, ON, None),
     "unrescue": (c.UnrescueGuest(), Role.RESCUED, ON, None),
+    "soft delete": (c.SoftDeleteGuest(), Role.GUEST, ON, None),
+    "undelete": (c.UndeleteGuest(), Role.GUEST, OFF, None),
     "prepare resize": (
         c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),
         None, ON, Role.GUEST,

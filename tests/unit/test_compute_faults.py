@@ -40,6 +40,8 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "ResumeGuest": (c.ResumeGuest(), Role.SAVED, None),
     "RescueGuest": (c.RescueGuest(rescue_image=""), Role.GUEST, None),
     "UnrescueGuest": (c.UnrescueGuest(attachments=EVERYTHING), Role.RESCUED, None),
+    "SoftDeleteGuest": (c.SoftDeleteGuest(), Role.GUEST, None),
+    "UndeleteGuest": (c.UndeleteGuest(attachments=EVERYTHING), Role.GUEST, None),
     "PrepareResize": (
         c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),
         None,

@@ -269,8 +269,8 @@ def test_every_saga_can_be_resolved_by_an_operator() -> None:
     assert [t.name for t in SAGAS.values() if "resolved" not in t.endings] == []
 
 
-def test_the_winners_are_delete_reset_state_and_evacuate() -> None:
-    assert {"delete", "force_delete", "reset_state", "evacuate"} == WINNERS
+def test_the_winners_are_the_deletes_reset_state_and_evacuate() -> None:
+    assert {"delete", "soft_delete", "force_delete", "reset_state", "evacuate"} == WINNERS
 
 
 def test_every_action_event_is_one_of_novas_flow_of_that_action() -> None:
@@ -298,7 +298,10 @@ def test_every_primary_saga_with_a_flow_of_novas_shows_all_its_events() -> None:
         for action, table in BY_ACTION.items():
             if str(PERMISSIONS[action].instance_action) != flow.get("instance_action"):
                 continue
-            if flow["operation"] in ("soft-delete", "cross-cell-resize"):
+            if flow["operation"] == "cross-cell-resize":
+                continue
+            # Two flows under one name of an action.
+            if (flow["operation"] == "soft-delete") != (action == "soft_delete"):
                 continue
             shown = {
                 e

@@ -1,0 +1,92 @@
+"""Delete an instance restorably, and restore it (nova: soft_delete_instance, restore_instance).
+
+A soft delete wins over what runs, as a delete does, but the guest lives on: whoever was commanded
+hears of the new generation first, and whoever has room claimed elsewhere cleans up at the end. A
+resize that waits is confirmed first, as in nova. A failure leaves the state as it was, but where
+something else was broken off: then nobody vouches for the guest.
+"""
+
+from __future__ import annotations
+
+from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, saga
+from statemachines.sagas.one_command import one_command
+from statemachines.states import MigrationStatus
+
+
+def _ask(name: str, migration_status: MigrationStatus | None = None) -> Step:
+    return Step(
+        name=name,
+        command="SoftDeleteGuest",
+        to=Role.OWNER,
+        on={
+            "GuestSoftDeleted": End("soft_deleted"),
+            "GuestSoftDeleteFailed": End("failed"),
+            "CommandRefused": Again(),
+            "StepHostLost": End("host_lost", owe=Owe.FENCE),
+        },
+        exhausted=End("timed_out", owe=Owe.FENCE),
+        migration_status=migration_status,
+        action_events=("compute_soft_delete_instance",),
+        deadline="step_timeout",
+        retries=2,
+    )
+
+
+SOFT_DELETE = saga(
+    name="soft_delete",
+    first=Choice(
+        "took_over", To("fence"), Choice("waits_for_confirm", To("confirm"), To("put_aside"))
+    ),
+    steps=(
+        Step(
+            name="fence",
+            command="RaiseGeneration",
+            to=Role.INVOLVED,
+            on={
+                "GenerationRaised": To("put_aside"),
+                "CommandRefused": Again(),
+                "StepHostLost": To("put_aside", owe=Owe.FENCE),
+            },
+            progress=frozenset({"GuestHandedOver", "GuestArrived"}),
+            exhausted=To("put_aside", owe=Owe.FENCE),
+            deadline="step_timeout",
+            retries=2,
+        ),
+        Step(
+            name="confirm",
+            command="ConfirmResize",
+            to=Role.SOURCE,
+            on={
+                "ResizeConfirmed": To("put_aside_confirmed"),
+                "ResizeConfirmFailed": End("confirm_failed", owe=Owe.DESTROY),
+                "CommandRefused": Again(),
+                "StepHostLost": Choice(
+                    "same_host",
+                    End("confirm_failed", owe=Owe.FENCE),
+                    To("put_aside_confirmed", owe=Owe.DESTROY),
+                ),
+            },
+            exhausted=End("confirm_failed", owe=Owe.FENCE),
+            migration_status=MigrationStatus.CONFIRMING,
+            deadline="long_rpc_timeout",
+            retries=3,
+        ),
+        _ask("put_aside"),
+        _ask("put_aside_confirmed", MigrationStatus.CONFIRMED),
+    ),
+    endings=(
+        Ending(name="soft_deleted", ok=True, clear_elsewhere=True),
+        Ending(name="confirm_failed", ok=False, migration_status=MigrationStatus.ERROR),
+        Ending(name="failed", ok=False, clear_elsewhere=True),
+        Ending(name="host_lost", ok=False, clear_elsewhere=True),
+        Ending(name="timed_out", ok=False, clear_elsewhere=True),
+        Ending(name="resolved", ok=False),
+    ),
+)
+
+RESTORE = one_command(
+    "restore",
+    "UndeleteGuest",
+    on={"GuestUndeleted": End("done"), "GuestUndeleteFailed": End("failed")},
+    event="compute_restore_instance",
+)
