@@ -18,6 +18,7 @@ from events.codec import decode_command
 from events.commands import ChooseDestination
 from events.decisions import DestinationChosen, NoValidHost
 from events.log import TopicPartition
+from events.requests import Flavor
 from projections.store import Decision, HostRoom, Order, Reservation
 
 Filter = Callable[[HostRoom, ChooseDestination, SchedulerOptions], bool]
@@ -42,15 +43,23 @@ def forced_host_filter(room: HostRoom, ask: ChooseDestination, _options: Schedul
 
 def room_filter(room: HostRoom, ask: ChooseDestination, options: SchedulerOptions) -> bool:
     """Pass hosts with room: used + wanted <= inventory × ratio − reserved by the host."""
-    return (
-        room.vcpus_used + ask.flavor.vcpus
-        <= room.vcpus * options.cpu_allocation_ratio_percent // 100 - options.reserved_host_cpus
-        and room.memory_mb_used + ask.flavor.memory_mb
-        <= room.memory_mb * options.ram_allocation_ratio_percent // 100
+    return not lacks_room(room, ask.flavor, options)
+
+
+def lacks_room(room: HostRoom, flavor: Flavor, options: SchedulerOptions) -> bool:
+    """Say whether a guest of this size is too much for a host."""
+    vcpus = room.vcpus * options.cpu_allocation_ratio_percent // 100 - options.reserved_host_cpus
+    memory_mb = (
+        room.memory_mb * options.ram_allocation_ratio_percent // 100
         - options.reserved_host_memory_mb
-        and room.disk_gb_used + ask.flavor.disk_gb
-        <= room.disk_gb * options.disk_allocation_ratio_percent // 100
-        - options.reserved_host_disk_gb
+    )
+    disk_gb = (
+        room.disk_gb * options.disk_allocation_ratio_percent // 100 - options.reserved_host_disk_gb
+    )
+    return (
+        room.vcpus_used + flavor.vcpus > vcpus
+        or room.memory_mb_used + flavor.memory_mb > memory_mb
+        or room.disk_gb_used + flavor.disk_gb > disk_gb
     )
 
 
@@ -67,10 +76,29 @@ def ram_weigher(room: HostRoom) -> int:
     return room.memory_mb - room.memory_mb_used
 
 
+def unfit(
+    rooms: Sequence[HostRoom], ask: ChooseDestination, options: SchedulerOptions
+) -> tuple[str, str] | None:
+    """Return why the host that was asked for by name can't be taken: a code, nova's sentence."""
+    host = ask.forced_host
+    room = next((r for r in rooms if r.host == host), None)
+    if host is None:
+        return None
+    if room is None:
+        return "unknown-host", f"Compute host {host} could not be found."
+    if not compute_filter(room, ask, options):
+        return "target-down", f"Compute service of {host} is unavailable at this time."
+    if not room_filter(room, ask, options):
+        return "host-full", f"There is not enough capacity on host {host} for the instance."
+    return None
+
+
 def select_destination(
     rooms: Sequence[HostRoom], ask: ChooseDestination, options: SchedulerOptions
 ) -> HostRoom | str:
     """Return the host to take, or the sentence that says why there is none."""
+    if (wrong := unfit(rooms, ask, options)) is not None:
+        return f"No valid host was found. {wrong[1]}"
     left = list(rooms)
     counts = [f"{len(left)} hosts"]
     for name, passes in FILTERS:
@@ -118,8 +146,13 @@ class Scheduler:
         ask = cast("ChooseDestination", decode_command(order.value).command)
         found = select_destination(rooms, ask, self._options)
         if isinstance(found, str):
+            code, _ = unfit(rooms, ask, self._options) or ("no-valid-host", "")
             none = NoValidHost(
-                saga_id=order.saga_id, step=order.step, attempt=order.attempt, reason=found
+                saga_id=order.saga_id,
+                step=order.step,
+                attempt=order.attempt,
+                reason=found,
+                code=code,
             )
             return Decision(self._speaker.encode(order.instance_uuid, none), None)
         chosen = DestinationChosen(

@@ -28,6 +28,8 @@ class NoValidHost:
     attempt: int
     #: Nova's sentence, with what each filter left over.
     reason: str
+    #: What became of a host asked for by name: `unknown-host`, `target-down`, `host-full`.
+    code: str = "no-valid-host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,8 @@ class ActionRequested:
     flavor: Flavor | None = None
     #: The host that was asked for by name.
     host: str | None = None
+    #: What the API saw of that host: `up`, `down`, `unknown`, `full`; empty where it did not look.
+    host_seen: str = ""
     #: Was the service of the instance's host up when the API looked?
     source_up: bool = True
     #: Hosts of which an operator (`forced_down`) or a fencing driver vouched that they are off.

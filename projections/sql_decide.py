@@ -26,11 +26,9 @@ _ORDER: Final = (
     select(OUTBOX.c.command_id).where(OUTBOX.c.command_id == bindparam("command")).with_for_update()
 )
 _ANSWER: Final = select(ANSWERS.c.command_id).where(ANSWERS.c.command_id == bindparam("command"))
-_HOSTS: Final = (
-    select(NODES.c.host, NODES.c.node, NODES.c.status, *(NODES.c[each] for each in _AMOUNTS))
-    .order_by(NODES.c.host)
-    .with_for_update()
-)
+_HOST = select(NODES.c.host, NODES.c.node, NODES.c.status, *(NODES.c[each] for each in _AMOUNTS))
+_HOSTS: Final = _HOST.order_by(NODES.c.host).with_for_update()
+_ONE_HOST: Final = _HOST.where(NODES.c.host == bindparam("host"))
 _TAKEN = union_all(
     *(select(each.c.host, *(each.c[a] for a in _AMOUNTS)) for each in (_CLAIMS, RESERVATIONS))
 ).subquery()
@@ -38,6 +36,8 @@ _TAKEN = union_all(
 _USED: Final = select(
     _TAKEN.c.host, *(cast(func.sum(_TAKEN.c[each]), BigInteger) for each in _AMOUNTS)
 ).group_by(_TAKEN.c.host)
+
+_USED_OF: Final = _USED.where(_TAKEN.c.host == bindparam("host"))
 
 _SEEN: Final = (
     select(
@@ -92,6 +92,15 @@ def rooms(connection: Connection) -> tuple[HostRoom, ...]:
     # Only now: a statement sees what was committed before it began, not before the locks.
     used = {row[0]: tuple(row[1:]) for row in connection.execute(_USED)}
     return tuple(HostRoom(*row, *used.get(row.host, (0, 0, 0))) for row in hosts)
+
+
+def room_of(connection: Connection, host: str) -> HostRoom | None:
+    """Return what one host has and what is taken of it, locking nothing: it may be over at once."""
+    found = connection.execute(_ONE_HOST, {"host": host}).first()
+    if found is None:
+        return None
+    used = {row[0]: tuple(row[1:]) for row in connection.execute(_USED_OF, {"host": host})}
+    return HostRoom(*found, *used.get(host, (0, 0, 0)))
 
 
 def seen(connection: Connection, heartbeats: Mapping[str, tuple[int, int]]) -> None:

@@ -37,6 +37,8 @@ from projections.rows import (
     SagaRow,
     SagaStepRow,
 )
+from projections.sql_decide import room_of
+from projections.store import HostRoom
 from projections.tables import ANSWERS, LAST_SEEN, OUTBOX, RESERVATIONS, ROWS, TIMERS
 from projections.transactions import reading
 from projections.view_rows import History, Service, Stuck
@@ -287,6 +289,11 @@ class Views:
         order = (_CLAIMS.host, _CLAIMS.instance_uuid, _CLAIMS.saga_id)
         rows = self._rows(ClaimRow, _given({_CLAIMS.host: host}), order, limit)
         return rows
+
+    def room(self, host: str) -> HostRoom | None:
+        """Return what a host has and what is taken of it now; None for one that never started."""
+        with reading(self._engine) as connection:
+            return room_of(connection, host)
 
     # Counts.
 

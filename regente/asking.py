@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NamedTuple, TypeVar
+from uuid import UUID
 
+from conductor.scheduler import lacks_room
+from conductor.scheduler_options import SchedulerOptions
 from events.node import NodeForcedDown, NodeForcedUp
 from events.ports import Clock, IdSource
 from events.requests import ActionRequested, Flavor
@@ -68,7 +71,16 @@ class Answer(NamedTuple):
 class Desk:
     """Takes requests and tells what became of them."""
 
-    def __init__(self, *, views: Views, requests: Requests, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self,
+        *,
+        views: Views,
+        requests: Requests,
+        clock: Clock,
+        ids: IdSource,
+        options: SchedulerOptions | None = None,
+    ) -> None:
+        self._options = options or SchedulerOptions()
         self._views = views
         self._requests = requests
         self._clock = clock
@@ -77,19 +89,24 @@ class Desk:
     def send(self, wish: Wish) -> tuple[Appended, str]:
         """Leave the request in the log; return where, and the instance that it is about.
 
-        Raises UnknownThing for an action, flavor or instance that nobody knows; LogUnavailable.
+        A flavor, host or uuid that nobody knows is the judge's to refuse, so that the refusal is
+        recorded. Raises UnknownThing for an action or a name that nobody knows; LogUnavailable.
         """
         action = known_action(wish.action)
         row = None if action == "create" else self._instance(wish.instance)
-        instance_id = self._ids.uuid() if row is None else row.uuid
         arguments = dict(wish.arguments)
-        flavor = _flavor(arguments.pop("flavor", None))
-        if row is None:
+        flavor = FLAVORS.get(arguments.get("flavor", ""))
+        if flavor is not None:
+            del arguments["flavor"]
+        if action == "create":
+            instance_id = self._ids.uuid()
             arguments["name"] = wish.instance
-            if flavor is None:
+            if flavor is None and "flavor" not in arguments:
                 raise UnknownThing(
                     f"Expected --arg flavor=NAME of {', '.join(FLAVORS)}, but a create names none."
                 )
+        else:
+            instance_id = wish.instance if row is None else row.uuid
         fact = ActionRequested(
             action=action,
             user_id=wish.user_id,
@@ -97,6 +114,7 @@ class Desk:
             is_admin=wish.is_admin,
             flavor=flavor,
             host=wish.host,
+            host_seen="" if wish.host is None else self._seen(wish.host, flavor, row),
             source_up=row is None or self._is_up(action, row),
             fenced_hosts=self._fenced(wish) if action == "evacuate" else (),
             arguments=arguments,
@@ -149,9 +167,10 @@ class Desk:
                 return found
             self._clock.sleep(poll_s)
 
-    def _instance(self, name: str) -> InstanceRow:
+    def _instance(self, name: str) -> InstanceRow | None:
+        """Return the row of an instance; None for a uuid that nobody knows."""
         row = self._views.instance(name)
-        if row is None:
+        if row is None and not _is_uuid(name):
             raise UnknownThing(
                 f"Expected an instance with uuid or name {name}, but there is none:"
                 " `regente instance list` shows them."
@@ -165,6 +184,24 @@ class Desk:
             raise UnknownThing(f"Expected a host that has started once, but {', '.join(unknown)}.")
         forced = {host for host, status in services.items() if status == FORCED_DOWN}
         return tuple(sorted(forced.union(wish.fenced_hosts)))
+
+    def _seen(self, host: str, flavor: Flavor | None, row: InstanceRow | None) -> str:
+        """Say of a host what the judge, who may not look, has to know of it."""
+        room = self._views.room(host)
+        if room is None:
+            return "unknown"
+        if room.status != _UP:
+            return "down"
+        if flavor is None and row is not None:
+            flavor = Flavor(
+                name=row.flavor_name,
+                vcpus=row.vcpus,
+                memory_mb=row.memory_mb,
+                disk_gb=row.root_gb,
+            )
+        # Whether a new instance fits is the scheduler's to say.
+        is_full = row is not None and flavor is not None and lacks_room(room, flavor, self._options)
+        return "full" if is_full else "up"
 
     def _is_up(self, action: str, row: InstanceRow) -> bool:
         """Say whether the service is up that the action needs, as nova's API looks at it."""
@@ -186,10 +223,8 @@ def known_action(typed: str) -> str:
     raise UnknownThing(f"Expected one of nova's {len(PERMISSIONS)} actions, but {typed}.{hint}")
 
 
-def _flavor(name: str | None) -> Flavor | None:
-    if name is None:
-        return None
-    flavor = FLAVORS.get(name)
-    if flavor is None:
-        raise UnknownThing(f"Expected a flavor of {', '.join(FLAVORS)}, but {name}.")
-    return flavor
+def _is_uuid(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False

@@ -18,6 +18,7 @@ from events.migration import GuestArrived
 from statemachines.addressee import addressee, answering_host, sagas_of
 from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
+from statemachines.bad_input import bad_input
 from statemachines.chain import HEADS_MAX, Place, head_of, place
 from statemachines.conditions import chosen, may_have
 from statemachines.demands import circumstances, lack, wins
@@ -209,6 +210,8 @@ def _judge_action(
             return Rejected(
                 "unknown-instance", f"Instance {envelope.meta.instance_id} could not be found."
             )
+        if (refused := bad_input(held, fact)) is not None:
+            return Rejected(refused.code, refused.sentence)
         if fact.flavor is None:
             return _reject(envelope, "bad-request", "a create names its flavor")
         wrong = wrong_in(fact)
@@ -226,7 +229,7 @@ def _judge_circumstances(
     if held.vm_state == VmState.DELETED:
         return Rejected("deleted", f"Instance {held.instance_id} could not be found.")
     fact = routed(held, fact, rules)
-    refused = refusal(PERMISSIONS[fact.action], circumstances(held, fact))
+    refused = refusal(PERMISSIONS[fact.action], circumstances(held, fact)) or bad_input(held, fact)
     if refused is not None:
         return Rejected(refused.code, refused.sentence)
     if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:

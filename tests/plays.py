@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from compute.fake_site import Failure, FailureKind
+from events.decisions import PeriodElapsed
+from statemachines.dues import dues
 from tests.recordings import Beginning, Words, beginning_of, words_of_nova, words_of_ours
 from tests.stage import Stage, said
 from tests.story import LARGE, SMALL
@@ -79,6 +81,17 @@ def ask_until(fact: str, action: str, **fields: object) -> Act:
     return act
 
 
+def elapse() -> Act:
+    """Let what falls due by itself have its time."""
+
+    def act(stage: Stage) -> None:
+        for due in dues(stage.held, stage.rules):
+            stage.decide(PeriodElapsed(action=due.action, since=due.since))
+        stage.settle()
+
+    return act
+
+
 def breaks(host: str, call: str, reason: str, kind: FailureKind = FailureKind.FAIL) -> Act:
     """Have a call of a host's driver fail from now on."""
     return lambda stage: stage.fails(host, call, Failure(kind=kind, reason=reason))
@@ -139,6 +152,9 @@ PLAYS: Final[dict[str, Play]] = {
     ),
     "reset_state_error": Play(on="host1", acts=(ask("reset_state", arguments={"state": "error"}),)),
     "resize_confirm": Play(on="host1", acts=(_RESIZE, _CONFIRM)),
+    "auto_confirm": Play(
+        on="host2", settings={"resize_confirm_window": "1"}, acts=(_RESIZE, elapse())
+    ),
     "cold_confirm": Play(on="host1", acts=(ask("migrate"), _CONFIRM)),
     "cold_migrate_targeted_host": Play(
         on="host3",

@@ -66,6 +66,7 @@ class Request(ShowOne):
     ) -> tuple[Sequence[str], tuple[object, ...]]:
         """Return what became of the request."""
         from regente.asking import Answer, Desk, UnknownThing, Wish
+        from regente.conducting import options_of
         from regente.speaking import open_requests
 
         wish = Wish(
@@ -80,7 +81,8 @@ class Request(ShowOne):
         )
         with self.views() as views:
             requests, clock, ids = open_requests(self.settings, self.folder)
-            desk = Desk(views=views, requests=requests, clock=clock, ids=ids)
+            options = options_of(self.settings).scheduler
+            desk = Desk(views=views, requests=requests, clock=clock, ids=ids, options=options)
             try:
                 sent, instance_id = desk.send(wish)
             except UnknownThing as unknown:

@@ -99,7 +99,7 @@ def draw_plan(rng: Random) -> Plan:
         memory_mb=rng.choice((8_704, 16_896, 33_280)),
         same_host_resize=rng.random() < 0.2,
         confirm_window_s=rng.choice((0, 20, 120)),
-        live_timeout_s=rng.choice((800, 1, 3)),
+        live_timeout_s=rng.choice((800, 8, 12)),
         live_timeout_action=rng.choice(("abort", "force_complete")),
         offloads_at_once=rng.random() < 0.5,
         rates=rates,

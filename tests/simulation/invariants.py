@@ -91,7 +91,7 @@ def _outbox(cloud: Cloud) -> list[str]:
 
 
 def _dues(cloud: Cloud) -> list[str]:
-    """I16: what falls due by itself has a row, and nothing else has one."""
+    """I18: what falls due by itself has a row, and nothing else has one."""
     found = []
     for row in cloud.watch.instances():
         number = partition_of(row.uuid, cloud.plan.partitions)

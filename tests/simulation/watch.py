@@ -236,7 +236,7 @@ class Watch(Watcher):
         there = {(d.action, d.since) for d in db.dues.values() if d.instance_uuid == uuid}
         if named == there:
             return None
-        return f"I16: {uuid} has {sorted(there)} before it, but names {sorted(named)}"
+        return f"I18: {uuid} has {sorted(there)} before it, but names {sorted(named)}"
 
     def _check_room(self) -> None:
         used = self._cloud.database.used()

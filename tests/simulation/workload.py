@@ -146,7 +146,7 @@ class Workload:
             flavor = rng.choice((SMALL, SMALL, MEDIUM))
         host = None
         if action in ("live_migrate", "migrate", "create", "unshelve") and rng.random() < 0.2:
-            host = rng.choice(self._cloud.hosts).name
+            host = rng.choice((*(h.name for h in self._cloud.hosts), "nowhere"))
         return ActionRequested(
             action=action,
             user_id="user",
@@ -154,6 +154,7 @@ class Workload:
             is_admin=rng.random() < 0.5,
             flavor=flavor,
             host=host,
+            host_seen="" if host is None else self._seen(host),
             source_up=row is None or row.host is None or self._is_up(row.host),
             arguments=self._arguments(action),
         )
@@ -192,6 +193,10 @@ class Workload:
 
     def _uuid(self) -> str:
         return str(UUID(int=self._rng.getrandbits(128), version=4))
+
+    def _seen(self, host: str) -> str:
+        known = (host,) in self._cloud.database.rows["nodes"]
+        return ("up" if self._is_up(host) else "down") if known else "unknown"
 
     def _is_up(self, host: str) -> bool:
         node = self._cloud.database.rows["nodes"].get((host,))

@@ -17,6 +17,7 @@ from events.requests import SagaResolved
 from projections.views import Views
 from regente.asking import Answer, Desk, UnknownThing, Wish
 from regente.cli.app import run
+from regente.conducting import options_of
 from regente.deeds import Deeds
 from regente.embedded import Embedded
 from regente.places import database_url, open_log, opened_views, topics_of
@@ -61,7 +62,13 @@ class Cloud:
     def desk(self) -> Iterator[tuple[Desk, Views]]:
         with opened_views(self.url) as views:
             yield (
-                Desk(views=views, requests=self.requests, clock=self.clock, ids=RandomIds()),
+                Desk(
+                    views=views,
+                    requests=self.requests,
+                    clock=self.clock,
+                    ids=RandomIds(),
+                    options=options_of(self.settings).scheduler,
+                ),
                 views,
             )
 
@@ -132,7 +139,6 @@ def test_a_request_that_nobody_judges_is_pending_and_stands(cloud: Cloud) -> Non
         ("stopp", "web1", {}, r"59 actions, but stopp\. Did you mean .*stop"),
         ("stop", "nobody", {}, r"uuid or name nobody, but there is none"),
         ("create", "web9", {}, r"flavor=NAME of m1\.tiny.* but a create names none"),
-        ("create", "web9", {"flavor": "huge"}, r"a flavor of m1\.tiny.*, but huge"),
     ],
 )
 def test_what_nobody_knows_is_named_and_nothing_is_appended(
@@ -245,3 +251,50 @@ def test_the_log_is_replayed_up_to_a_point(cloud: Cloud) -> None:
     assert status == 0
     assert (row["vm_state"], row["task_state"]) == ("building", "scheduling")
     assert cloud.command("audit", "replay", "--instance", web1.uuid, "--to", "0")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "host", "arguments", "code"),
+    [
+        ("create", "web9", None, {"flavor": "huge"}, "unknown-flavor"),
+        ("resize", "web1", None, {"flavor": "huge"}, "unknown-flavor"),
+        ("stop", "7a1f0a3e-52c4-4c5c-8a6e-0d1f3f1f5b11", None, {}, "unknown-instance"),
+        ("migrate", "web1", "nowhere", {}, "unknown-host"),
+        ("live_migrate", "web1", "nowhere", {}, "unknown-host"),
+        ("create", "web9", "nowhere", {"flavor": "m1.tiny"}, "unknown-host"),
+    ],
+)
+def test_bad_input_is_refused_with_a_code_of_its_own_and_the_refusal_is_recorded(
+    cloud: Cloud,
+    action: str,
+    name: str,
+    host: str | None,
+    arguments: dict[str, str],
+    code: str,
+) -> None:
+    before = cloud.rows("instance", "list")
+
+    answer = cloud.ask(action, name, host, **arguments)
+
+    with cloud.desk() as (_, views):
+        (row,) = [r for r in views.rejections() if r.request_id == answer.request_id]
+    assert (answer.verdict, answer.reason) == ("refused", row.reason)
+    assert row.code == code
+    assert cloud.rows("instance", "list") == before
+
+
+def test_the_own_host_and_a_full_one_are_refused_by_what_the_api_saw(cloud: Cloud) -> None:
+    (web1,) = [r for r in cloud.rows("instance", "list") if r["display_name"] == "web1"]
+    own = str(web1["host"])
+    (other,) = {str(r["host"]) for r in cloud.rows("node", "list")} - {own}
+
+    same = cloud.ask("live_migrate", "web1", own)
+    settings = Settings(state_dir=cloud.settings.state_dir, reserved_host_memory_mb=10**9)
+    cloud.settings, kept = settings, cloud.settings
+    full = cloud.ask("migrate", "web1", other)
+    cloud.settings = kept
+
+    with cloud.desk() as (_, views):
+        codes = {r.request_id: r.code for r in views.rejections()}
+    assert codes[same.request_id] == "same-host"
+    assert codes[full.request_id] == "host-full"

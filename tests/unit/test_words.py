@@ -33,6 +33,7 @@ _SAVES: Final = "Several saves lead to one state"
 _HAND_OVER: Final = "After a live migration the host changes"
 _TOLD: Final = "A destination whose storage is shared"
 _SEARCH: Final = "The event of a re-scheduled resize's first search"
+_WINDOW: Final = "The action of an automatic confirm begins"
 _FILTERS: Final = "`No valid host was found` names no filter"
 
 _NONE_UP: Final = (
@@ -56,6 +57,18 @@ _BUILDING: Final = [
 _TO_HOST2: Final = [("host1", "active", None), ("host2", "active", "migrating")]
 
 DIFFERENT: Final[dict[tuple[str, str], Differs]] = {
+    ("auto_confirm", "actions"): Differs([("resize", None), ("confirmResize", None)], _WINDOW),
+    ("auto_confirm", "events"): Differs(
+        [
+            ("resize", "conductor_migrate_server", "Success", None),
+            ("resize", "cold_migrate", "Success", None),
+            ("resize", "compute_prep_resize", "Success", "host1"),
+            ("resize", "compute_resize_instance", "Success", "host2"),
+            ("resize", "compute_finish_resize", "Success", "host1"),
+            ("confirmResize", "compute_confirm_resize", "Success", "host2"),
+        ],
+        _WINDOW,
+    ),
     ("create_no_valid_host", "details"): Differs(
         [("conductor_schedule_and_build_instances", _NONE_UP)], _FILTERS
     ),
