@@ -27,7 +27,6 @@ from statemachines.rules import Rules
 from statemachines.verdict import Accepted
 
 FLAVOR = Flavor(name="m1.small", vcpus=1, memory_mb=2048, disk_gb=20)
-START_US = 1_700_000_000_000_000
 
 #: What a host answers to each command, in order, the ending last.
 ANSWERS: dict[str, tuple[object, ...]] = {
@@ -89,7 +88,14 @@ LIVES = (
 #: The two states that a fact met, and what happened; and the two states that it left.
 Met = tuple[str | None, str | None, str]
 Left = tuple[str | None, str | None]
-Transitions = dict[Met, Left]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came of all lives."""
+
+    accepted: int = 0
+    transitions: dict[Met, Left] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,12 +113,14 @@ class Life:
     keyring: MasterKeyring
     partitions: int
     random: random.Random
+    #: µs UTC at which it begins: a log refuses requests that are older than an hour.
+    begin_us: int
+    #: What the accepted facts of all lives did to the two states, and how many they are.
+    seen: Seen
     rules: Rules = field(default_factory=lambda: Rules(partitions=1))
     held: Held | None = None
     offset: int = 0
     chains: dict[str, _Chain] = field(default_factory=dict)
-    #: What the accepted facts of all lives did to the two states.
-    seen: Transitions = field(default_factory=dict)
 
     def facts(self, hosts: int, wanted: int) -> Iterator[Message]:
         """Yield about `wanted` messages: whole operations, power reports between them."""
@@ -185,7 +193,7 @@ class Life:
             generation=0 if self.held is None else self.held.generation,
             command_id=command_id,
             request_id=request_id,
-            occurred_at=START_US + self.offset,
+            occurred_at=self.begin_us + self.offset,
         )
         value = encode_fact(meta, fact)
         message = sealed_message(
@@ -196,7 +204,7 @@ class Life:
             prev=chain.prev,
             by=self.keyring.key(name, 1),
         )
-        record = Record("t", 0, self.offset, b"", value, (), START_US + self.offset, 0)
+        record = Record("t", 0, self.offset, b"", value, (), self.begin_us + self.offset, 0)
         envelope = Envelope(fact, meta, record, digest(value), chain.prev, 1)
         if numbered:
             chain.prev = digest(value)
@@ -209,7 +217,8 @@ class Life:
         if isinstance(outcome.verdict, Accepted):
             assert self.held is not None
             left = (self.held.vm_state, self.held.task_state)
-            self.seen[(*states_of(before), happened(envelope.fact))] = left
+            self.seen.transitions[(*states_of(before), happened(envelope.fact))] = left
+            self.seen.accepted += 1
 
 
 def states_of(held: Held | None) -> Left:
@@ -231,17 +240,16 @@ class Mix:
     facts_each: int
     hosts: int
     partitions: int
+    #: µs UTC of the first.
+    begin_us: int
     seed: int = 1
 
 
-def messages(
-    mix: Mix, topics: Topics, keyring: MasterKeyring, seen: Transitions | None = None
-) -> Iterator[Message]:
+def messages(mix: Mix, topics: Topics, keyring: MasterKeyring, seen: Seen) -> Iterator[Message]:
     """Yield the facts of many instances, interleaved, each instance's in order.
 
-    What the accepted ones did to the two states is in `seen` when the last was taken.
+    What came of them is in `seen` when the last was taken.
     """
-    seen = {} if seen is None else seen
     draw = random.Random(mix.seed)
     lives = [
         Life(
@@ -250,7 +258,8 @@ def messages(
             keyring,
             mix.partitions,
             random.Random(draw.random()),
-            seen=seen,
+            mix.begin_us,
+            seen,
         ).facts(mix.hosts, mix.facts_each)
         for _ in range(mix.instances)
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench.lives import Mix, Transitions, messages
+from bench.lives import Mix, Seen, messages
 from conductor.rulebook import Rulebook
 from conductor.speaker import Speaker
 from events.control import KeyOpened
@@ -36,6 +36,8 @@ class Load:
     address: str
     prefix: str
     facts: int
+    #: How many of them are legal.
+    accepted: int
     partitions: int = PARTITIONS
     #: (vm_state, task_state, what happened) → (vm_state, task_state), as rows.
     transitions: list[list[str | None]] = field(default_factory=list)
@@ -84,9 +86,14 @@ def filled(address: str, prefix: str, *, instances: int, facts_each: int, seed: 
     """Leave a log with the facts of many lives, and say where it is."""
     topics = begun(address, prefix, hosts=HOSTS)
     mix = Mix(
-        instances=instances, facts_each=facts_each, hosts=HOSTS, partitions=PARTITIONS, seed=seed
+        instances=instances,
+        facts_each=facts_each,
+        hosts=HOSTS,
+        partitions=PARTITIONS,
+        begin_us=SystemClock().now_us(),
+        seed=seed,
     )
-    seen: Transitions = {}
+    seen = Seen()
     writer = open_log(address).writer()
     count = 0
     chunk: list[Message] = []
@@ -102,5 +109,6 @@ def filled(address: str, prefix: str, *, instances: int, facts_each: int, seed: 
         address=address,
         prefix=prefix,
         facts=count + len(chunk),
-        transitions=[[*met, *left] for met, left in seen.items()],
+        accepted=seen.accepted,
+        transitions=[[*met, *left] for met, left in seen.transitions.items()],
     )
