@@ -24,7 +24,7 @@ from conductor.opening import (
     text_of,
 )
 from conductor.orders import order_changes, orders_of
-from conductor.rows import node_row, note_rows, state_rows
+from conductor.rows import LastNotes, keep_notes, node_row, note_rows, state_rows
 from conductor.states import Load, States
 from conductor.step import Outcome, step
 from conductor.verdict_rows import dropped_row, quarantine_row, rejection_row
@@ -68,6 +68,7 @@ class Scratch:
     chain: bytes
     leader_epoch: int
     changes: Changes = field(default_factory=dict)
+    notes: LastNotes = field(default_factory=dict)
     #: State of each instance touched, as the batch found it and as it is now.
     found: dict[str, Held | None] = field(default_factory=dict)
     held: dict[str, Held | None] = field(default_factory=dict)
@@ -293,7 +294,7 @@ class Fold:
                 assert outcome.after is not None
                 if self.listener is not None:
                     self.listener(envelope, outcome)
-                note_rows(now.changes, outcome.after, outcome, envelope.partition, now.rules)
+                keep_notes(now.notes, outcome.after, outcome, now.rules)
                 if isinstance(envelope.fact, RecordDiscarded):
                     discarded = (envelope.topic, envelope.fact.partition, envelope.fact.offset)
                     drop(now.changes, "quarantine", discarded)
@@ -346,6 +347,7 @@ class Fold:
             rules=None if now.rules is self.rules else RULES_CODEC.encode(now.rules),
             changes=now.changes,
         )
+        note_rows(now.changes, now.notes, self.partition.partition)
         for instance_id, held in now.held.items():
             before = now.found.get(instance_id)
             if held is None or held is before:

@@ -7,6 +7,7 @@ record says what it may: its own name as source, the record's key as subject.
 from __future__ import annotations
 
 from hashlib import sha256
+from struct import Struct
 from typing import Final
 
 from events.codec import decode_fact
@@ -19,15 +20,16 @@ from events.seal import Sealed, digest, key_id_in, split_key_id
 PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
 #: The chain of a partition before its first record.
 START_OF_CHAIN: Final = bytes(32)
+_OFFSET: Final = Struct(">Q").pack
+_SIZE: Final = Struct(">I").pack
 
 
 def chained(chain: bytes, record: Record) -> bytes:
     """Return the hash of a partition up to and with a record."""
-    h = sha256(chain)
-    h.update(record.offset.to_bytes(8, "big"))
-    for part in (record.key, record.value, *(value for _, value in record.headers)):
-        h.update(b"\xff" if part is None else len(part).to_bytes(4, "big") + part)
-    return h.digest()
+    parts = [chain, _OFFSET(record.offset)]
+    for part in (record.key, record.value, *[value for _, value in record.headers]):
+        parts += (b"\xff",) if part is None else (_SIZE(len(part)), part)
+    return sha256(b"".join(parts)).digest()
 
 
 def text_of(key: bytes | None) -> str:

@@ -12,7 +12,7 @@ from uuid import uuid5
 
 from conductor.dates import deleted_at
 from conductor.step import Outcome
-from events.ids import NAMESPACE
+from events.ids import NAMESPACE, uuid_of
 from projections.rows import (
     ActionEventRow,
     ActionRow,
@@ -170,9 +170,19 @@ def _shadow_migrations(changes: Changes, held: Held) -> None:
         )
 
 
-def note_rows(changes: Changes, held: Held, outcome: Outcome, partition: int, rules: Rules) -> None:
-    """Leave the rows of history that one fact added."""
+#: The last note of each row of history, with the state and the rules that it was noted under.
+LastNotes = dict[tuple[object, ...], tuple[Note, Held, Rules]]
+
+
+def keep_notes(last: LastNotes, held: Held, outcome: Outcome, rules: Rules) -> None:
+    """Keep what one fact added to history; a later note of a row replaces an earlier one."""
     for note in outcome.notes:
+        last[held.instance_id, note.__class__, note.key] = (note, held, rules)
+
+
+def note_rows(changes: Changes, last: LastNotes, partition: int) -> None:
+    """Leave the rows of history that a batch added; each is made once, of its last note."""
+    for note, held, rules in last.values():
         _note_row(changes, held, note, partition, rules)
 
 
@@ -251,7 +261,7 @@ def _note_row(changes: Changes, held: Held, note: Note, partition: int, rules: R
 def _migration_row(instance_id: str, move: Move) -> MigrationRow:
     return MigrationRow(
         id=move.migration_id,
-        uuid=str(uuid5(NAMESPACE, f"{instance_id}/migration/{move.migration_id}")),
+        uuid=uuid_of(f"{instance_id}/migration/{move.migration_id}"),
         instance_uuid=instance_id,
         migration_type=move.migration_type,
         status=move.status,

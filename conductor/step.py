@@ -17,11 +17,12 @@ from events.envelope import COMPUTE, Envelope, Letter
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound
 from events.requests import ActionRequested, Flavor
+from events.values import quick
 from statemachines import shadow
 from statemachines.addressee import addressee, answering_host, owing
 from statemachines.asked_attachments import attachments_asked
 from statemachines.attachments import held_from
-from statemachines.chain import head_of, moved, with_head
+from statemachines.chain import head_of, heads_after, moved, with_head
 from statemachines.conditions import may_have
 from statemachines.dues import elapsed, request_of
 from statemachines.effects import take_effect, take_request
@@ -48,6 +49,7 @@ _API_EVENTS = {"lock": "api_lock", "unlock": "api_unlock"}
 _NO_FLAVOR = Flavor(name="", vcpus=0, memory_mb=0, disk_gb=0)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the judge said, the state after the fact, and what was noted."""
@@ -99,10 +101,10 @@ def _heard(held: Held | None, envelope: Envelope[object]) -> Held:
     """Return the state in which the writer, or the request, has been heard."""
     if held is None:
         held = _new(envelope)
-    held = replace(held, updated_at=envelope.timestamp_us)
+    now = envelope.timestamp_us
     if envelope.host is not None:
-        return moved(held, envelope)
-    return _remember_request(held, envelope)
+        return replace(held, updated_at=now, heads=heads_after(held, envelope))
+    return _remember_request(replace(held, updated_at=now), envelope)
 
 
 def _new(envelope: Envelope[object]) -> Held:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
@@ -200,16 +200,17 @@ def _decode(value: bytes, head: str) -> tuple[Form, dict[str, dict[str, object]]
     return form, cast("dict[str, dict[str, object]]", body)
 
 
-def _has_nul(values: Iterable[object]) -> bool:
+def _has_nul(values: Iterable[Any]) -> bool:
     """Say whether any text holds a NUL, which no column of PostgreSQL can."""
     for value in values:
-        if isinstance(value, str):
+        kind = value.__class__
+        if kind is str:
             if "\0" in value:
                 return True
-        elif isinstance(value, dict):
+        elif kind is dict:
             if _has_nul(value) or _has_nul(value.values()):
                 return True
-        elif isinstance(value, list) and _has_nul(value):
+        elif kind is list and _has_nul(value):
             return True
     return False
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from events.log import Record
+from events.values import quick
 
 Payload = TypeVar("Payload", covariant=True)
 
@@ -20,6 +21,7 @@ NOVA = "nova"
 COMPUTE = "compute/"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """Who says a fact about which instance (or, in the node topic, which host), and its number."""
@@ -42,6 +44,7 @@ class Meta:
     occurred_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Envelope(Generic[Payload]):
     """An authentic fact at its position of the log."""
@@ -84,6 +87,7 @@ class Envelope(Generic[Payload]):
         return source[len(COMPUTE) :] if source.startswith(COMPUTE) else None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """To whom a command goes, and the place in a saga that it comes from."""
@@ -99,6 +103,7 @@ class Address:
     request_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Letter(Generic[Payload]):
     """A command with its address."""

@@ -6,6 +6,7 @@ database issues its commands again under the ids that the hosts already know.
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import Final, NewType
 from uuid import NAMESPACE_URL, uuid5
 
@@ -18,28 +19,39 @@ CommandId = NewType("CommandId", str)
 #: The namespace of every id that Regente derives.
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:regente")
 
+_NAMESPACE: Final = NAMESPACE.bytes
+#: The digit that holds the variant of RFC 4122 in its upper two bits.
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 #: Positions leave room for this many rows of one kind that one record may cause.
 IDS_PER_RECORD: Final = 16
 
 
+def uuid_of(name: str) -> str:
+    """Return the text of `uuid5(NAMESPACE, name)`; the library takes six times as long for it."""
+    drawn = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANTS[drawn[16]]
+    return f"{drawn[:8]}-{drawn[8:12]}-5{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:32]}"
+
+
 def saga_id(instance_id: InstanceId, saga: str, identity: str) -> SagaId:
     """Name the saga that the fact with `identity` starts for an instance."""
-    return SagaId(str(uuid5(NAMESPACE, f"{instance_id}/{saga}/{identity}")))
+    return SagaId(uuid_of(f"{instance_id}/{saga}/{identity}"))
 
 
 def command_id(saga: SagaId, step: str, attempt: int, command: str, host: str) -> CommandId:
     """Name one command of one attempt of one step, addressed to one host."""
-    return CommandId(str(uuid5(NAMESPACE, f"{saga}/{step}/{attempt}/{command}/{host}")))
+    return CommandId(uuid_of(f"{saga}/{step}/{attempt}/{command}/{host}"))
 
 
 def resend_id(instance_id: InstanceId, source: str, generation: int, missing: int) -> CommandId:
     """Name the command by which a writer is asked for its facts from a number on."""
-    return CommandId(str(uuid5(NAMESPACE, f"{instance_id}/resend/{source}/{generation}/{missing}")))
+    return CommandId(uuid_of(f"{instance_id}/resend/{source}/{generation}/{missing}"))
 
 
 def elapsed_id(instance_id: InstanceId, action: str, since: int) -> RequestId:
     """Name the request that nobody made: an action whose time came by itself."""
-    return RequestId(f"req-{uuid5(NAMESPACE, f'{instance_id}/elapsed/{action}/{since}')}")
+    return RequestId(f"req-{uuid_of(f'{instance_id}/elapsed/{action}/{since}')}")
 
 
 def image_id(saga: SagaId) -> str:
@@ -55,4 +67,4 @@ def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
 
 def part_id(instance_id: InstanceId, kind: str, identity: str, n: int) -> str:
     """Name the n-th port or accelerator request that a request makes for an instance."""
-    return str(uuid5(NAMESPACE, f"{instance_id}/{kind}/{identity}/{n}"))
+    return uuid_of(f"{instance_id}/{kind}/{identity}/{n}")

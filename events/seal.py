@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
 from events.codec import VALUE_BYTES_MAX
@@ -28,6 +29,7 @@ FIRST: Final = bytes(32)
 MAC_BYTES: Final = 32
 KEY_ID_BYTES_MAX: Final = 300
 ENROLMENT_DIGITS_MAX: Final = 18
+_SIZE: Final = Struct(">I").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def unseal(record: Record, keyring: Keyring) -> Sealed:
         raise BadRecord("unknown-key", f"Expected a key that is open, but {key_id!r}")
     if not hmac.compare_digest(mac, _mac(secret, record.topic.encode(), key, prev, value)):
         raise BadRecord("bad-mac", f"Expected the MAC of {key_id}, but the record has another")
-    name, enrolment = split_key_id(key_id)
+    name, enrolment = _split(key_id)
     return Sealed(name, enrolment, prev)
 
 
@@ -158,18 +160,30 @@ def _read_headers(headers: Headers) -> tuple[bytes, str, bytes]:
     prev, mac = found.get(PREV), found.get(MAC)
     if prev is None or mac is None or len(mac) > KEY_ID_BYTES_MAX + 1 + MAC_BYTES:
         raise BadRecord("no-mac", "Expected headers prev and mac, but one is missing or too long")
-    key_id, tag = mac[: -MAC_BYTES - 1], mac[-MAC_BYTES:]
     if mac[-MAC_BYTES - 1 : -MAC_BYTES] != b"\0" or len(prev) not in (0, 32):
         raise BadRecord(
             "no-mac", "Expected <key id> NUL <32 bytes> and a prev, but not of that form"
         )
     try:
-        return prev, key_id.decode(), tag
+        return prev, mac[: -MAC_BYTES - 1].decode(), mac[-MAC_BYTES:]
     except UnicodeDecodeError as error:
         raise BadRecord("no-mac", "Expected a key id in UTF-8, but it is not") from error
 
 
+#: A key speaks many times; what of its MAC and its name is the same each time is kept.
+_split = lru_cache(maxsize=65_536)(split_key_id)
+
+
+@lru_cache(maxsize=65_536)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    return hmac.new(secret, digestmod="sha256")
+
+
 def _mac(secret: bytes, topic: bytes, key: bytes, prev: bytes, value: bytes) -> bytes:
-    parts = (topic, key, prev, value)
-    framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hmac.digest(secret, framed, "sha256")
+    size = _SIZE
+    framed = (
+        size(len(topic)), topic, size(len(key)), key, size(len(prev)), prev, size(len(value)), value
+    )  # fmt: skip
+    mac = _keyed(secret).copy()
+    mac.update(b"".join(framed))
+    return mac.digest()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import IntEnum, StrEnum
 from functools import cache
+from operator import attrgetter
 
 Plain = object
 Schema = dict[str, object]
@@ -34,6 +35,7 @@ class Shape:
         hints = typing.get_type_hints(cls)
         self.names = tuple(f.name for f in fields(cls))
         self._forms = {name: _form(hints[name]) for name in self.names}
+        self._values = _getter(self.names)
         self._dump = tuple((n, f.dump) for n, f in self._forms.items() if f.dump is not _identity)
         self._load = tuple((n, f.load) for n, f in self._forms.items() if f.load is not _identity)
         self.required = frozenset(
@@ -46,7 +48,7 @@ class Shape:
 
     def schema(self, seen: set[str]) -> object:
         """Return the Avro schema of the record, or its name where `seen` has it already."""
-        name = f"regente.{self.cls.__name__}"
+        name = _name(self.cls)
         if name in seen:
             return name
         seen.add(name)
@@ -54,7 +56,7 @@ class Shape:
 
     def dump(self, value: object) -> dict[str, object]:
         """Return the plain form of a value."""
-        plain: dict[str, object] = {n: getattr(value, n) for n in self.names}
+        plain = dict(zip(self.names, self._values(value), strict=True))
         for name, dump in self._dump:
             plain[name] = dump(plain[name])
         return plain
@@ -66,6 +68,17 @@ class Shape:
             if name in known:
                 known[name] = load(known[name])
         return self.cls(**known)
+
+
+def _name(cls: type) -> str:
+    return f"regente.{cls.__name__}"
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[object], tuple[object, ...]]:
+    """Return what reads all of these attributes, in order."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 class _Form(typing.NamedTuple):
@@ -122,6 +135,14 @@ def _optional(hint: object) -> _Form:
     inner = _form(inner_hint)
     if inner.dump is _identity and inner.load is _identity:
         return _Form(lambda seen: ["null", inner.schema(seen)], _identity, _identity)
+    if is_dataclass(inner_hint):
+        # Named, or the writer would find out which branch it is by looking at every field.
+        name = _name(typing.cast("type", inner_hint))
+        return _Form(
+            lambda seen: ["null", inner.schema(seen)],
+            lambda value: None if value is None else (name, inner.dump(value)),
+            lambda plain: None if plain is None else inner.load(plain),
+        )
     return _Form(
         lambda seen: ["null", inner.schema(seen)],
         lambda value: None if value is None else inner.dump(value),

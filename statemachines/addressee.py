@@ -6,7 +6,7 @@ from events import decisions
 from events.envelope import Envelope
 from events.instance import GuestAbsent, GuestFound
 from events.migration import GuestArrived
-from statemachines.held import Held, SagaState
+from statemachines.held import Asked, Held, SagaState
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationType
 
@@ -15,9 +15,7 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
     """Return the saga that a fact answers or is about; None where it is about none."""
     fact, command_id = envelope.fact, envelope.meta.command_id
     if command_id is not None:
-        return next(
-            (s for s in sagas_of(held) if any(a.command_id == command_id for a in s.asked)), None
-        )
+        return next((s for s in sagas_of(held) if asked_as(s, command_id) is not None), None)
     if isinstance(fact, GuestArrived):
         saga = held.saga if _moves_live(held) else None
         return saga if saga is not None and saga.destination == envelope.host else None
@@ -27,6 +25,14 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
         return next(iter(owing(held, fact.host)), None)
     saga_id = getattr(fact, "saga_id", None)
     return next((s for s in sagas_of(held) if s.saga_id == saga_id), None)
+
+
+def asked_as(saga: SagaState, command_id: str) -> Asked | None:
+    """Return what a saga asked under an id; None where it asked nothing, or long ago."""
+    for asked in reversed(saga.asked):  # An answer is to the last command, nearly always.
+        if asked.command_id == command_id:
+            return asked
+    return None
 
 
 def _moves_live(held: Held) -> bool:

@@ -75,6 +75,11 @@ def _repeat(head: Head, envelope: Envelope[object]) -> Place:
 
 def moved(held: Held, envelope: Envelope[object]) -> Held:
     """Return the state with the writer's head on this fact."""
+    return replace(held, heads=heads_after(held, envelope))
+
+
+def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
+    """Return the heads of an instance, the writer's on this fact."""
     meta = envelope.meta
     old = head_of(held, meta.source)
     if old is None or old.enrolment != envelope.enrolment:
@@ -88,13 +93,16 @@ def moved(held: Held, envelope: Envelope[object]) -> Held:
         sequence=meta.sequence,
         digests=digests,
     )
-    return with_head(held, head)
+    return _with(held.heads, head)
 
 
 def with_head(held: Held, head: Head) -> Held:
     """Return the state with this head in the place of its writer's old one."""
-    heads = held.heads
+    return replace(held, heads=_with(held.heads, head))
+
+
+def _with(heads: tuple[Head, ...], head: Head) -> tuple[Head, ...]:
     for i, known in enumerate(heads):
         if known.source == head.source:
-            return replace(held, heads=(*heads[:i], head, *heads[i + 1 :]))
-    return replace(held, heads=(*heads, head))
+            return (*heads[:i], head, *heads[i + 1 :])
+    return (*heads, head)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from events.parts import NOTHING_ATTACHED, Accelerator, Attachments, Port, Volume
 from events.requests import Flavor
+from events.values import quick
 from statemachines.shadow import Shadow
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """How far one writer's chain about this instance has been heard."""
@@ -62,6 +64,7 @@ class Claim:
     created_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """The last migration; stays when its saga has ended, for confirm and revert to read."""
@@ -90,6 +93,7 @@ class Move:
     disk_remaining: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenEvent:
     """An action event that has started and not ended."""
@@ -100,6 +104,7 @@ class OpenEvent:
     started_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A command that a saga sent: what it was, to whom, in which attempt of which step."""
@@ -111,6 +116,7 @@ class Asked:
     attempt: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagaState:
     """Where a saga stands."""
@@ -201,6 +207,7 @@ class HeldAccelerator:
     hosts: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """A request that was heard, accepted or not; kept for an hour to know its repeat."""
@@ -209,6 +216,7 @@ class Heard:
     at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """The state of one instance."""

@@ -227,16 +227,16 @@ def _take(
         keep_claim = _owe_for(run, table, saga, way.owe, lost)
         if table.primary:
             saga = replace(saga, generation=run.held.generation)
-    saga = replace(saga, reason=_reason(run, saga, way))
+    reason = _reason(run, saga, way)
     if isinstance(way, To):
-        saga = replace(saga, outcome=way.outcome or saga.outcome)
+        saga = replace(saga, reason=reason, outcome=way.outcome or saga.outcome)
         if way.give_up:
             saga = give_up(run, saga, keep_claim=keep_claim)
         _enter(run, table, saga, table.steps[way.step], fact)
     else:
         ending = way.ending or saga.outcome
         assert ending is not None, f"Expected an outcome at the end of {table.name}"
-        _end(run, table, saga, ending, keep_claim=keep_claim)
+        _end(run, table, replace(saga, reason=reason), ending, keep_claim=keep_claim)
 
 
 def _reason(run: Run, saga: SagaState, way: To | End) -> str | None:

@@ -15,7 +15,7 @@ from events.envelope import API, CONDUCTOR, NOVA, Envelope
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
-from statemachines.addressee import addressee, answering_host, sagas_of
+from statemachines.addressee import addressee, answering_host, asked_as, sagas_of
 from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
 from statemachines.bad_input import bad_input
@@ -129,7 +129,8 @@ def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules
     """Judge an answer, or progress on the way to one, of a command that this saga sent."""
     name, host = type(envelope.fact).__name__, envelope.host
     if envelope.meta.command_id is not None:
-        asked = next(a for a in saga.asked if a.command_id == envelope.meta.command_id)
+        asked = asked_as(saga, envelope.meta.command_id)
+        assert asked is not None, f"Expected the addressee to have asked, but {saga}"
         if asked.host != host:
             return _reject(envelope, "not-entitled", f"{asked.command} was sent to {asked.host}")
         if name in SAID_OF_ATTACHMENTS and not _is_ending(saga, asked, name):

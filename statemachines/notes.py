@@ -9,16 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from events.values import quick
 from statemachines.held import Move, SagaState
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationNote:
     """A migration record changed."""
 
     move: Move
 
+    @property
+    def key(self) -> object:
+        """What its row is known by, among those of the instance and of its kind."""
+        return self.move.migration_id
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionNote:
     """An instance action started or finished; `message` is nova's: None or `Error`."""
@@ -32,7 +40,13 @@ class ActionNote:
     message: str | None
     saga_id: str | None
 
+    @property
+    def key(self) -> object:
+        """What its row is known by, among those of the instance and of its kind."""
+        return self.request_id
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventNote:
     """An action event started or finished; `result` is nova's: None, `Success` or `Error`."""
@@ -46,7 +60,13 @@ class EventNote:
     result: str | None
     details: str | None
 
+    @property
+    def key(self) -> object:
+        """What its row is known by, among those of the instance and of its kind."""
+        return self.row_id
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultNote:
     """Something went wrong with the instance that its user has to know."""
@@ -58,7 +78,13 @@ class FaultNote:
     host: str | None
     created_at: int
 
+    @property
+    def key(self) -> object:
+        """What its row is known by, among those of the instance and of its kind."""
+        return self.row_id
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagaNote:
     """A saga moved; `state` says where it stands, `ending` how it ended (None while it goes on)."""
@@ -68,7 +94,13 @@ class SagaNote:
     ok: bool | None
     updated_at: int
 
+    @property
+    def key(self) -> object:
+        """What its row is known by, among those of the instance and of its kind."""
+        return self.state.saga_id
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNote:
     """A saga entered or left a step; `left_by` is the fact that ended it."""
@@ -81,6 +113,11 @@ class StepNote:
     entered_at: int
     left_at: int | None
     left_by: str | None
+
+    @property
+    def key(self) -> object:
+        """What its row is known by, among those of the instance and of its kind."""
+        return (self.saga_id, self.n)
 
 
 Note = MigrationNote | ActionNote | EventNote | FaultNote | SagaNote | StepNote

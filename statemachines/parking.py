@@ -78,7 +78,9 @@ def without(held: Held, offset: int) -> Held:
 
 def blocks(held: Held | None) -> bool:
     """Say whether everything about the instance has to wait in log order."""
-    return held is not None and (held.set_aside or any(p.reason != "early" for p in held.parked))
+    if held is None or not (held.parked or held.set_aside):
+        return False
+    return held.set_aside or any(p.reason != "early" for p in held.parked)
 
 
 def ready(held: Held | None, rules: Rules) -> Parked | None:
@@ -136,6 +138,8 @@ def full(held: Held) -> Rejected:
 
 def unparked(held: Held | None, envelope: Envelope[object]) -> Held | None:
     """Return the state without the record in hand, where it was one that waited."""
-    if held is None or not any(p.offset == envelope.offset for p in held.parked):
+    if held is None or not held.parked:
+        return held
+    if not any(p.offset == envelope.offset for p in held.parked):
         return held
     return without(held, envelope.offset)

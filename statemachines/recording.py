@@ -113,6 +113,8 @@ def close_step(
             for e in SAGAS[saga.saga].steps[saga.step].failure_events
         )
     run.notes.extend(_event_note(saga.request_id, e, run.now, result, details) for e in closed)
+    if not closed:
+        return saga
     return replace(saga, events=tuple(e for e in saga.events if e.event in goes_on))
 
 
