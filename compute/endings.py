@@ -45,6 +45,7 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.UnshelveGuest: (g.GuestUnshelved, g.GuestUnshelveFailed, g.ShelvedImageMissing),
         c.SoftDeleteGuest: (s.GuestSoftDeleted, s.GuestSoftDeleteFailed),
         c.UndeleteGuest: (s.GuestUndeleted, s.GuestUndeleteFailed),
+        c.RebuildGuest: (g.GuestRebuilt, g.GuestRebuildFailed, g.GuestRebuildFaulted),
         c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
         c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
         c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from compute import fake_evacuation, fake_images, fake_standby
+from compute import fake_evacuation, fake_images, fake_rebuild, fake_standby
 from compute.fake_attachments import (
     STAGES,
     activate,
@@ -82,6 +82,7 @@ CALLS: Final = (
     "LiveMigrateGuest.switch",
     *fake_standby.CALLS,
     *fake_images.CALLS,
+    *fake_rebuild.CALLS,
 )
 
 
@@ -90,6 +91,8 @@ def operation_of(site: Site, letter: Letter[object], steering: Steering) -> Oper
     instance_id, command = letter.address.instance_id, letter.command
     if isinstance(command, c.LiveMigrateGuest):
         return LiveMigration(site, instance_id, command, steering).steps()
+    if isinstance(command, c.RebuildGuest):
+        return fake_rebuild.rebuild(site, letter)
     return _OPERATIONS.get(type(command), _one_step)(site, instance_id, command)
 
 

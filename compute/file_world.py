@@ -23,7 +23,8 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS halves (
   host TEXT NOT NULL, instance_id TEXT NOT NULL, role TEXT NOT NULL, power_state INTEGER NOT NULL,
   flavor TEXT NOT NULL, vcpus INTEGER NOT NULL, memory_mb INTEGER NOT NULL,
-  disk_gb INTEGER NOT NULL, resume_to INTEGER, PRIMARY KEY (host, instance_id)) WITHOUT ROWID;
+  disk_gb INTEGER NOT NULL, resume_to INTEGER, remade_by TEXT NOT NULL,
+  PRIMARY KEY (host, instance_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS attached (
   host TEXT NOT NULL, instance_id TEXT NOT NULL, n INTEGER NOT NULL, kind TEXT NOT NULL,
   part_id TEXT NOT NULL, PRIMARY KEY (host, instance_id, n)) WITHOUT ROWID;
@@ -32,8 +33,8 @@ CREATE TABLE IF NOT EXISTS executions (
 """
 _KINDS: Final = ("volumes", "ports", "active_ports", "accelerators")
 _ALL: Final = (
-    "SELECT host, instance_id, role, power_state, flavor, vcpus, memory_mb, disk_gb, resume_to"
-    " FROM halves"
+    "SELECT host, instance_id, role, power_state, flavor, vcpus, memory_mb, disk_gb, resume_to,"
+    " remade_by FROM halves"
 )
 
 
@@ -62,7 +63,7 @@ class FileWorld:
                 place = (half.host, half.instance_id)
                 self._db.execute("DELETE FROM halves WHERE host = ? AND instance_id = ?", place)
             for half in after:
-                sql = "INSERT OR REPLACE INTO halves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                sql = "INSERT OR REPLACE INTO halves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 self._db.execute(sql, _row_of(half))
 
     def attached(self, host: str, instance_id: str) -> Attached | None:
@@ -133,12 +134,12 @@ def _row_of(half: Half) -> tuple[object, ...]:
     return (
         half.host, half.instance_id, half.role.value, int(half.power_state), flavor.name,
         flavor.vcpus, flavor.memory_mb, flavor.disk_gb,
-        None if half.resume_to is None else int(half.resume_to),
+        None if half.resume_to is None else int(half.resume_to), half.remade_by,
     )  # fmt: skip
 
 
 def _half_of(row: tuple[Any, ...]) -> Half:
-    host, instance_id, role, power_state, name, vcpus, memory_mb, disk_gb, resume_to = row
+    host, instance_id, role, power_state, name, vcpus, memory_mb, disk_gb, resume_to, remade = row
     return Half(
         host=host,
         instance_id=instance_id,
@@ -146,4 +147,5 @@ def _half_of(row: tuple[Any, ...]) -> Half:
         power_state=PowerState(power_state),
         flavor=Flavor(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb),
         resume_to=None if resume_to is None else PowerState(resume_to),
+        remade_by=remade,
     )

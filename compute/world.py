@@ -57,6 +57,8 @@ class Half:
     role: Role
     power_state: PowerState
     flavor: Flavor
+    #: The command that last made it anew; empty while it is the first.
+    remade_by: str = ""
     #: The state that the driver took it out of (powered off for a copy, frozen to let one end).
     resume_to: PowerState | None = None
 

@@ -43,7 +43,7 @@ def forced_host_filter(room: HostRoom, ask: ChooseDestination, _options: Schedul
 
 def room_filter(room: HostRoom, ask: ChooseDestination, options: SchedulerOptions) -> bool:
     """Pass hosts with room: used + wanted <= inventory × ratio − reserved by the host."""
-    return not lacks_room(room, ask.flavor, options)
+    return ask.claims_nothing or not lacks_room(room, ask.flavor, options)
 
 
 def lacks_room(room: HostRoom, flavor: Flavor, options: SchedulerOptions) -> bool:
@@ -163,4 +163,5 @@ class Scheduler:
             node=found.node or found.host,
         )
         room = Reservation(found.host, ask.flavor.vcpus, ask.flavor.memory_mb, ask.flavor.disk_gb)
-        return Decision(self._speaker.encode(order.instance_uuid, chosen), room)
+        claim = None if ask.claims_nothing else room
+        return Decision(self._speaker.encode(order.instance_uuid, chosen), claim)

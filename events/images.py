@@ -1,4 +1,4 @@
-"""What hosts say about images of guests: snapshots, backups, shelving, unshelving.
+"""What hosts say about images of guests: snapshots, backups, shelving, unshelving, rebuilding.
 
 An image has the id that its command named. It counts once ImageUploaded, or GuestShelved, is
 heard; whatever else there is of it is deleted, and ImageDeleted says so.
@@ -179,4 +179,52 @@ class GuestUnshelveFailed:
 class ShelvedImageMissing:
     """The image of the shelved guest is gone: no host can make the guest again."""
 
+    reason: str
+
+
+# Rebuild.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildDisksPreparing:
+    """The guest's old disk is gone; the host began to prepare what the new one needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildSpawning:
+    """The host handed the guest that it makes anew to its hypervisor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildSpawned:
+    """The guest was made anew and runs; it is about to be powered off, as it was before."""
+
+    power_state: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildPoweringOff:
+    """The host began to power off a guest that it made anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestRebuilt:
+    """The guest was made anew and is powered as it was before."""
+
+    power_state: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestRebuildFailed:
+    """The guest could not be made anew; nothing may be left of the old one."""
+
+    power_state: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestRebuildFaulted:
+    """The rebuild failed before anything was changed: the guest is as it was."""
+
+    power_state: int
     reason: str

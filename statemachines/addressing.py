@@ -23,7 +23,7 @@ def source_of(held: Held) -> str | None:
 
 def own_host(held: Held, table: Saga, rules: Rules) -> tuple[str, ...]:
     """Name the instance's own host, where the saga may not choose it."""
-    may_stay = table.same_host is not None and rules.allows(table.same_host)
+    may_stay = table.remakes or (table.same_host is not None and rules.allows(table.same_host))
     return () if held.host is None or may_stay else (held.host,)
 
 

@@ -41,7 +41,9 @@ def _destination(held: Held, saga: SagaState, _table: Saga) -> object:
     return saga.destination or _move(held).destination
 
 
-def _power_on(held: Held, saga: SagaState, _table: Saga) -> bool:
+def _power_on(held: Held, saga: SagaState, table: Saga) -> bool:
+    if table.remakes:
+        return saga.was_vm_state != VmState.STOPPED
     if _move(held).migration_type == MigrationType.EVACUATION:
         return stays_on(held, saga)
     return _move(held).old_vm_state != VmState.STOPPED
@@ -74,6 +76,7 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "rotation": lambda _held, saga, _table: int(saga.arguments["rotation"]),
         "volume_id": lambda _held, saga, _table: saga.arguments["volume_id"],
         "snapshot_id": lambda _held, saga, _table: saga.arguments["snapshot_id"],
+        "claims_nothing": lambda _held, _saga, table: table.remakes,
         "forced_host": lambda _held, saga, _table: saga.forced_host,
         "excluded_hosts": lambda _held, saga, _table: saga.excluded,
         "hard": lambda _held, saga, _table: saga.saga == "reboot_hard",

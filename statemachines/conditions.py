@@ -118,6 +118,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "evacuates_stopped": _evacuates_stopped,
         "host_was_named": lambda _held, saga, _rules: saga.forced_host is not None,
         "is_offloaded": _is_offloaded,
+        "image_changed": lambda held, saga, _rules: held.image != saga.was_image,
+        "began_stopped": lambda _held, saga, _rules: saga.was_vm_state == VmState.STOPPED,
         "can_be_made_again": _can_be_made_again,
         "is_volume_backed": _is_volume_backed,
         "offloads_at_once": lambda _held, _saga, rules: not rules.number_of("shelved_offload_time"),

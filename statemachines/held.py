@@ -165,6 +165,9 @@ class SagaState:
     events: tuple[OpenEvent, ...] = ()
     #: How often each step has been entered.
     entries: dict[str, int] = field(default_factory=dict)
+    #: What the instance was, and made of, when the saga began.
+    was_vm_state: str = ""
+    was_image: str = ""
     #: Arguments of the request.
     arguments: dict[str, str] = field(default_factory=dict)
     #: Noted on entry of a step: what is asked must not change while the answer is awaited.

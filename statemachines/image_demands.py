@@ -68,6 +68,16 @@ def _unshelve(held: Held, request: ActionRequested) -> Lack | None:
     return "host-owes", f"{', '.join(owing)} did not say yet that nothing is left of it there"
 
 
+def _rebuild(held: Held, request: ActionRequested) -> Lack | None:
+    """What is booted from a volume has no image, and nova keeps it so."""
+    image = request.arguments.get("image", "")
+    if len(image) > NAME_MAX:
+        return "bad-request", f"its image has {len(image)} characters, not 1 to {NAME_MAX}"
+    if image and not held.image:
+        return "bad-request", "it was booted from a volume, which no image replaces"
+    return None
+
+
 _DEMANDS: Final[Mapping[str, _Demand]] = MappingProxyType(
     {
         "snapshot": _named("name"),
@@ -76,5 +86,6 @@ _DEMANDS: Final[Mapping[str, _Demand]] = MappingProxyType(
         "volume_snapshot_create": _named("volume_id", "snapshot_id"),
         "volume_snapshot_delete": _volume_snapshot_delete,
         "unshelve": _unshelve,
+        "rebuild": _rebuild,
     }
 )

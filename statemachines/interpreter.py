@@ -41,6 +41,7 @@ from statemachines.saga import (
     TIMED_OUT,
     Again,
     End,
+    Ending,
     NeedsOperator,
     Next,
     Owe,
@@ -85,13 +86,17 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         commanded=() if before is None else before.commanded,
         destination=None if before is None else before.destination,
         target=None if table.primary else source_of(run.held),
-        forced_host=request.host,
+        forced_host=held.host if table.remakes else request.host,
         excluded=own_host(held, table, run.rules),
         fenced=request.fenced_hosts,
+        was_vm_state=held.vm_state,
+        was_image=held.image,
         arguments=dict(request.arguments),
     )
     note_action(run, saga, finished=False, ok=True)
     _open_migration(run, table, saga, request)
+    if table.remakes:
+        run.held = replace(run.held, image=request.arguments.get("image") or held.image)
     _take(run, table, saga, table.first, "ActionRequested")
 
 
@@ -317,10 +322,7 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
     given_up = saga.target if end.release_target else saga.destination
     if given_up is not None and (end.release_target or end.release_destination) and not keep_claim:
         release(run, given_up, None if end.release_target else saga.saga_id)
-    if end.clear_host:
-        run.held = replace(run.held, host=None, node=None)
-    if end.clear_destination:
-        forget_destination(run, saga)
+    _take_back(run, saga, end)
     if end.migration_status is not None:
         set_migration_status(run, end.migration_status)
     if end.clear_elsewhere:
@@ -338,6 +340,16 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
     note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
     if table.primary:
         note_fault(run, saga, end)
+
+
+def _take_back(run: Run, saga: SagaState, end: Ending) -> None:
+    """Leave host, destination and image as they are where this did not come to pass."""
+    if end.clear_host:
+        run.held = replace(run.held, host=None, node=None)
+    if end.clear_destination:
+        forget_destination(run, saga)
+    if end.restore_image:
+        run.held = replace(run.held, image=saga.was_image)
 
 
 def _clear_elsewhere(run: Run, table: Saga) -> None:

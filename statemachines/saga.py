@@ -140,6 +140,8 @@ class Ending:
     fault: str | None = "{reason}"
     #: The code of that fault, as nova's exceptions have it.
     fault_code: int = 500
+    #: The image is the one that it was when the saga began.
+    restore_image: bool = False
     #: Whoever else has room claimed owes to leave nothing of it, and no migration stays open.
     clear_elsewhere: bool = False
     #: The source of the move owes to leave nothing of the guest; the move is completed by that.
@@ -163,6 +165,9 @@ class Saga:
     statuses: Mapping[str, MigrationStatus] = field(default_factory=dict)
     #: May the saga choose the instance's own host? (Name of the setting that allows it.)
     same_host: str | None = None
+    #: Makes the guest anew where it is, from the image of its request: the scheduler is only asked
+    #: whether its host may.
+    remakes: bool = False
     #: Can it begin while the instance is on no host?
     without_host: bool = False
     #: Why every host may destroy what it has, the owner too; None where the guest lives on.

@@ -45,6 +45,7 @@ ON_THE_WAY: dict[str, tuple[type, ...]] = {
     "ShelveGuest": _UPLOAD,
     "StartShelvedGuest": (images.ShelvedGuestStarting,),
     "UnshelveGuest": (images.UnshelveAccepted,),
+    "RebuildGuest": (images.RebuildDisksPreparing, images.RebuildSpawning),
 }
 
 

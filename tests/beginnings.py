@@ -148,6 +148,8 @@ _IMAGES: dict[str, tuple[Callable[..., World], str, dict[str, str]]] = {
     "shelve_offload": (shelved, "shelve_offload", {}),
     "unshelve": (offloaded, "unshelve", {}),
     "unshelve_kept": (shelved, "unshelve", {}),
+    "rebuild": (built, "rebuild", {"image": "other"}),
+    "rebuild_same_image": (built, "rebuild", {}),
 }
 
 

@@ -40,6 +40,9 @@ from events.commands.images import (
     OffloadGuest as OffloadGuest,
 )
 from events.commands.images import (
+    RebuildGuest as RebuildGuest,
+)
+from events.commands.images import (
     RotateBackups as RotateBackups,
 )
 from events.commands.images import (

@@ -16,6 +16,8 @@ class ChooseDestination:
     forced_host: str | None
     #: Hosts already tried, and the current one where it may not be chosen again.
     excluded_hosts: tuple[str, ...]
+    #: Only say whether the host that was asked for may have the guest: it is there already.
+    claims_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

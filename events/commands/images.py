@@ -90,3 +90,15 @@ class UnshelveGuest:
     name: str
     shelved_image: str | None
     attachments: Attachments = NOTHING_ATTACHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildGuest:
+    """Destroy the guest's disk and make the guest anew on this host. Nothing undoes it."""
+
+    flavor: Flavor
+    name: str
+    image: str
+    #: Leave it running; else powered off, as it was before.
+    power_on: bool
+    attachments: Attachments = NOTHING_ATTACHED

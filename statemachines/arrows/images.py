@@ -15,6 +15,10 @@ _BACKUP = only(T.IMAGE_BACKUP)
 _SHELVE = only(T.SHELVING, T.SHELVING_IMAGE_PENDING_UPLOAD, T.SHELVING_IMAGE_UPLOADING)
 _OFFLOAD = only(T.SHELVING_OFFLOADING)
 _UNSHELVE = only(T.UNSHELVING, T.SPAWNING, T.POWERING_ON)
+_REBUILD = only(
+    T.REBUILDING, T.REBUILD_BLOCK_DEVICE_MAPPING, T.REBUILD_SPAWNING, T.POWERING_OFF, None
+)
+_REBUILDABLE = frozenset({str(V.ACTIVE), str(V.STOPPED), str(V.ERROR)})
 _SETTLED = frozenset({str(V.ACTIVE), str(V.STOPPED), str(V.PAUSED), str(V.SUSPENDED)})
 _SHELVED = frozenset({str(V.SHELVED)})
 
@@ -24,6 +28,7 @@ def arrows() -> Iterator[Arrow]:
     yield from _of_images()
     yield from _of_shelving()
     yield from _of_unshelving()
+    yield from _of_rebuilding()
 
 
 def _of_images() -> Iterator[Arrow]:
@@ -75,3 +80,19 @@ def _of_unshelving() -> Iterator[Arrow]:
         "resolved",
     ):
         yield Arrow(f"unshelve:{ending}", shelved, _UNSHELVE, KEEP, None)
+
+
+def _of_rebuilding() -> Iterator[Arrow]:
+    for fact, vm, task in (
+        ("RebuildDisksPreparing", KEEP, T.REBUILD_BLOCK_DEVICE_MAPPING),
+        ("RebuildSpawning", KEEP, T.REBUILD_SPAWNING),
+        # Nova calls it active first, then has it powered off.
+        ("RebuildSpawned", V.ACTIVE, None),
+        ("RebuildPoweringOff", V.ACTIVE, T.POWERING_OFF),
+    ):
+        yield Arrow(fact, _REBUILDABLE, _REBUILD, vm, task)
+    yield Arrow("rebuild:rebuilt", _REBUILDABLE, _REBUILD, V.STOPPED, None, "began_stopped")
+    yield Arrow("rebuild:rebuilt", _REBUILDABLE, _REBUILD, V.ACTIVE, None)
+    yield Arrow("rebuild:faulted", _REBUILDABLE, _REBUILD, KEEP, None)
+    for ending in ("no_valid_host", "failed", "host_lost", "timed_out", "resolved"):
+        yield Arrow(f"rebuild:{ending}", _REBUILDABLE, _REBUILD, V.ERROR, None)

@@ -54,8 +54,12 @@ def _guest_unshelved(run: Run, _saga: SagaState | None) -> None:
     fact = cast("images.GuestUnshelved", run.envelope.fact)
     if held.host != host:
         held = replace(held, host=host, node=host)
-    run.held = replace(held, power_state=fact.power_state)
+    run.held = replace(held, power_state=fact.power_state, launched_at=run.now)
     drop_shelved_image(run, host)
+
+
+def _guest_rebuilt(run: Run, _saga: SagaState | None) -> None:
+    run.held = replace(run.held, launched_at=run.now)
 
 
 def _unshelve_undone(run: Run, saga: SagaState | None) -> None:
@@ -73,6 +77,7 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "ShelvedGuestStarted": _shelved_guest_started,
         "UnshelveAccepted": _unshelve_accepted,
         "GuestUnshelved": _guest_unshelved,
+        "GuestRebuilt": _guest_rebuilt,
         "GuestUnshelveFailed": _unshelve_undone,
         "ShelvedImageMissing": _unshelve_undone,
     }

@@ -13,6 +13,7 @@ from statemachines.effects.effect import Effect
 from statemachines.held import Claim, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
+from statemachines.sagas import SAGAS
 from statemachines.values import replace
 
 
@@ -20,6 +21,8 @@ def _destination_chosen(run: Run, saga: SagaState | None) -> None:
     fact = cast("decisions.DestinationChosen", run.envelope.fact)
     assert saga is not None
     assert run.held.saga is not None
+    if SAGAS[saga.saga].remakes:
+        return  # It is there already, and so is its claim.
     held, move = run.held, run.held.move
     mine = move is not None and move.saga_id == saga.saga_id
     flavor = move.new_flavor if move is not None and mine else held.flavor

@@ -24,6 +24,7 @@ from statemachines.sagas.images import (
 )
 from statemachines.sagas.live_migration import LIVE_MIGRATION
 from statemachines.sagas.power import PAUSE, REBOOT_HARD, REBOOT_SOFT, START, STOP, UNPAUSE
+from statemachines.sagas.rebuild import REBUILD
 from statemachines.sagas.reset import RESET_STATE
 from statemachines.sagas.resize import CONFIRM, MIGRATE, RESIZE, REVERT
 from statemachines.sagas.shelve import SHELVE, SHELVE_OFFLOAD, UNSHELVE
@@ -64,6 +65,7 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             SHELVE,
             SHELVE_OFFLOAD,
             UNSHELVE,
+            REBUILD,
             ABORT,
             FORCE_COMPLETE,
             DEBT,
@@ -106,6 +108,7 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "shelve": SHELVE,
         "shelve_offload": SHELVE_OFFLOAD,
         "unshelve": UNSHELVE,
+        "rebuild": REBUILD,
         "live_migrate_abort": ABORT,
         "live_migrate_force_complete": FORCE_COMPLETE,
     }

@@ -56,6 +56,7 @@ EVERY_COMMAND = (
     c.ShelveGuest(image_id="shelved", image_name="n"),
     c.OffloadGuest(shelved_image=None),
     c.StartShelvedGuest(),
+    c.RebuildGuest(flavor=SMALL, name="guest", image="other", power_on=False),
     c.UnshelveGuest(flavor=SMALL, name="guest", shelved_image=None),
 )
 

@@ -38,7 +38,7 @@ MEDIUM: Final = Flavor(name="m1.medium", vcpus=2, memory_mb=4_096, disk_gb=40)
 _MOVES: Final = ("resize", "resize", "migrate", "live_migrate", "live_migrate", "live_migrate")
 _IMAGES: Final = (
     *("snapshot", "snapshot_volume_backed", "backup", "backup", "shelve", "shelve"),
-    *("volume_snapshot_create", "volume_snapshot_delete"),
+    *("volume_snapshot_create", "volume_snapshot_delete", "rebuild"),
 )
 LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "active": (
@@ -70,7 +70,10 @@ LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "shelved": ("shelve_offload", "unshelve", "unshelve", "delete"),
     "shelved_offloaded": ("unshelve", "unshelve", "unshelve", "delete"),
     "resized": ("confirm_resize", "revert_resize") * 4 + ("delete", "soft_delete"),
-    "error": ("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize", "rescue"),
+    "error": (
+        *("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize", "rescue"),
+        *("rebuild", "rebuild"),
+    ),
     "building": ("delete", "reset_state"),
 }
 STEERING: Final = ("live_migrate_abort", "live_migrate_force_complete")
@@ -171,6 +174,8 @@ class Workload:
                 return {"name": "n", "backup_type": "daily", "rotation": rotation}
             case "volume_snapshot_create" | "volume_snapshot_delete":
                 return {"volume_id": "v", "snapshot_id": f"s{rng.randint(1, 40)}"}
+            case "rebuild":
+                return {"image": rng.choice(("cirros", "alpine"))} if rng.random() < 0.7 else {}
             case _:
                 return {"name": "n"}
 

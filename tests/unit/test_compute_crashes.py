@@ -129,6 +129,12 @@ SCENES: dict[str, Scene] = {
     "offload": (c.OffloadGuest(shelved_image=None), Role.GUEST, OFF, None),
     "start shelved": (c.StartShelvedGuest(), Role.GUEST, OFF, None),
     "unshelve": (c.UnshelveGuest(flavor=SMALL, name="g", shelved_image=None), None, ON, None),
+    "rebuild": (
+        c.RebuildGuest(flavor=SMALL, name="g", image="i", power_on=True), Role.GUEST, ON, None,
+    ),
+    "rebuild stopped": (
+        c.RebuildGuest(flavor=SMALL, name="g", image="i", power_on=False), Role.GUEST, OFF, None,
+    ),
     "create volume snapshot": (
         c.CreateVolumeSnapshot(volume_id="v", snapshot_id="s"), Role.GUEST, ON, None,
     ),

@@ -109,6 +109,11 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "ShelveGuest": (c.ShelveGuest(image_id="one", image_name="n"), Role.GUEST, None),
     "OffloadGuest": (c.OffloadGuest(shelved_image=None), Role.GUEST, None),
     "StartShelvedGuest": (c.StartShelvedGuest(attachments=EVERYTHING), Role.GUEST, None),
+    "RebuildGuest": (
+        c.RebuildGuest(flavor=SMALL, name="g", image="i", power_on=False, attachments=EVERYTHING),
+        Role.GUEST,
+        None,
+    ),
     "UnshelveGuest": (
         c.UnshelveGuest(flavor=SMALL, name="g", shelved_image=None, attachments=EVERYTHING),
         None,
@@ -247,6 +252,10 @@ def test_a_call_that_fails_leads_to_one_ending_and_one_running_guest(
         ("StartShelvedGuest", FailureKind.FAIL, "ShelvedGuestStartFailed"),
         ("UnshelveGuest.claim", FailureKind.FAIL, "GuestUnshelveFailed"),
         ("UnshelveGuest.spawn", FailureKind.ABORT, "GuestUnshelveFailed"),
+        ("RebuildGuest.power_off", FailureKind.FAULT_ROLLBACK, "GuestRebuildFaulted"),
+        ("RebuildGuest.power_off", FailureKind.FAIL, "GuestRebuildFailed"),
+        ("RebuildGuest.spawn", FailureKind.FAULT_ROLLBACK, "GuestRebuildFailed"),
+        ("RebuildGuest.stop", FailureKind.FAIL, "GuestRebuildFailed"),
         ("StopGuest", FailureKind.DELAY, "GuestStopped"),
     ],
 )

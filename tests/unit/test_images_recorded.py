@@ -82,12 +82,21 @@ def unshelve_nowhere(world: World) -> None:
     must(world.no_valid_host())
 
 
+def rebuild(world: World) -> None:
+    """Make the guest anew from another image."""
+    must(world.request("rebuild", arguments={"image": "other"}))
+    must(world.choose("h1"))
+    must(world.says("h1", images.RebuildDisksPreparing(), images.RebuildSpawning()))
+    must(world.says("h1", images.GuestRebuilt(power_state=1)))
+
+
 PLAYS: dict[str, tuple[Callable[[World], None], str]] = {
     "snapshot": (snapshot, "0"),
     "backup": (backup, "0"),
     "shelve_unshelve": (unshelve, "-1"),
     "shelve_offload_only": (shelve, "0"),
     "unshelve_no_host": (unshelve_nowhere, "0"),
+    "rebuild_new_image": (rebuild, "0"),
 }
 
 
