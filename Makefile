@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test all unit lint demo bench simulate draw test-containers lock clean python servers
+.PHONY: help setup test all unit lint demo bench simulate matrix draw test-containers lock clean python servers
 
 help: ## print these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -41,6 +41,9 @@ bench: servers ## the service beside the lean pipeline, in the same run (LINE=ba
 
 simulate: $(READY) ## faults drawn from a seed: SEED=n repeats one, SEEDS=n tries that many
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
+matrix: $(READY) ## every operation, step, victim, trouble and moment: CELL=… repeats one, SAMPLE=n takes so many, OPERATION=… one
+	$(BIN)/python -m tests.simulation --matrix $(if $(CELL),--cell '$(CELL)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(OPERATION),--operation $(OPERATION))
 
 draw: $(READY) ## the diagrams in docs/diagrams, from the tables
 	$(BIN)/regente machine draw --all docs/diagrams

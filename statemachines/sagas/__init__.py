@@ -7,6 +7,7 @@ a running one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -124,8 +125,12 @@ BREAKING_IN: Final = frozenset({"reboot_hard"})
 IMMEDIATE: Final = frozenset({"lock", "unlock"})
 
 
+@cache
 def check() -> tuple[str, ...]:
-    """Return what could leave any saga stuck; the service refuses to start unless empty."""
+    """Return what could leave any saga stuck; the service refuses to start unless empty.
+
+    Found once: the tables never change.
+    """
     faults = [fault for table in SAGAS.values() for fault in faults_of(table)]
     beside = {
         way.beside

@@ -12,6 +12,11 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Final, cast
 
+from compute.agent import Agent
+from compute.emitter import Emitter
+from compute.fake_site import Failure, FailureKind
+from compute.heartbeat import Heartbeat
+from compute.wiring import Parts
 from conductor.rulebook import PLANE_KEYS, of_this_installation
 from conductor.speaker import Speaker
 from events.control import KeyOpened
@@ -22,10 +27,12 @@ from events.topics import CONTROL_KEY, Topics
 from tests.simulation.database import Database
 from tests.simulation.faults import Dice, Plan, draw_plan
 from tests.simulation.fences import Fences
+from tests.simulation.ports import Gate
 from tests.simulation.processes import ConductorProcess, HostProcess, Process, S, SkewedClock
 from tests.simulation.store_model import StoreModel
 from tests.simulation.twin import Twin
-from tests.simulation.watch import Tap, Watch, WatchedWorld
+from tests.simulation.watch import Tap, Watch
+from tests.simulation.watched_world import WatchedWorld
 from tests.simulation.workload import Workload
 
 if TYPE_CHECKING:
@@ -40,6 +47,8 @@ SETTINGS: Final = {
     "long_rpc_timeout": "60",
     "step_max_s": "90",
 }
+#: An ordinary failure of a driver as often again as each of the others.
+FAILURES: Final = (*FailureKind, FailureKind.FAIL)
 #: Virtual seconds, and rounds, in which a healed cloud has to come to rest.
 REST_S: Final = 4 * 3_600
 ROUNDS_MAX: Final = 6_000
@@ -103,19 +112,22 @@ class Cloud:
         admin.create(self.topics.specs(self.plan.partitions))
         admin.create(self.topics.command_spec(host.name) for host in self.hosts)
         speaker = Speaker(self.tap, self.keyring, self.clock)
-        settings = SETTINGS | {
+        keys = (*PLANE_KEYS, *(host.key.key_id for host in self.hosts))
+        facts: list[object] = [KeyOpened(key_id=key) for key in keys]
+        facts.append(of_this_installation(1, self.settings()))
+        for fact in facts:
+            value = speaker.encode(CONTROL_KEY, fact)
+            speaker.tell([speaker.message(tp, CONTROL_KEY, value) for tp in self.partitions()])
+
+    def settings(self) -> dict[str, str]:
+        """Return what the rules say."""
+        return SETTINGS | {
             "live_migration_completion_timeout": str(self.plan.live_timeout_s),
             "live_migration_timeout_action": self.plan.live_timeout_action,
             "resize_confirm_window": str(self.plan.confirm_window_s),
             "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false",
             "shelved_offload_time": "0" if self.plan.offloads_at_once else "-1",
         }
-        keys = (*PLANE_KEYS, *(host.key.key_id for host in self.hosts))
-        facts: list[object] = [KeyOpened(key_id=key) for key in keys]
-        facts.append(of_this_installation(1, settings))
-        for fact in facts:
-            value = speaker.encode(CONTROL_KEY, fact)
-            speaker.tell([speaker.message(tp, CONTROL_KEY, value) for tp in self.partitions()])
 
     # What everybody asks.
 
@@ -143,6 +155,21 @@ class Cloud:
         return trace.hexdigest()
 
     # Ports.
+
+    def passed(self, gate: Gate, name: str, subject: object) -> None:
+        """Nothing is planned here: what happens at a point is the dice's."""
+
+    def draw_parts(self, parts: Parts) -> Sequence[Agent | Emitter | Heartbeat]:
+        """Draw which parts of a host take a turn: all of them, or one."""
+        rng = self.dice.rng
+        return parts.turns if rng.random() < 0.5 else (rng.choice(parts.turns),)
+
+    def failure_at(self, host: str, call: str) -> Failure | None:
+        """Draw whether a call of a driver goes wrong, and how."""
+        dice = self.dice
+        if not dice.strikes("driver_fails"):
+            return None
+        return Failure(kind=dice.rng.choice(FAILURES), delay_polls=dice.rng.choice((0, 0, 1, 5)))
 
     def let_others_run(self) -> None:
         """Leave the others some turns ahead of the one who is stopped here."""

@@ -46,6 +46,11 @@ CLASSES: Final[dict[str, tuple[float, float]]] = {
 class Died(BaseException):
     """The process is gone, here and now; nobody in it can catch that."""
 
+    def __init__(self, kind: str, for_us: int | None = None) -> None:
+        super().__init__(kind)
+        #: How long it stays away; None leaves that to the dice.
+        self.for_us = for_us
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -74,6 +79,8 @@ class Plan:
     #: Seconds per GiB after which a live migration takes too long, and what is done then.
     live_timeout_s: int = 800
     live_timeout_action: str = "abort"
+    #: Polls that the copy of a guest's memory takes.
+    copy_polls: int = 3
     rates: dict[str, float] = field(default_factory=dict)
 
 

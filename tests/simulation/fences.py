@@ -32,6 +32,8 @@ class Fences:
         self._rng = cloud.dice.rng
         #: Hosts fenced, and the requests made since.
         self._fenced: dict[str, list[str]] = {}
+        #: Hosts that are fenced for a request which has not been made yet.
+        self.awaited: set[str] = set()
         #: Since when each host that is cut off hears nothing.
         self._deaf_since: dict[str, int] = {}
 
@@ -49,20 +51,22 @@ class Fences:
         if down and self._rng.random() < 0.8:
             return self._ask(self._rng.choice(down))
         if lost:
-            self._fence(self._rng.choice(lost))
+            self.fence(self._rng.choice(lost))
         return False
 
     def lift(self, *, at_rest: bool = False) -> None:
         """Take the word back of hosts whose evacuations are over."""
         for name in sorted(self._fenced):
-            if self._is_quiet(name) and (at_rest or self._rng.random() < 0.1):
+            is_over = name not in self.awaited and self._is_quiet(name)
+            if is_over and (at_rest or self._rng.random() < 0.1):
                 self._lift(name)
 
     def _status(self, host: str) -> str:
         node = self._cloud.database.rows["nodes"].get((host,))
         return node.status if isinstance(node, NodeRow) else ""
 
-    def _fence(self, host: HostProcess) -> None:
+    def fence(self, host: HostProcess) -> None:
+        """Have a host off, and say so, unless it stands in the middle of a turn."""
         if host.name in self._fenced or host.process.is_busy:
             return
         since = self._deaf_since.get(host.name)
@@ -88,8 +92,13 @@ class Fences:
         row = self._rng.choice(rows)
         if row.task_state is not None:
             self._cloud.watch.tainted.add(row.uuid)
-        self._fenced[name].append(self._cloud.workload.say(row.uuid, self._request(row)))
+        self.ask(name, row.uuid, self._request(row))
         return True
+
+    def ask(self, name: str, uuid: str, request: ActionRequested) -> None:
+        """Ask for something of a guest of a fenced host, which stays off until that is over."""
+        self.awaited.discard(name)
+        self._fenced[name].append(self._cloud.workload.say(uuid, request))
 
     def _request(self, row: InstanceRow) -> ActionRequested:
         rng = self._rng

@@ -28,7 +28,7 @@ from conductor.worker import Worker
 from events import seal
 from events.log import Message, TopicPartition
 from projections.store import Batch, Order, StoreUnavailable
-from statemachines import claims, effects, interpreter, judge
+from statemachines import addressing, claims, effects, interpreter, judge
 from statemachines.chain import Place
 from statemachines.chain import place as place_in_chain
 from statemachines.held import SagaState
@@ -118,7 +118,7 @@ def _random_command_id() -> AbstractContextManager[None]:
     def draw(*_: object) -> str:
         return str(UUID(int=next(numbers) << 64, version=4))
 
-    return patched((interpreter, "command_id", draw))
+    return patched((addressing, "command_id", draw))
 
 
 def _generation_ignored() -> AbstractContextManager[None]:
@@ -202,7 +202,7 @@ _ALL: Final[Sequence[Planted]] = (
     Planted(
         name="cache kept after a failed COMMIT",
         switch=_cache_after_failed_commit,
-        caught_by=("I4", "I10", "I2"),
+        caught_by=("I4", "I10", "I2", "C1"),
         rates={"store_refuses": 0.05},
     ),
     Planted(

@@ -23,7 +23,7 @@ from tests.simulation.laws import Broken
 from tests.simulation.store_model import StoreModel
 
 #: Methods of the store that change nothing: an answer that is lost there is an answer not had.
-_READS = frozenset(
+READS = frozenset(
     (
         *("checkpoints", "states", "node_bodies", "waiting_for_schema", "unsent", "answers"),
         *("due", "waiting_on_lost", "owed", "open_instances", "missing", "hosts", "set_aside"),
@@ -50,6 +50,10 @@ class Surroundings(Protocol):
         """Remember where messages are that nobody may believe there."""
         ...
 
+    def passed(self, gate: Gate, name: str, subject: object) -> None:
+        """Hear that a process passes a point; may raise whatever happens to it there."""
+        ...
+
 
 class Gate:
     """Where a process passes at each call of a port."""
@@ -64,24 +68,25 @@ class Gate:
         #: Told to die while it was stopped.
         self.is_doomed = False
 
-    def point(self) -> None:
-        """Pass, die, or be stopped for a while."""
+    def point(self, name: str, subject: object = None) -> None:
+        """Pass, die, or be stopped for a while; `subject` is what the call is about."""
+        self._around.passed(self, name, subject)
         dice = self._around.dice
         if dice.strikes(f"{self._kind}_stalls"):
             self._around.let_others_run()
         if self.is_doomed or dice.strikes(f"{self._kind}_dies"):
             raise Died(self._kind)
 
-    def ask_log(self) -> None:
+    def ask_log(self, name: str, subject: object = None) -> None:
         """Pass to the log, or find it away."""
-        self.point()
+        self.point(name, subject)
         is_deaf = self.is_cut_off or self.is_fenced
         if self._around.is_broker_out or is_deaf or self.strikes("log_refuses"):
             raise LogUnavailable("Expected the log to answer, but it is away")
 
-    def ask_store(self) -> None:
+    def ask_store(self, name: str, subject: object = None) -> None:
         """Pass to the database, or find it away."""
-        self.point()
+        self.point(name, subject)
         if self._around.is_database_out or self.strikes("store_refuses"):
             raise StoreUnavailable("Expected the database to answer, but it is away")
 
@@ -112,7 +117,7 @@ class Writer:
 
     def append(self, messages: Sequence[Message]) -> tuple[int, ...]:
         gate = self._gate
-        gate.ask_log()
+        gate.ask_log("log.append", messages)
         if gate.strikes("log_delays"):
             gate.post_later(messages)
             raise LogUnavailable("Expected an answer in time, but the messages are on their way")
@@ -127,7 +132,7 @@ class Writer:
             self._writer.append(kept)
         if gate.strikes("log_misroutes"):
             self._misroute(kept)
-        gate.point()
+        gate.point("log.append.done", messages)
         return offsets
 
     def close(self) -> None:
@@ -159,17 +164,17 @@ class Reader:
         self._reader.assign(positions)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
-        self._gate.ask_log()
+        self._gate.ask_log("log.poll")
         records = self._reader.poll(min(max_records, self._batch_max), timeout_s)
-        self._gate.point()
+        self._gate.point("log.poll.done", records)
         return records
 
     def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        self._gate.ask_log()
+        self._gate.ask_log("log.offsets")
         return self._reader.begin_offsets(partitions)
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        self._gate.ask_log()
+        self._gate.ask_log("log.offsets")
         return self._reader.end_offsets(partitions)
 
     def topic(self, name: str) -> TopicInfo:
@@ -202,15 +207,15 @@ class GatedStore:
         self._gate = gate
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        method, gate, changes = getattr(self._store, name), self._gate, name not in _READS
+        method, gate, changes = getattr(self._store, name), self._gate, name not in READS
 
         def call(*args: object, **kwargs: object) -> object:
-            gate.ask_store()
+            gate.ask_store(f"store.{name}", args)
             found = method(*args, **kwargs)
             if changes:
                 if gate.strikes("store_loses_answer"):
                     raise StoreUnavailable("Expected an answer to COMMIT, but it was lost")
-                gate.point()
+                gate.point(f"store.{name}.done", args)
             return found
 
         self.__dict__[name] = call
@@ -231,10 +236,10 @@ class GatedJournal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self._gate.point()
+        self._gate.point("journal.write")
         with self._journal.transaction():
             yield
-        self._gate.point()
+        self._gate.point("journal.write.done")
 
 
 class GatedDriver:
@@ -247,22 +252,22 @@ class GatedDriver:
 
     def begin(self, letter: Letter[object]) -> None:
         """Begin; whoever was told a newer generation must not come here with an older."""
-        self._gate.point()
+        self._gate.point("driver.begin", letter)
         address = letter.address
         known = self._journal.generation(address.instance_id)
         if address.generation < known:
             kind = type(letter.command).__name__
             raise Broken(f"S6: {kind} of {address.generation} carried out, but {known} was told")
         self._driver.begin(letter)
-        self._gate.point()
+        self._gate.point("driver.begin.done", letter)
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method, gate = getattr(self._driver, name), self._gate
 
         def call(*args: object, **kwargs: object) -> object:
-            gate.point()
+            gate.point(f"driver.{name}", args)
             found = method(*args, **kwargs)
-            gate.point()
+            gate.point(f"driver.{name}.done", found)
             return found
 
         self.__dict__[name] = call

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from compute import wiring as compute_wiring
+from compute.errors import ComputeError
 from compute.fake_driver import FakeDriver, FakeOptions
-from compute.fake_site import Failure, FailureKind
+from compute.fake_site import Failure
 from compute.hypervisor import Hypervisor
 from compute.journal import Journal
 from compute.limits import Bounds
@@ -34,7 +35,6 @@ S: Final = 1_000_000
 GROUP: Final = "conductors"
 DOWN_S: Final = 20
 REPORT_S: Final = 5
-FAILURES: Final = (*FailureKind, FailureKind.FAIL)
 
 
 @dataclass(slots=True)
@@ -81,9 +81,11 @@ class Process:
                 self.is_up = True
                 return True
             return turn()
-        except Died:
-            self.is_up = False
-            self.wakes_at = self.cloud.now_us + self.cloud.draw_us(1, 20 * S)
+        except Died as died:
+            self._die(died.for_us)
+            return True
+        except ComputeError:
+            self._die(None)  # A journal that takes no write ends its agent, which starts anew.
             return True
         except (EventsError, StoreError) as error:
             if not error.retriable:
@@ -95,6 +97,11 @@ class Process:
         finally:
             self.is_busy = False
             self.cloud.running = before
+
+    def _die(self, for_us: int | None) -> None:
+        self.is_up = False
+        nap_us = self.cloud.draw_us(1, 20 * S) if for_us is None else for_us
+        self.wakes_at = self.cloud.now_us + nap_us
 
     def kill(self, for_us: int) -> None:
         """Leave it dead for a while, also where it is stopped in the middle of a turn."""
@@ -210,7 +217,12 @@ class HostProcess:
 
     def _start(self) -> None:
         cloud, gate = self.cloud, self.process.gate
-        size = FakeOptions(vcpus=4, memory_mb=cloud.plan.memory_mb, disk_gb=400)
+        size = FakeOptions(
+            vcpus=4,
+            memory_mb=cloud.plan.memory_mb,
+            disk_gb=400,
+            copy_polls=cloud.plan.copy_polls,
+        )
         driver = FakeDriver(host=self.name, world=cloud.world, faults=self._fails, options=size)
         node = Node(
             host=self.name,
@@ -232,13 +244,10 @@ class HostProcess:
 
     def _turn(self) -> bool:
         assert self._parts is not None, f"Expected {self.name} to run, but it doesn't"
-        rng = self.cloud.dice.rng
-        parts = self._parts.turns if rng.random() < 0.5 else (rng.choice(self._parts.turns),)
-        did = [part.turn() for part in parts]  # a list: each gets its turn
+        did = [
+            part.turn() for part in self.cloud.draw_parts(self._parts)
+        ]  # a list: each gets its turn
         return any(did)
 
     def _fails(self, host: str, call: str, instance_id: str) -> Failure | None:
-        dice = self.cloud.dice
-        if not dice.strikes("driver_fails"):
-            return None
-        return Failure(kind=dice.rng.choice(FAILURES), delay_polls=dice.rng.choice((0, 0, 1, 5)))
+        return self.cloud.failure_at(host, call)

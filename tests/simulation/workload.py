@@ -307,6 +307,11 @@ class Workload:
         record = self._cloud.log.partition(tp).records[parked.offset]
         return parked.reason == "schema" and not is_readable(record.value)
 
+    @property
+    def was_needed(self) -> bool:
+        """Did an operator have to lead a saga out?"""
+        return bool(self._retried)
+
     def _lead_out(self, saga: SagaRow) -> None:
         tries = self._retried.get(saga.saga_id, 0)
         self._retried[saga.saga_id] = tries + 1

@@ -1,0 +1,294 @@
+"""How an operation comes to stand at each of its steps: found from the tables, tried in the lab.
+
+The requests that lead to where an operation may begin are those of `tests.beginnings`. Where a step
+lies off the way of success, the failures that lead there are read from the table: a fact that the
+driver can be told to answer with, a lost host, a silent one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from heapq import heappop, heappush
+from itertools import islice
+from typing import Final, NamedTuple
+
+from compute.endings import AGENTS_OWN
+from compute.fake_site import Failure, FailureKind, failed
+from compute.world import power_failure
+from events.envelope import API
+from events.register import COMMANDS
+from events.requests import ActionRequested
+from projections.rows import SagaRow, SagaStepRow
+from statemachines.held import Held
+from statemachines.owing import TABLE_OF
+from statemachines.rules import SETTINGS
+from statemachines.saga import HOST_LOST, TIMED_OUT, End, Role, Saga, Step, To, branches
+from statemachines.saga_check import failures_of, ways_of
+from statemachines.sagas import BY_ACTION, SAGAS
+from tests.answers import sample
+from tests.beginnings import ACTIONS, begin
+from tests.hosts import HOSTS
+from tests.simulation.cloud import NoRest
+from tests.simulation.lab import Lab, Trap
+from tests.simulation.moments import Actor, Moment, Target
+from tests.simulation.processes import Process, S
+from tests.story import Story
+
+#: Ways that are tried for a step.
+CANDIDATES_MAX: Final = 12
+#: Settings under which a step is looked for, one after the other.
+SETTINGS_TRIED: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
+    (),
+    (("shelved_offload_time", "-1"),),
+    (("shelved_offload_time", "0"),),
+)
+#: Failures in a row by which a step may be reached at most.
+DETOURS_MAX: Final = 4
+#: A host that is lost on the way to a step stays away for so long after that.
+AWAY_S: Final = 45
+
+
+class Asked(NamedTuple):
+    """A request, and where guest, primary saga and migration are when it is made."""
+
+    request: ActionRequested
+    owner: str | None = None
+    saga: str | None = None
+    step: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to come to a step: what is asked, and what has to fail where on the way."""
+
+    action: str
+    detours: tuple[tuple[str, str, str], ...] = ()
+    #: Settings that are other than in the beginning.
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def lab(self) -> Lab:
+        """Return a lab under the settings of the beginning, and of the route."""
+        return Lab(**{**settings_of(self.action), **dict(self.settings)})
+
+
+# What is asked.
+
+
+@cache
+def requests_of(action: str) -> tuple[Asked, ...]:
+    """Return the requests that lead to an action, the action's own last."""
+    world = begin(action)
+    story = Story(rules=world.rules)
+    found: list[Asked] = []
+    for envelope in world.history:
+        if envelope.meta.source == API and isinstance(envelope.fact, ActionRequested):
+            owner = None if story.held is None else story.held.host
+            found.append(Asked(envelope.fact, owner, *_stand(story.held)))
+        story.tell(envelope)
+    return tuple(found)
+
+
+def _stand(held: Held | None) -> tuple[str | None, ...]:
+    if held is None or held.saga is None:
+        return ()
+    status = None if held.move is None else held.move.status
+    return held.saga.saga, held.saga.step, status
+
+
+def _in_lab(lab: Lab, asked: Asked) -> ActionRequested:
+    """Return a request with the hosts of the lab: the owner's name for the owner's."""
+    held, request = lab.held, asked.request
+    owner = None if held is None else held.host
+    theirs = [name for name in HOSTS if name != asked.owner]
+    ours = [host.name for host in lab.hosts if host.name != owner]
+    names = dict(zip(theirs, ours, strict=False))
+    if asked.owner is not None and owner is not None:
+        names[asked.owner] = owner
+    return replace(
+        request,
+        host=request.host and names.get(request.host, request.host),
+        fenced_hosts=tuple(names[host] for host in request.fenced_hosts),
+        arguments={k: names.get(v, v) for k, v in request.arguments.items()},
+    )
+
+
+@cache
+def settings_of(action: str) -> dict[str, str]:
+    """Return the settings of a beginning that are not nova's defaults."""
+    rules = begin(action).rules
+    return {name: value for name, value in rules.settings.items() if value != SETTINGS[name]}
+
+
+def prepare(lab: Lab, action: str) -> Asked:
+    """Leave the lab where an action may be asked for, and return its request."""
+    *before, last = requests_of(action)
+    for asked in before:
+        make(lab, asked)
+        lab.turn()
+        if asked.saga is None and not _is_followed_within(asked, (*before, last)):
+            lab.settle()
+    return last
+
+
+def _is_followed_within(asked: Asked, all_asked: tuple[Asked, ...]) -> bool:
+    """Say whether the next request comes while the saga of this one runs."""
+    return all_asked[all_asked.index(asked) + 1].saga is not None
+
+
+def make(lab: Lab, asked: Asked) -> None:
+    """Make a request as soon as the saga in whose course it comes stands where it shall."""
+    request = _in_lab(lab, asked)
+    if asked.saga is not None and asked.step is not None:
+        lab.when(lambda: _stand(lab.held) == asked[2:], lambda: lab.ask(request))
+    elif request.fenced_hosts:
+        (host,) = request.fenced_hosts
+        lab.fences.fence(lab.host(host))
+        lab.until(lambda: lab.status_of(host) == "forced_down", f"{host} fenced")
+        lab.fences.ask(host, lab.uuid, request)
+    else:
+        lab.ask(request)
+
+
+# What fails on the way.
+
+
+@cache
+def kinds_of(command: str) -> dict[str, FailureKind]:
+    """Return the failures that a driver can be told to answer a command with."""
+    cls = COMMANDS[command]
+    if cls in AGENTS_OWN:
+        return {}
+    found: dict[str, FailureKind] = {}
+    for kind in (FailureKind.FAIL, FailureKind.ABORT, FailureKind.IGNORE):
+        fact = failed(sample(cls), None, "", kind)
+        found.setdefault(type(fact).__name__, kind)
+    return found
+
+
+def arm(lab: Lab, route: Route) -> None:
+    """Have happen on the way what leads to the step."""
+    for saga, step, word in route.detours:
+        target = Target(lab, SAGAS[saga], step)
+        is_moment = partial(target.is_at, Actor.EXECUTOR, Moment.BEFORE)
+        lab.traps.append(Trap(is_moment, partial(_detour, lab, target, word)))
+
+
+def _detour(lab: Lab, target: Target, word: str, _who: Process, _point: str) -> None:
+    command, host = target.step.command or "", target.orders[0].host
+
+    def is_past() -> bool:
+        return not lab.stands_at(target.table.name, target.step.name)
+
+    if word == TIMED_OUT:
+        lab.obstacles.dazed.add(host)
+        lab.when(is_past, lambda: lab.obstacles.dazed.discard(host))
+    elif word == HOST_LOST:
+        power_failure(lab.world, host)
+        lab.host(host).kill(3_600 * S)
+        lab.when(is_past, lambda: lab.host(host).kill(AWAY_S * S))
+    else:
+        lab.failures[command] = Failure(kind=kinds_of(command)[word])
+        lab.when(is_past, partial(lab.failures.__delitem__, command))
+
+
+def _can_provoke(step: Step, word: str) -> bool:
+    if step.command is None or step.to is Role.SCHEDULER:
+        return False
+    return word in (TIMED_OUT, HOST_LOST) or word in kinds_of(step.command)
+
+
+# Which way leads where.
+
+
+def scripts_to(table: Saga, step: str) -> Iterator[tuple[tuple[str, str, str], ...]]:
+    """Yield what may have to fail for a saga to come to a step, the shortest first."""
+    queue: list[tuple[int, int, str, tuple[tuple[str, str, str], ...]]] = []
+    count = 0
+    for way in branches(table.first):
+        if isinstance(way, To):
+            heappush(queue, (0, count, way.step, ()))
+            count += 1
+    seen: set[tuple[str, tuple[tuple[str, str, str], ...]]] = set()
+    while queue:
+        length, _, name, script = heappop(queue)
+        if (name, script) in seen or length > DETOURS_MAX:
+            continue
+        seen.add((name, script))
+        if name == step:
+            yield script
+            continue
+        at = table.steps[name]
+        failures = failures_of(at)
+        for word in dict.fromkeys((*at.on, *failures)):
+            is_detour = word in failures
+            if is_detour and not _can_provoke(at, word):
+                continue
+            then = (*script, (table.name, name, word)) if is_detour else script
+            for way in ways_of(at, word):
+                if isinstance(way, To) and not way.give_up:
+                    count += 1
+                    heappush(queue, (length + is_detour, count, way.step, then))
+
+
+def _owing_scripts(debt: str) -> Iterator[Route]:
+    """Yield what may leave a host owing something."""
+    for action, table in beginnings():
+        for step in table.steps.values():
+            ways = [w for w in ways_of(step, HOST_LOST) if isinstance(w, To | End)]
+            if any(w.owe is not None and TABLE_OF[w.owe].name == debt for w in ways):
+                for script in scripts_to(table, step.name):
+                    yield Route(action, (*script, (table.name, step.name, HOST_LOST)))
+                    break
+
+
+@cache
+def beginnings() -> tuple[tuple[str, Saga], ...]:
+    """Return every beginning of an operation, and the saga that it starts."""
+    lasts = ((name, requests_of(name)[-1].request.action) for name in ACTIONS)
+    return tuple((name, BY_ACTION[action]) for name, action in lasts if action in BY_ACTION)
+
+
+def operations() -> tuple[str, ...]:
+    """Name every saga there is: each is an operation of the matrix."""
+    return tuple(SAGAS)
+
+
+@cache
+def route_to(saga: str, step: str) -> Route | None:
+    """Return a way on which a saga comes to a step in the lab; None where none was found."""
+    table = SAGAS[saga]
+    started_by = [name for name, started in beginnings() if started is table]
+    candidates: Iterator[Route]
+    if started_by:
+        candidates = (
+            Route(name, script, settings)
+            for settings in SETTINGS_TRIED
+            for script in islice(scripts_to(table, step), CANDIDATES_MAX)
+            for name in started_by
+        )
+    else:
+        candidates = islice(_owing_scripts(saga), CANDIDATES_MAX)
+    for route in candidates:
+        if (saga, step) in stays_of(route):
+            return route
+    return None
+
+
+@cache
+def stays_of(route: Route) -> frozenset[tuple[str, str]]:
+    """Return every (saga, step) at which one stands in the course of a route."""
+    lab = route.lab()
+    make(lab, prepare(lab, route.action))
+    arm(lab, route)
+    try:
+        lab.turn()
+        lab.settle()
+    except NoRest:
+        return frozenset()
+    rows = lab.database.rows
+    names = {r.saga_id: r.saga for r in rows["sagas"].values() if isinstance(r, SagaRow)}
+    steps = [r for r in rows["saga_steps"].values() if isinstance(r, SagaStepRow)]
+    return frozenset((names[row.saga_id], row.step) for row in steps)

@@ -1,0 +1,85 @@
+"""A sample of the failure matrix; `make matrix` runs all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import pytest
+
+from statemachines.sagas import SAGAS
+from tests.simulation.matrix import State, cells, not_applicable, parse, run, story, summary
+from tests.simulation.matrix_run import sample
+from tests.simulation.planted import PLANTED
+from tests.simulation.routes import route_to
+
+SAMPLE: Final = 2_000
+#: A test of twenty takes about as long as others of its kind, and workers share them well.
+CHUNK: Final = 20
+#: A step without a command has cells for the conductor and the database alone.
+CELLS_MIN: Final = 20
+#: Cells in which a planted mistake shows.
+CAUGHT: Final = {
+    "unconditional checkpoint": "resize/prepare/before/conductor:stop",
+    "cache kept after a failed COMMIT": "confirm_resize/clean_source/after-effect/database:crash",
+    "mark before send": "resize/restore_source/after-journal/source:stop",
+    "random command id": "resize/restore_source/after-journal/source:stop",
+    "generation ignored": "live_migration/prepare/before/source:disk-full",
+    "guest destroyed without evidence": "live_migration/prepare/before/source:power",
+    "claim not released": "live_migration/roll_back_source/after-send/destination:power",
+    "timer on an outage": "confirm_resize/clean_source/before/log:stop",
+}
+STEPS: Final = [(table.name, step) for table in SAGAS.values() for step in table.steps]
+
+
+@pytest.mark.parametrize("first", range(0, SAMPLE, CHUNK))
+def test_every_law_holds_whatever_befalls_whoever_at_a_step(first: int) -> None:
+    results = [run(cell) for cell in sample(SAMPLE)[first : first + CHUNK]]
+
+    failed = [each for each in results if each.state is State.FAILED]
+    assert not failed, "\n".join(story(each) for each in failed)
+
+
+@pytest.mark.parametrize(("saga", "step"), STEPS)
+def test_a_way_leads_to_every_step_of_every_saga(saga: str, step: str) -> None:
+    assert route_to(saga, step) is not None
+
+
+def test_every_step_of_every_saga_has_cells_that_are_run() -> None:
+    possible = Counter((c.operation, c.step) for c in cells() if not_applicable(c) is None)
+
+    assert [each for each in STEPS if possible[each] < CELLS_MIN] == []
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_a_planted_mistake_is_caught_and_nothing_is_found_without_it(name: str) -> None:
+    cell = parse(CAUGHT[name])
+    honest = run(cell)
+    with PLANTED[name].switch():
+        result = run(cell)
+
+    assert honest.state is State.PASSED, story(honest)
+    assert result.state is State.FAILED
+    assert f"again: make matrix CELL={cell}" in story(result)
+
+
+def test_a_cell_is_named_by_its_text_and_ends_the_same_each_time() -> None:
+    text = "live_migration/migrate/after-effect/source:crash"
+
+    assert str(parse(text)) == text
+    assert run(parse(text)) == run(parse(text))
+
+
+def test_what_is_not_applicable_says_why() -> None:
+    result = run(parse("stop/ask/before/destination:crash"))
+
+    assert result.state is State.NOT_APPLICABLE
+    assert "not applicable      1: there is no destination at this step" in summary([result])
+
+
+@pytest.mark.parametrize(
+    "text", ["stop", "stop/ask/before/source", "fly/ask/before/source:crash", "stop/ask/soon/a:b"]
+)
+def test_what_is_no_cell_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Expected|unpack|valid"):
+        parse(text)
