@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from compute.fake_site import Failure, FailureKind
-from events.decisions import PeriodElapsed
+from events.decisions import HostReturned, PeriodElapsed
 from statemachines.dues import dues
 from tests.recordings import Beginning, Words, beginning_of, words_of_nova, words_of_ours
 from tests.stage import Stage, said
@@ -107,6 +107,32 @@ def disable(*hosts: str) -> Act:
     return lambda stage: stage.enabled.difference_update(hosts)
 
 
+def lose(host: str) -> Act:
+    """Have a host be down, and recorded lost."""
+    return lambda stage: stage.down.add(host)
+
+
+def come_back(host: str) -> Act:
+    """Have a lost host be there again, with what it had."""
+
+    def act(stage: Stage) -> None:
+        stage.down.discard(host)
+        stage.decide(HostReturned(host=host))
+        stage.settle()
+
+    return act
+
+
+def die(host: str) -> Act:
+    """Have a host's agent die, start again, and everything end."""
+
+    def act(stage: Stage) -> None:
+        stage.hosts[host].die()
+        stage.settle()
+
+    return act
+
+
 def busy(host: str) -> Act:
     """Have another guest's live migration take the one place that a host has."""
 
@@ -119,6 +145,9 @@ def busy(host: str) -> Act:
 
 
 _RESIZE: Final = ask("resize", flavor=LARGE)
+_IMAGE: Final = {"name": "an image"}
+_BACKUP: Final = {"name": "a backup", "backup_type": "daily", "rotation": "1"}
+_EVACUATE: Final = ask("evacuate", fenced_hosts=("host2",), source_up=False)
 _CONFIRM: Final = ask("confirm_resize")
 _NO_ROOM: Final = "Insufficient compute resources: no room."
 
@@ -168,6 +197,38 @@ PLAYS: Final[dict[str, Play]] = {
     ),
     "confirm_fail": Play(
         on="host2", acts=(_RESIZE, breaks("host2", "ConfirmResize", "Exception"), _CONFIRM)
+    ),
+    "snapshot": Play(on="host1", acts=(ask("snapshot", arguments=_IMAGE),)),
+    "backup": Play(on="host1", acts=(ask("backup", arguments=_BACKUP),)),
+    "shelve_offload_only": Play(on="host1", acts=(ask("shelve"),)),
+    "shelve_unshelve": Play(
+        on="host1", settings={"shelved_offload_time": "-1"}, acts=(ask("shelve"), ask("unshelve"))
+    ),
+    "unshelve_no_host": Play(
+        on="host1", acts=(ask("shelve"), disable("host1", "host2"), ask("unshelve"))
+    ),
+    "evacuate_active": Play(on="host2", acts=(lose("host2"), _EVACUATE)),
+    "evacuate_no_host": Play(on="host2", acts=(lose("host2"), disable("host1"), _EVACUATE)),
+    "evacuate_then_old_host_returns": Play(
+        on="host2", acts=(lose("host2"), _EVACUATE, come_back("host2"))
+    ),
+    "init_building_spawning_crash": Play(
+        acts=(
+            dawdles("host2", "BuildGuest.spawn", 50),
+            ask_until("GuestSpawning", "create", flavor=SMALL),
+            die("host2"),
+        )
+    ),
+    "init_resize_finish_crash": Play(
+        on="host1",
+        acts=(
+            dawdles("host2", "FinishResize", 50),
+            ask_until("ResizeFinishing", "resize", flavor=LARGE),
+            die("host2"),
+        ),
+    ),
+    "init_migrating_crash": Play(
+        on="host2", acts=(ask_until("LiveMigrationStarted", "live_migrate"), die("host2"))
     ),
     "live_ok": Play(on="host1", acts=(ask("live_migrate"),)),
     "live_paused": Play(on="host2", acts=(ask("pause"), ask("live_migrate"))),

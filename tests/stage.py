@@ -21,7 +21,7 @@ from conductor.step import Outcome, step
 from events.codec import encode_fact
 from events.commands import ChooseDestination
 from events.control import KeyOpened
-from events.decisions import DestinationChosen, NoValidHost
+from events.decisions import DestinationChosen, NoValidHost, StepHostLost
 from events.envelope import API, Envelope, Letter, Meta
 from events.log import TopicPartition
 from events.requests import ActionRequested
@@ -69,7 +69,7 @@ class Stage:
         self.hosts = {
             name: Host(name, cloud=self.cloud, faults=self._fault, bounds=bounds) for name in hosts
         }
-        #: Hosts that are down: their agents get no turn.
+        #: Hosts that are down and recorded lost: their agents get no turn.
         self.down: set[str] = set()
         self.rules = Rules(partitions=PARTITIONS)
         self.rules.settings.update(settings or {})
@@ -170,10 +170,20 @@ class Stage:
         return bool(records)
 
     def _send(self, letter: Letter[object]) -> None:
-        if letter.address.host == SCHEDULER:
+        address = letter.address
+        if address.host == SCHEDULER:
             self._choose(cast("Letter[ChooseDestination]", letter))
-        else:
-            self.hosts[letter.address.host].send(letter)
+            return
+        self.hosts[address.host].send(letter)
+        if address.host in self.down:
+            self.decide(
+                StepHostLost(
+                    saga_id=address.saga_id,
+                    step=address.step,
+                    attempt=address.attempt,
+                    host=address.host,
+                )
+            )
 
     def _choose(self, letter: Letter[ChooseDestination]) -> None:
         rooms = [HostRoom(h, h, "started", 64, 262_144, 4_096, 0, 0, 0) for h in self.enabled]

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from conductor.dates import deleted_at
 from conductor.notifications.form import Occasion
+from events.ids import SagaId, image_id
 from events.requests import ActionRequested, Flavor
 from statemachines.held import Held, Move
 from statemachines.states import POWER_STATE_LABELS, PowerState
@@ -239,6 +240,11 @@ def _argument(field: str, *names: str) -> Callable[[Occasion], Data]:
     return extra
 
 
+def _snapshot_image(at: Occasion) -> Data:
+    """Return the image that is made: its id follows from the saga."""
+    return {"snapshot_image_id": None if at.saga is None else image_id(SagaId(at.saga.saga_id))}
+
+
 def _nothing(_at: Occasion) -> Data:
     return {}
 
@@ -270,7 +276,7 @@ _PAYLOADS: Final[Mapping[str, tuple[str, str, Extra]]] = MappingProxyType(
         "snapshot": (
             "InstanceActionSnapshotPayload",
             "1.10",
-            _argument("snapshot_image_id", "image_id", "image"),
+            _snapshot_image,
         ),
         "volume_attach": _VOLUME,
         "volume_detach": _VOLUME,

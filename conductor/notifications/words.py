@@ -83,6 +83,7 @@ def _create() -> Words:
         ),
         ("create", "=no_valid_host"): (_BUILD_ERROR,),
         ("create", "=hosts_exhausted"): (_BUILD_ERROR,),
+        ("create", "=not_rescheduled"): (_BUILD_ERROR,),
         ("create", "=max_attempts_exceeded"): (_BUILD_ERROR,),
     }
 
@@ -201,6 +202,64 @@ def _live_migration() -> Words:
     }
 
 
+def _evacuate() -> Words:
+    saga, error = "evacuate", then("compute_task.rebuild_server.error", By.CONDUCTOR)
+    return {
+        (saga, ">fence"): (then("instance.evacuate", By.API),),
+        (saga, ">rebuild"): (then("instance.rebuild_scheduled", By.CONDUCTOR),),
+        (saga, "EvacuationClaimed"): (
+            first("instance.exists"),
+            first("instance.rebuild.start"),
+        ),
+        (saga, "EvacuationPoweringOff"): (then("instance.power_off.start"),),
+        (saga, "GuestEvacuated"): (
+            first(UPDATE, view=View.OLD_HOST),
+            first("instance.power_off.end", view=View.OLD_HOST, only=_was_powering_off),
+            first("instance.rebuild.end", view=View.OLD_HOST),
+        ),
+        (saga, "EvacuationFailed"): (failed("instance.rebuild.error", "RescheduledException"),),
+        (saga, "EvacuationClaimFailed"): (
+            failed("instance.rebuild.error", "ComputeResourcesUnavailable"),
+        ),
+        (saga, "=no_valid_host"): (error,),
+        (saga, "=not_fenced"): (error,),
+        (saga, "=host_alive"): (error,),
+    }
+
+
+def _images() -> Words:
+    return {
+        ("snapshot", "SnapshotStarted"): (then("instance.snapshot.start"),),
+        ("snapshot", "=done"): (then("instance.snapshot.end", By.OWNER),),
+        ("backup", "SnapshotStarted"): (then("instance.snapshot.start"),),
+        ("backup", "=done"): (then("instance.snapshot.end", By.OWNER),),
+    }
+
+
+def _shelving() -> Words:
+    offload = (then("instance.shelve_offload.start", By.OWNER),)
+    offloaded = (
+        first(UPDATE, By.OWNER, view=View.OLD_HOST),
+        then("instance.shelve_offload.end", By.OWNER),
+    )
+    return {
+        ("shelve", ">shelve"): (
+            then("instance.exists", By.OWNER),
+            then("instance.shelve.start", By.OWNER),
+        ),
+        ("shelve", "GuestShelved"): (then("instance.shelve.end"),),
+        ("shelve", ">offload"): offload,
+        ("shelve", ">offload_volume_backed"): offload,
+        ("shelve", "=offloaded"): offloaded,
+        ("shelve_offload", ">offload"): offload,
+        ("shelve_offload", "=offloaded"): offloaded,
+        ("unshelve", "ShelvedGuestStarting"): (then("instance.power_on.start"),),
+        ("unshelve", "=started"): (then("instance.power_on.end", By.OWNER),),
+        ("unshelve", "UnshelveAccepted"): (first("instance.unshelve.start"),),
+        ("unshelve", "=unshelved"): (then("instance.unshelve.end", By.OWNER),),
+    }
+
+
 def _immediate() -> Words:
     return {
         ("", "request:lock"): (then("instance.lock", By.API),),
@@ -222,6 +281,9 @@ WORDS: Final[Mapping[tuple[str, str], tuple[Say, ...]]] = MappingProxyType(
     | _resize("migrate")
     | _after_resize()
     | _live_migration()
+    | _evacuate()
+    | _images()
+    | _shelving()
     | _steering("live_migrate_abort", "instance.live_migration_abort")
     | _steering("live_migrate_force_complete", "instance.live_migration_force_complete")
     | _immediate()

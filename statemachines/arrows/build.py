@@ -35,6 +35,7 @@ def arrows() -> Iterator[Arrow]:
     for ending in (
         "no_valid_host",
         "hosts_exhausted",
+        "not_rescheduled",
         "max_attempts_exceeded",
         "aborted",
         "resolved",

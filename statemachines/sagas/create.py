@@ -19,7 +19,7 @@ from statemachines.saga import (
 _ANOTHER = Choice(
     "may_build_elsewhere",
     To("schedule", give_up=True, outcome="hosts_exhausted"),
-    End("max_attempts_exceeded"),
+    Choice("host_was_named", End("not_rescheduled"), End("max_attempts_exceeded")),
 )
 #: Nothing was tried yet, or all that there was.
 _NONE_LEFT = Choice("failed_before", End("hosts_exhausted"), End("no_valid_host"))
@@ -92,6 +92,13 @@ CREATE = saga(
             clear_host=True,
             fault="Exceeded maximum number of retries. Exhausted all hosts available for retrying"
             " build failures for instance {instance}. Last exception: {reason}",
+        ),
+        Ending(
+            name="not_rescheduled",
+            ok=False,
+            release_destination=True,
+            clear_host=True,
+            fault="Build of instance {instance} was re-scheduled: {reason}",
         ),
         Ending(
             name="max_attempts_exceeded",

@@ -134,6 +134,7 @@ def test_a_host_asked_for_by_name_is_the_only_one_tried() -> None:
     must(world.says("h3", instance.BuildRescheduled(reason="full")))
 
     assert world.states == ("error", None)
+    assert fault_of(world) == f"Build of instance {INSTANCE} was re-scheduled: full"
 
 
 def test_a_build_that_no_host_could_do_ends_at_once() -> None:
