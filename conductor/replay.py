@@ -93,18 +93,12 @@ class Replay:
             partition,
             keyring=self._keyring,
             partitions=info.partitions,
-            load=_bodies_of(tables, of_nodes=of_nodes),
+            load=bodies_of(tables, of_nodes=of_nodes),
             of_nodes=of_nodes,
         )
         fold.aside = set_aside_in(self._reader, self._keyring, partition)
-        fold.waiting_for_schema = lambda: [
-            row.subject
-            for row in tables["parked"].values()
-            if isinstance(row, ParkedRow)
-            and row.reason == "schema"
-            and (row.topic, row.partition) == partition
-        ]
-        for records in _read(self._reader, partition, end):
+        fold.waiting_for_schema = lambda: waiting_for_schema(tables, partition)
+        for records in read_to(self._reader, partition, end):
             batch = fold.fold(records)
             if batch is not None:
                 fold.keep()
@@ -138,6 +132,17 @@ class Replay:
                 continue
 
 
+def waiting_for_schema(tables: Tables, partition: TopicPartition) -> list[str]:
+    """Return the instances of a partition with records that wait for their schema."""
+    return [
+        row.subject
+        for row in tables["parked"].values()
+        if isinstance(row, ParkedRow)
+        and row.reason == "schema"
+        and (row.topic, row.partition) == partition
+    ]
+
+
 def set_aside_in(
     reader: LogReader, keyring: MasterKeyring, partition: TopicPartition, begin: int = 0
 ) -> frozenset[int]:
@@ -145,7 +150,7 @@ def set_aside_in(
     mark = registry().newest["RecordSetAside"].fingerprint
     aside: set[int] = set()
     end = reader.end_offsets([partition])[partition]
-    for records in _read(reader, partition, end, begin):
+    for records in read_to(reader, partition, end, begin):
         for record in records:
             if record.value is None or record.value[2:10] != mark:
                 continue
@@ -159,9 +164,10 @@ def set_aside_in(
     return frozenset(aside)
 
 
-def _read(
+def read_to(
     reader: LogReader, partition: TopicPartition, end: int, begin: int = 0
 ) -> Iterator[list[Record]]:
+    """Yield the records of a partition from `begin` to `end`; raises LogCutOff."""
     begin = max(begin, reader.begin_offsets([partition])[partition])
     if begin >= end:
         return
@@ -195,9 +201,11 @@ def merge(tables: Tables, changes: Changes) -> None:
                 table[key] = row
 
 
-def _bodies_of(
+def bodies_of(
     tables: Tables, *, of_nodes: bool
 ) -> Callable[[Collection[str]], Mapping[str, bytes]]:
+    """Return what finds the states of instances, or of hosts, in tables in memory."""
+
     def load(keys: Collection[str]) -> Mapping[str, bytes]:
         table = tables["nodes" if of_nodes else "instance_states"]
         bodies: dict[str, bytes] = {}

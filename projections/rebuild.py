@@ -101,7 +101,7 @@ def load(
     """
     if unknown := sorted(set(tables) - set(TABLES)):
         raise RebuildRefused(f"Expected tables of {sorted(TABLES)}, but got {unknown}.")
-    with _engine(database) as engine:
+    with engine_of(database) as engine:
         with writing(engine) as connection:
             _NEW.drop_all(connection)
             _NEW.create_all(connection)
@@ -116,7 +116,7 @@ def load(
 
 def compare(database: str | Engine, certificate: Certificate) -> Comparison:
     """Say how the tables in use differ from the rebuilt ones."""
-    with _engine(database) as engine, snapshot(engine) as now:
+    with engine_of(database) as engine, snapshot(engine) as now:
         live = {TopicPartition(each.topic, each.partition): each for each in now.checkpoints}
         rebuilt = {_of(each): each for each in certificate.checkpoints}
         return Comparison(
@@ -139,7 +139,7 @@ def switch(database: str | Engine, certificate: Certificate, now_us: int) -> tup
     One transaction: whoever reads sees either set. Privileges granted on single tables go with the
     old ones. Raises RebuildRefused, StoreUnavailable (nothing changed, or read the checkpoints).
     """
-    with _engine(database) as engine, writing(engine) as connection:
+    with engine_of(database) as engine, writing(engine) as connection:
         # Every writer of rows locks a checkpoint before anything else: none is under way now.
         connection.execute(select(CHECKPOINTS.c.epoch).order_by(*_KEY).with_for_update()).all()
         live = {_of(each): each for each in all_checkpoints(connection)}
@@ -157,7 +157,7 @@ def switch(database: str | Engine, certificate: Certificate, now_us: int) -> tup
 
 def discard(database: str | Engine) -> None:
     """Leave no second set of tables."""
-    with _engine(database) as engine, writing(engine) as connection:
+    with engine_of(database) as engine, writing(engine) as connection:
         _NEW.drop_all(connection)
 
 
@@ -165,7 +165,8 @@ _KEY: Final = (CHECKPOINTS.c.topic, CHECKPOINTS.c.partition)
 
 
 @contextmanager
-def _engine(database: str | Engine) -> Iterator[Engine]:
+def engine_of(database: str | Engine) -> Iterator[Engine]:
+    """Give the engine, or one of a URL that is closed behind the block."""
     if isinstance(database, Engine):
         yield database
         return

@@ -9,15 +9,18 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from conductor.replay import Replayed
+from conductor.replay_instance import InstanceReplay
 from events.log import TopicPartition
 from events.ports import SystemClock
+from events.seal import MasterKeyring
 from projections import rebuild as tables
+from projections.rebuild_instance import Exchanged, position_of, put_instance
 from projections.schema import check
 from projections.sql_store import open_store
 from regente.auditing import opened, unreadable
-from regente.places import existing_database_url
+from regente.places import existing_database_url, existing_log, topics_of
 from regente.settings import Settings
-from regente.state_folder import StateFolder
+from regente.state_folder import StateError, StateFolder
 
 
 class Rebuilt(NamedTuple):
@@ -49,6 +52,34 @@ def rebuild(settings: Settings, folder: StateFolder, *, is_dry: bool) -> Rebuilt
         done = _once(settings, folder, url, is_dry=is_dry)
         tries += 1
     return done
+
+
+def rebuild_instance(
+    settings: Settings, folder: StateFolder, instance_id: str, *, is_dry: bool
+) -> Exchanged:
+    """Put the rows of one instance, folded from the log, in place; dry: only compare them.
+
+    The owner of its partition waits for the last few records, and starts again from the rebuilt
+    state. Raises StateError where the log can't be read or knows no such instance, StoreError.
+    """
+    url = existing_database_url(settings, folder)
+    check(url)
+    reader = existing_log(settings, folder).reader()
+    try:
+        with unreadable():
+            fold = InstanceReplay(
+                reader=reader,
+                keyring=MasterKeyring(folder.master()),
+                topics=topics_of(settings),
+                instance_id=instance_id,
+            )
+            # As far as the owner is by now, without holding it up.
+            rows = fold.to(position_of(url, fold.partition))
+            if not rows["instances"]:
+                raise StateError(f"Expected the log to know {instance_id}, but it does not.")
+            return put_instance(url, instance_id, fold.partition, fold.to, is_dry=is_dry)
+    finally:
+        reader.close()
 
 
 def _once(settings: Settings, folder: StateFolder, url: str, *, is_dry: bool) -> Rebuilt:

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, select
 from projections import schema
 from projections.engine import open_engine
 from projections.rebuild import RebuildRefused, compare, discard, load, switch
-from projections.rows import TABLES, Row
+from projections.rebuild_instance import put_instance
+from projections.rows import TABLES, Key, Row
 from projections.snapshot import digest_of, snapshot
 from projections.sql_store import SqlStore
 from projections.store import Checkpoint, Fenced
@@ -155,6 +156,43 @@ def test_to_load_touches_nothing_in_use_and_can_be_repeated(
     assert certificate.digests[0].rows == 1
     assert tables_of(engine) == before
     discard(engine)
+
+
+def test_one_instance_is_exchanged_and_the_owner_of_its_partition_fenced(
+    engine: Engine, store: SqlStore
+) -> None:
+    owned = own(store, P0, P1)
+    store.commit([batch(owned, rows=ROWS, orders=[order("c1", instance="i1")])])
+    wanted: dict[str, dict[Key, Row]] = {name: {} for name in TABLES} | {
+        "instances": {("i1",): instance("i1", host="host2")[1]},
+        "instance_states": {("i1",): state("i1", b"made again")[1]},
+    }
+    seen: list[int] = []
+
+    def rows_at(position: int) -> dict[str, dict[Key, Row]]:
+        seen.append(position)
+        return wanted
+
+    looked = put_instance(engine, "i1", P0, rows_at, is_dry=True)
+    assert tables_of(engine)["claims"]
+    done = put_instance(engine, "i1", P0, rows_at, is_dry=False)
+
+    after = tables_of(engine)
+    tables = ("instances", "instance_states", "claims", "sagas", "rejections")
+    assert looked.different == done.different == tables
+    assert seen == [1, 1]
+    assert [r.host for r in after["instances"] if r.uuid == "i1"] == ["host2"]  # type: ignore[union-attr]  # of instances
+    assert len(after["instances"]) == 4
+    assert (after["claims"], after["sagas"], after["rejections"]) == ([], [], [])
+    assert store.unsent({P0: owned[P0] + 1}, 10, scheduler=False) == ()
+    with pytest.raises(Fenced):
+        store.commit([batch(owned, begin=1)])
+    store.commit([batch(owned, partition=P1)])
+
+
+def test_an_instance_of_a_partition_that_nobody_folded_is_refused(engine: Engine) -> None:
+    with pytest.raises(RebuildRefused, match="nobody ever folded it"):
+        put_instance(engine, "i1", P0, lambda _: {}, is_dry=False)
 
 
 def test_the_exchange_puts_the_rebuilt_rows_in_use_under_a_new_epoch(

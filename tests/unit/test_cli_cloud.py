@@ -237,6 +237,32 @@ def test_verify_names_each_difference_and_rebuild_removes_them(cloud: Cloud) -> 
     assert cloud.command("audit", "verify")[0] == 0
 
 
+def test_one_instance_is_made_again_and_its_conductor_goes_on(cloud: Cloud) -> None:
+    cloud.until_idle()
+    with cloud.desk() as (_, views):
+        (web1,) = [r for r in views.instances() if r.display_name == "web1"]
+    with sqlite3.connect(cloud.embedded.folder.rows) as rows:
+        rows.execute("UPDATE instances SET host = 'nowhere' WHERE uuid = ?", (web1.uuid,))
+        rows.execute("DELETE FROM claims WHERE instance_uuid = ?", (web1.uuid,))
+        rows.execute("DELETE FROM instance_states WHERE instance_uuid = ?", (web1.uuid,))
+    rows.close()
+
+    status, out = cloud.command("rebuild", "--instance", web1.uuid, "--dry-run", "-f", "json")
+    assert (status, json.loads(out)["switched"]) == (1, False)
+    assert json.loads(out)["different"] == ["instances", "instance_states", "claims"]
+    assert cloud.command("audit", "verify")[0] == 1
+    assert cloud.command("rebuild", "--instance", web1.uuid, "--yes")[0] == 0
+
+    assert cloud.command("audit", "verify")[0] == 0
+    assert cloud.command("rebuild", "--instance", web1.uuid, "--dry-run")[0] == 0
+    assert cloud.ask("reboot_hard", web1.uuid).verdict == "accepted"
+    assert cloud.command("audit", "verify")[0] == 0
+
+
+def test_an_instance_that_the_log_does_not_know_is_not_made(cloud: Cloud) -> None:
+    assert cloud.command("rebuild", "--instance", "nobody", "--yes")[0] == 2
+
+
 def test_the_log_is_replayed_up_to_a_point(cloud: Cloud) -> None:
     with cloud.desk() as (_, views):
         (web1,) = [r for r in views.instances() if r.display_name == "web1"]
