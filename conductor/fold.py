@@ -17,9 +17,11 @@ from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
 from conductor.due_rows import due_changes, due_rows
 from conductor.opening import (
     START_OF_CHAIN,
+    believed,
     chained,
     claimed_source,
     envelope_of,
+    requeued,
     source_of,
     text_of,
 )
@@ -27,14 +29,14 @@ from conductor.orders import order_changes, orders_of
 from conductor.rows import LastNotes, keep_notes, node_row, note_rows, state_rows
 from conductor.states import Load, States
 from conductor.step import Outcome, step
-from conductor.verdict_rows import dropped_row, quarantine_row, rejection_row
+from conductor.verdict_rows import dropped, dropped_row, quarantine_row, rejection_row
 from events.codec import decode_fact, fingerprint_in, registry
 from events.control import KeyClosed, KeyOpened, RulesPublished
 from events.decisions import RecordSetAside
 from events.envelope import API, CONDUCTOR, Envelope
 from events.errors import BadRecord
 from events.log import Record, TopicPartition
-from events.requests import RecordDiscarded
+from events.requests import RecordDiscarded, RecordRequeued
 from events.seal import MasterKeyring, Sealed, unseal
 from events.topics import CONTROL_KEY, partition_of
 from projections.rows import Changes, drop
@@ -42,6 +44,7 @@ from projections.store import Batch, DueRow, Order
 from statemachines.held import Held, Parked
 from statemachines.node import NodeHeld, step_node
 from statemachines.parking import (
+    RELEASED,
     blocks,
     fits,
     full,
@@ -56,6 +59,8 @@ from statemachines.rules import evolve as evolve_rules
 from statemachines.verdict import Accepted, Duplicate, Rejected
 
 _CONTROL: Final = CONTROL_KEY.encode()
+#: Words of an operator about a record behind which its instance waits.
+_LEADING_OUT: Final = ("RecordDiscarded", "RecordReleased")
 
 
 @dataclass(slots=True)
@@ -187,9 +192,7 @@ class Fold:
                 f"Expected {key} in partition {partition_of(key, self._partitions)}, but it is in "
                 f"{record.partition}",
             )
-        key_id = f"{sealed.name}/{sealed.enrolment}"
-        if sealed.name != CONDUCTOR and not now.rules.is_open(key_id):
-            raise BadRecord("closed-key", f"Expected a key that is open here, but {key_id} is not")
+        believed(sealed, now.rules)
         if self._of_nodes:
             self._node(now, envelope_of(record, sealed, key))
             return
@@ -216,6 +219,10 @@ class Fold:
             drop(now.changes, "quarantine", (record.topic, fact.partition, fact.offset))
             now.counts["control"] += 1
             return
+        if isinstance(fact, RecordRequeued) and sealed.name == API:
+            now.counts["control"] += 1
+            self._again(now, record, fact)
+            return
         if sealed.name != CONDUCTOR or not isinstance(fact, RulesPublished | KeyOpened | KeyClosed):
             raise BadRecord(
                 "not-control",
@@ -228,11 +235,24 @@ class Fold:
             for instance_id in sorted(waiting | set(self.waiting_for_schema())):
                 self._release(now, instance_id)
 
+    def _again(self, now: Scratch, word: Record, fact: RecordRequeued) -> None:
+        """Open a record as if it had come where the word for it stands."""
+        drop(now.changes, "quarantine", (word.topic, fact.partition, fact.offset))
+        record = requeued(word, fact)
+        try:
+            if record.key == _CONTROL:
+                raise BadRecord("not-requeued", "Expected a fact about a subject, but a control")
+            self._open(now, record)
+        except BadRecord as bad:
+            # It is where it was; only the reason may be another.
+            quarantine_row(now.changes, record._replace(offset=fact.offset), bad)
+
     # Waiting.
 
     def _set_aside(self, now: Scratch, record: Record) -> None:
         key = text_of(record.key)
-        held = self._held(now, key) if key and not self._of_nodes else None
+        is_here = not self._of_nodes and partition_of(key, self._partitions) == record.partition
+        held = self._held(now, key) if key and is_here else None
         if held is None:
             raise BadRecord(
                 "set-aside", "Expected to survive the record, but the worker died twice"
@@ -242,8 +262,10 @@ class Fold:
 
     def _leads_out(self, record: Record, sealed: Sealed) -> bool:
         """Say whether a record ends the waiting of its instance: it can't wait behind it."""
-        discarded = registry().newest["RecordDiscarded"].fingerprint
-        return sealed.name == API and fingerprint_in(cast("bytes", record.value)) == discarded
+        if sealed.name != API:
+            return False
+        newest, found = registry().newest, fingerprint_in(cast("bytes", record.value))
+        return found in {newest[each].fingerprint for each in _LEADING_OUT}
 
     def _wait(self, now: Scratch, record: Record, held: Held, sealed: Sealed) -> None:
         parked = parked_of(record, source=source_of(sealed), sequence=0, reason="schema")
@@ -266,6 +288,11 @@ class Fold:
             record = record_of(parked)
             try:
                 sealed = unseal(record, self._keyring)
+                if parked.reason == RELEASED:  # Nothing was looked at when it was set aside.
+                    believed(sealed, now.rules)
+                    if not now.rules.admits(fingerprint_in(parked.value).hex()):
+                        self._wait(now, record, without(held, parked.offset), sealed)
+                        return
                 self._step(now, envelope_of(record, sealed, instance_id))
             except BadRecord as bad:
                 now.counts["quarantined"] += 1
@@ -359,15 +386,6 @@ class Fold:
             if host_held is not None and host_held is not self._states.node(host_held.host):
                 node_row(now.changes, host_held, NODE_CODEC.encode(host_held))
         return batch
-
-
-def dropped(outcome: Outcome, offset: int) -> list[Parked]:
-    """Return the records that waited and never will be judged, because the instance is deleted."""
-    before, after = outcome.before, outcome.after
-    if before is None or after is None or not before.parked or after.deleted_at is None:
-        return []
-    kept = {p.offset for p in after.parked} | {offset}
-    return [p for p in before.parked if p.offset not in kept]
 
 
 def _key_of(record: Record) -> str:

@@ -14,7 +14,9 @@ from events.codec import decode_fact
 from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope
 from events.errors import BadRecord
 from events.log import Record
-from events.seal import Sealed, digest, key_id_in, split_key_id
+from events.requests import RecordRequeued
+from events.seal import MAC, PREV, Sealed, digest, key_id_in, split_key_id
+from statemachines.rules import Rules
 
 #: Names whose keys never leave the control plane.
 PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
@@ -56,6 +58,20 @@ def claimed_source(record: Record) -> str:
     if "\0" in name:  # No column of PostgreSQL could hold it.
         return ""
     return name if name in PLANE else COMPUTE + name
+
+
+def believed(sealed: Sealed, rules: Rules) -> None:
+    """Raise BadRecord where the writer's key is not open in this partition."""
+    key_id = f"{sealed.name}/{sealed.enrolment}"
+    if sealed.name != CONDUCTOR and not rules.is_open(key_id):
+        raise BadRecord("closed-key", f"Expected a key that is open here, but {key_id} is not")
+
+
+def requeued(word: Record, fact: RecordRequeued) -> Record:
+    """Return the record that a word carries, at the position and time of the word."""
+    return word._replace(
+        key=fact.key or None, value=fact.value, headers=((PREV, fact.prev), (MAC, fact.mac))
+    )
 
 
 def envelope_of(record: Record, sealed: Sealed, key: str) -> Envelope[object]:

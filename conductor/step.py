@@ -30,7 +30,7 @@ from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
 from statemachines.notes import ActionNote, EventNote, Note
-from statemachines.parking import early, unparked
+from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
 from statemachines.resume import react
 from statemachines.routing import routed
@@ -165,6 +165,8 @@ def _evolve(run: Run) -> None:
             _lead_out(run, fact)
         case requests.RecordDiscarded():
             _discard(run, fact)
+        case requests.RecordReleased():
+            run.held = released(run.held, fact.offset)
         case RecordSetAside():
             pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect it first.
         case GuestFound() | GuestAbsent() | HostReturned():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conductor.rows import TEXT_MAX
+from conductor.step import Outcome
 from events.envelope import Envelope
 from events.errors import BadRecord
 from events.log import Record
@@ -82,3 +83,12 @@ def quarantine_row(changes: Changes, record: Record, bad: BadRecord) -> None:
             record.timestamp_us,
         ),
     )
+
+
+def dropped(outcome: Outcome, offset: int) -> list[Parked]:
+    """Return the records that waited and never will be judged, because the instance is deleted."""
+    before, after = outcome.before, outcome.after
+    if before is None or after is None or not before.parked or after.deleted_at is None:
+        return []
+    kept = {p.offset for p in after.parked} | {offset}
+    return [p for p in before.parked if p.offset not in kept]

@@ -82,3 +82,30 @@ class RecordDiscarded:
     digest: bytes
     user_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordReleased:
+    """An operator had a record that was set aside judged after all, and what waits behind it."""
+
+    partition: int
+    offset: int
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRequeued:
+    """An operator had a record in quarantine opened again, as if it had come just now.
+
+    It carries the record, for the fold reads nothing else; its own MAC still has to hold.
+    """
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    prev: bytes
+    mac: bytes
+    user_id: str
+    reason: str

@@ -47,7 +47,7 @@ class Parked:
     source: str
     #: Its number; 0 where it could not be read.
     sequence: int
-    #: `early`, `schema` or `set-aside`.
+    #: `early`, `schema`, `set-aside` or `released`.
     reason: str
 
 

@@ -24,6 +24,7 @@ from statemachines.conditions import chosen, may_have
 from statemachines.demands import circumstances, lack, wins
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
+from statemachines.parking import is_set_aside
 from statemachines.permissions import PERMISSIONS, refusal
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
@@ -189,6 +190,12 @@ def _judge_request(held: Held | None, envelope: Envelope[object], rules: Rules) 
             if held is None:
                 return _reject(envelope, "unknown-instance", "the log does not know the instance")
             return _heard_before(held, envelope) or _ACCEPTED
+        case requests.RecordReleased():
+            if held is None:
+                return _reject(envelope, "unknown-instance", "the log does not know the instance")
+            if not is_set_aside(held, fact.offset):
+                return _reject(envelope, "not-waiting", f"none was set aside at {fact.offset}")
+            return _ACCEPTED
         case _:
             return _reject(envelope, "not-entitled", "the API may not say this")
 

@@ -23,6 +23,8 @@ from statemachines.verdict import Rejected
 #: Records, and bytes of them, that may wait for one instance.
 PARKED_MAX: Final = 256
 PARKED_BYTES_MAX: Final = 1024 * 1024
+#: Reason of a record that was set aside and waits for its turn alone, by an operator's word.
+RELEASED: Final = "released"
 
 
 def parked_of(record: Record, *, source: str, sequence: int, reason: str) -> Parked:
@@ -76,6 +78,17 @@ def without(held: Held, offset: int) -> Held:
     return replace(held, parked=tuple(p for p in held.parked if p.offset != offset))
 
 
+def is_set_aside(held: Held, offset: int) -> bool:
+    """Say whether the record at an offset waits for a person."""
+    return any(p.offset == offset and p.reason == "set-aside" for p in held.parked)
+
+
+def released(held: Held, offset: int) -> Held:
+    """Return the state in which a record that was set aside waits for its turn alone."""
+    parked = tuple(replace(p, reason=RELEASED) if p.offset == offset else p for p in held.parked)
+    return replace(held, parked=parked, set_aside=any(p.reason == "set-aside" for p in parked))
+
+
 def blocks(held: Held | None) -> bool:
     """Say whether everything about the instance has to wait in log order."""
     if held is None or not (held.parked or held.set_aside):
@@ -87,10 +100,11 @@ def ready(held: Held | None, rules: Rules) -> Parked | None:
     """Return the record that may be judged now; None where none may."""
     if held is None or not held.parked or held.set_aside:
         return None
-    ordered = [p for p in held.parked if p.reason == "schema"]
+    ordered = [p for p in held.parked if p.reason in ("schema", RELEASED)]
     if ordered:
         first = ordered[0]
-        return first if rules.admits(first.value[2:10].hex()) else None
+        is_its_turn = first.reason == RELEASED or rules.admits(first.value[2:10].hex())
+        return first if is_its_turn else None
     return _next_of_its_chain(held, held.parked)
 
 

@@ -61,7 +61,9 @@ COMMANDS: Final = MappingProxyType(
         "quarantine list": "quarantine:List",
         "quarantine show": "quarantine:Show",
         "quarantine discard": "quarantine:Discard",
-        "parked list": "quarantine:ParkedList",
+        "quarantine requeue": "quarantine:Requeue",
+        "parked list": "parked:List",
+        "parked release": "parked:Release",
         "config show": "config:Show",
     }
 )

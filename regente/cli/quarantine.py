@@ -1,4 +1,4 @@
-"""`regente quarantine` and `regente parked`: records that wait for a person, or for others."""
+"""`regente quarantine`: records that are no facts of ours, and what is to be done with each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from regente.cli.exits import Exit
 
 if TYPE_CHECKING:
     from events.log import Record
+    from events.requests import RecordRequeued
     from projections.rows import ParkedRow, QuarantineRow
 
 _POSITION: Final = re.compile(r"(?P<topic>[\w.-]+)/(?P<partition>\d+)@(?P<offset>\d+)")
@@ -29,6 +30,8 @@ _MISSING: Final = frozenset(
 )
 #: Seconds that the log may take to give one record.
 POLL_S: Final = 5.0
+#: Room in a record for what a word says beside the record that it carries.
+WORD_BYTES_MAX: Final = 4096
 Place = tuple[str, int, int]
 
 
@@ -57,30 +60,7 @@ class List(Lister):
             found = views.quarantine(limit=parsed_args.limit)
         columns = ("position", "subject", "source", "code", "reason", "status", "created_at")
         return columns, [
-            (_named(r), r.subject, r.source, r.code, r.reason, r.status, Moment(r.created_at))
-            for r in found
-        ]
-
-
-class ParkedList(Lister):
-    """List records that wait: for a gap to close, for their schema, or for a person."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("--reason", choices=("early", "schema", "set-aside"))
-        parser.add_argument("--limit", type=int, default=1000, metavar="N", help="at most (1000)")
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[Sequence[str], list[tuple[object, ...]]]:
-        """Return one row for each."""
-        with self.views() as views:
-            found = views.parked(parsed_args.reason, limit=parsed_args.limit)
-        columns = ("position", "subject", "source", "sequence", "reason", "created_at")
-        return columns, [
-            (_named(r), r.subject, r.source, r.sequence, r.reason, Moment(r.created_at))
+            (named(r), r.subject, r.source, r.code, r.reason, r.status, Moment(r.created_at))
             for r in found
         ]
 
@@ -105,7 +85,7 @@ class Show(ShowOne):
         with self.views() as views:
             row = views.quarantined(*parsed_args.position)
         if row is None:
-            raise _nothing(parsed_args.position)
+            raise nothing_at(parsed_args.position)
         record = document(
             record_at(self, parsed_args.position),
             topics_of(self.settings),
@@ -121,10 +101,7 @@ class Discard(ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser."""
-        parser = with_position(super().get_parser(prog_name))
-        parser.add_argument("--reason", required=True, help="why, for those who read the log")
-        parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
-        return parser
+        return with_reason(with_position(super().get_parser(prog_name)))
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -143,7 +120,7 @@ class Discard(ShowOne):
             row = views.quarantined(*place)
             waiting = [r for r in views.parked() if (r.topic, r.partition, r.offset) == place]
             if row is None and not waiting:
-                raise _nothing(place)
+                raise nothing_at(place)
             subject = row.subject if row is not None else waiting[0].subject
             record = record_at(self, place)
             fact = RecordDiscarded(
@@ -164,7 +141,7 @@ class Discard(ShowOne):
             told = Deeds(self.database(), views, clock).verdict(sent)
         self.status = Exit[told.exit_name]
         columns = ("position", "request_id", "verdict", "reason")
-        return columns, (_text(place), told.request_id, told.verdict, told.reason)
+        return columns, (text_of(place), told.request_id, told.verdict, told.reason)
 
     def _source(self, record: Record, code: str | None) -> str:
         """Return whose chain goes on behind the record; empty where it is not a link of it.
@@ -181,6 +158,76 @@ class Discard(ShowOne):
             return source_of(unseal(record, MasterKeyring(self.folder.master())))
         except BadRecord:
             return ""
+
+
+class Requeue(ShowOne):
+    """Have a record opened again, as if it had come just now: its schema or its key is known since.
+
+    Exit status 1: it stays in quarantine, with the reason of now.
+    """
+
+    exits = (Exit.NO, Exit.PENDING)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        return with_reason(with_position(super().get_parser(prog_name)))
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Return what became of it."""
+        from events.log import TopicPartition
+        from regente.deeds import Deeds
+        from regente.speaking import open_requests
+
+        place: Place = parsed_args.position
+        with self.views() as views:
+            if views.quarantined(*place) is None:
+                raise nothing_at(place)
+            fact = _word_for(record_at(self, place), parsed_args.user, parsed_args.reason)
+            voice, clock, _ = open_requests(self.settings, self.folder)
+            sent = voice.about_partition(TopicPartition(place[0], place[1]), fact)
+            told = Deeds(self.database(), views, clock).verdict(sent)
+            left = views.quarantined(*place) if told.verdict == "accepted" else None
+        self.status = Exit.NO if left is not None else Exit[told.exit_name]
+        columns = ("position", "request_id", "verdict", "reason")
+        if left is not None:
+            return columns, (text_of(place), told.request_id, "quarantined", left.reason)
+        return columns, (text_of(place), told.request_id, told.verdict, told.reason)
+
+
+def _word_for(record: Record, user: str, reason: str) -> RecordRequeued:
+    from events.codec import VALUE_BYTES_MAX
+    from events.requests import RecordRequeued
+    from events.seal import MAC, PREV
+
+    if record.value is None:
+        raise Refused("Expected a record with a value, but it is a tombstone: discard it.", Exit.NO)
+    most = VALUE_BYTES_MAX - WORD_BYTES_MAX
+    if len(record.value) > most:
+        raise Refused(
+            f"Expected at most {most} bytes, for the word that brings the record back has to hold"
+            f" it, but it has {len(record.value)}: discard it.",
+            Exit.NO,
+        )
+    headers = dict(record.headers)
+    return RecordRequeued(
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key or b"",
+        value=record.value,
+        prev=headers.get(PREV) or b"",
+        mac=headers.get(MAC) or b"",
+        user_id=user,
+        reason=reason,
+    )
+
+
+def with_reason(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return the parser with who says a word, and why."""
+    parser.add_argument("--reason", required=True, help="why, for those who read the log")
+    parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
+    return parser
 
 
 def with_position(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -203,17 +250,20 @@ def record_at(command: ShowOne, place: Place) -> Record:
     finally:
         reader.close()
     if found is None:
-        raise Refused(f"Expected the log to hold {_text(place)}, but it does not.")
+        raise Refused(f"Expected the log to hold {text_of(place)}, but it does not.")
     return found
 
 
-def _nothing(place: Place) -> Refused:
-    return Refused(f"Expected a record that waits at {_text(place)}, but none does.", Exit.NO)
+def nothing_at(place: Place) -> Refused:
+    """Return the refusal to do anything with a record that does not wait."""
+    return Refused(f"Expected a record that waits at {text_of(place)}, but none does.", Exit.NO)
 
 
-def _named(row: ParkedRow | QuarantineRow) -> str:
-    return _text((row.topic, row.partition, row.offset))
+def named(row: ParkedRow | QuarantineRow) -> str:
+    """Return the position of the record of a row, as commands take it."""
+    return text_of((row.topic, row.partition, row.offset))
 
 
-def _text(place: Place) -> str:
+def text_of(place: Place) -> str:
+    """Return a position as commands take it."""
     return f"{place[0]}/{place[1]}@{place[2]}"

@@ -11,11 +11,12 @@ import pytest
 from conductor.rulebook import Rulebook, of_this_installation
 from conductor.speaker import Speaker
 from events.codec import encode_fact, registry
+from events.control import KeyOpened
 from events.envelope import Meta
 from events.instance import GuestAbsent, GuestFound
 from events.log import Message
-from events.requests import ActionRequested, RecordDiscarded, SagaResolved
-from events.seal import FIRST, sealed_message
+from events.requests import ActionRequested, RecordDiscarded, RecordRequeued, SagaResolved
+from events.seal import FIRST, MAC, PREV, sealed_message
 from events.topics import CONTROL_KEY
 from statemachines.rules import SETTINGS
 from tests.e2e.cloud import Cloud, states
@@ -39,6 +40,21 @@ def _elsewhere(house: House) -> Message:
         partition=(partition + 1) % house.cloud.partitions,
         key=house.one,
         value=_request(house),
+        prev=b"",
+        by=house.cloud.keyring.key("api", 1),
+    )
+
+
+def _about_partition(house: House, fact: object) -> Message:
+    """Return an operator's word about the partition of the house's first instance."""
+    topic, partition = house.cloud.home(house.one)
+    request_id = f"req-{uuid.uuid4()}"
+    meta = Meta(source="api", instance_id="", request_id=request_id, occurred_at=1)
+    return sealed_message(
+        topic=topic,
+        partition=partition,
+        key=CONTROL_KEY,
+        value=encode_fact(meta, fact),
         prev=b"",
         by=house.cloud.keyring.key("api", 1),
     )
@@ -167,18 +183,86 @@ def test_an_operator_discards_what_nobody_can_read(embedded: Cloud) -> None:
         user_id="operator",
         reason="junk",
     )
-    meta = Meta(source="api", instance_id="", request_id="req-1", occurred_at=1)
-    embedded.append(
-        sealed_message(
-            topic=topic,
-            partition=partition,
-            key=CONTROL_KEY,
-            value=encode_fact(meta, fact),
-            prev=b"",
-            by=embedded.keyring.key("api", 1),
-        )
-    )
+    embedded.append(_about_partition(house, fact))
     house.settle()
 
     assert house.quarantine() == {}
+    house.end()
+
+
+def _requeued(house: House, message: Message, offset: int) -> Message:
+    headers = dict(message.headers)
+    fact = RecordRequeued(
+        partition=message.partition,
+        offset=offset,
+        key=message.key or b"",
+        value=message.value or b"",
+        prev=headers.get(PREV) or b"",
+        mac=headers.get(MAC) or b"",
+        user_id="operator",
+        reason="known since",
+    )
+    return _about_partition(house, fact)
+
+
+def test_what_was_said_under_a_key_that_opens_later_is_judged_when_it_is_requeued(
+    embedded: Cloud,
+) -> None:
+    house = House(embedded)
+    house.settle()
+    meta = Meta(
+        source="compute/late",
+        instance_id=house.one,
+        occurred_at=1,
+        sequence=1,
+        boot_epoch=1,
+    )
+    said = sealed_message(
+        topic=embedded.home(house.one).topic,
+        partition=embedded.home(house.one).partition,
+        key=house.one,
+        value=encode_fact(meta, GuestAbsent()),
+        prev=FIRST,
+        by=embedded.keyring.key("late", 1),
+    )
+    (offset,) = embedded.append(said)
+    house.settle()
+    place = (said.partition, offset)
+    assert house.quarantine()[place].code == "closed-key"
+
+    embedded.append(_requeued(house, said, offset))
+    house.settle()
+    assert house.quarantine()[place].code == "closed-key"
+
+    reader, writer = embedded.log.reader(), embedded.log.writer()
+    speaker = Speaker(writer, embedded.keyring, embedded.clock)
+    Rulebook(speaker=speaker, reader=reader, topics=embedded.topics).say(KeyOpened(key_id="late/1"))
+    embedded.append(_requeued(house, said, offset))
+    embedded.append(_requeued(house, said, offset))  # and once more: that is a repeat
+    house.settle()
+
+    assert house.quarantine() == {}
+    audit = embedded.verify(house.store)
+    assert audit.is_equal, audit.differences
+    assert audit.counts["duplicate"] == 1
+    for each in (reader, writer):
+        each.close()
+    house.end()
+
+
+def test_a_word_that_brings_a_forged_record_back_forges_nothing(embedded: Cloud) -> None:
+    house = House(embedded)
+    house.settle()
+    forged = _sealed(house, _request(house))._replace(value=_request(house))
+    (offset,) = embedded.append(forged)
+    control = _about_partition(house, KeyOpened(key_id="mine/1"))
+
+    embedded.append(_requeued(house, forged, offset))
+    (second,) = embedded.append(_requeued(house, control, 0))
+    house.settle()
+
+    assert house.quarantine()[forged.partition, offset].code == "bad-mac"
+    assert house.quarantine()[forged.partition, 0].code == "not-requeued"
+    assert states(house.store, [house.one]) == [ACTIVE]
+    assert second > offset
     house.end()

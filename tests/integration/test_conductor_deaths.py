@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from events.requests import RecordDiscarded
+from events.log import Message
+from events.requests import RecordDiscarded, RecordReleased
+from events.seal import sealed_message
 from tests.e2e.cloud import Cloud, rows, spin, states
 from tests.e2e.deadly import DIED, KILLER
 from tests.e2e.house import ACTIVE, STOPPED, House
@@ -100,3 +102,52 @@ def test_a_record_at_which_the_worker_died_twice_waits_with_its_instance_alone(
     assert rows(house.store, "parked") == []
     audit = embedded.verify(house.store)
     assert audit.is_equal, audit.differences
+
+
+def test_what_was_set_aside_is_judged_by_a_mended_worker_when_it_is_released(
+    embedded: Cloud, tmp_path: Path
+) -> None:
+    house = House(embedded)
+    house.settle()
+    house.conductor.stop()
+    partition = embedded.home(house.one)
+    (offset,) = embedded.append(embedded.sealed(house.one, b"\xc3\x01 whatever", KILLER))
+    (elsewhere,) = embedded.append(_in_another_partition(embedded, house.one))
+    embedded.request("stop", house.one)
+    embedded.request("stop", house.other)
+    _, process = _deaths(house, tmp_path, house.other)
+    process.terminate()
+    process.wait(STOP_S)
+    mended = embedded.conductor()
+    everybody = [mended, *house.everybody[1:]]
+    spin(everybody, lambda: embedded.lag(house.store) == 0, what="no lag")
+    assert [row.reason for row in house.parked()] == ["set-aside", "schema"]
+
+    word = RecordReleased(
+        partition=partition.partition, offset=offset, user_id="operator", reason="mended"
+    )
+    embedded.append(embedded.word_of_api(house.one, word)[1])
+
+    spin(everybody, lambda: states(house.store, [house.one]) == [STOPPED], what="its stop")
+    spin(everybody, lambda: embedded.lag(house.store) == 0, what="no lag")
+    assert rows(house.store, "parked") == []
+    # It was never believed: its key is not open. The other was quarantined where it stood.
+    codes = {row.offset: row.code for row in house.quarantine().values()}
+    assert codes[offset] == "closed-key"
+    assert set(codes) == {offset, elsewhere}
+    audit = embedded.verify(house.store)
+    assert audit.is_equal, audit.differences
+    mended.stop()
+
+
+def _in_another_partition(cloud: Cloud, uid: str) -> Message:
+    """Return a deadly record about an instance where no record about it may stand."""
+    home = cloud.home(uid)
+    return sealed_message(
+        topic=home.topic,
+        partition=(home.partition + 1) % cloud.partitions,
+        key=uid,
+        value=b"\xc3\x01 whatever",
+        prev=b"",
+        by=cloud.keyring.key(KILLER, 1),
+    )

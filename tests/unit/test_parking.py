@@ -8,7 +8,7 @@ import pytest
 
 from events.instance import GuestFound
 from events.log import Record
-from events.requests import RecordDiscarded
+from events.requests import RecordDiscarded, RecordReleased
 from statemachines.chain import head_of
 from statemachines.held import Parked
 from statemachines.parking import (
@@ -192,3 +192,44 @@ def test_a_discarded_record_blocks_no_more() -> None:
 
     assert not blocks(world.held)
     assert world.here.parked == ()
+
+
+def aside(world: World, offset: int) -> None:
+    """Let a record wait for a person, and one behind it for its turn."""
+    held = with_parked(world.here, waiting(offset, reason="set-aside"))
+    world.held = with_parked(held, waiting(offset + 1, reason="schema"))
+
+
+def test_a_released_record_is_the_next_to_be_judged_and_nothing_is_set_aside_any_more() -> None:
+    world = built()
+    aside(world, 1_000)
+    assert ready(world.here, world.rules) is None
+
+    must(world.api(RecordReleased(partition=1, offset=1_000, user_id="op", reason="mended")))
+
+    following = ready(world.here, world.rules)
+    assert following is not None
+    assert (following.offset, world.here.set_aside) == (1_000, False)
+
+
+def test_with_two_set_aside_the_release_of_one_leaves_the_other_waiting() -> None:
+    world = built()
+    aside(world, 1_000)
+    world.held = with_parked(world.here, waiting(2_000, reason="set-aside"))
+
+    must(world.api(RecordReleased(partition=1, offset=1_000, user_id="op", reason="mended")))
+
+    assert world.here.set_aside
+    assert ready(world.here, world.rules) is None
+
+
+@pytest.mark.parametrize("offset", [1_001, 5])
+def test_what_was_not_set_aside_is_not_released(offset: int) -> None:
+    world = built()
+    aside(world, 1_000)
+
+    outcome = world.api(RecordReleased(partition=1, offset=offset, user_id="op", reason="why"))
+
+    assert isinstance(outcome.verdict, Rejected)
+    assert outcome.verdict.code == "not-waiting"
+    assert world.here.set_aside
