@@ -21,6 +21,7 @@ from events import images as g
 from events.envelope import Letter
 
 CALLS: Final = (
+    "OffloadGuest",
     "SnapshotGuest.snapshot",
     "SnapshotGuest.upload",
     "SnapshotVolumes.snapshot",
@@ -122,7 +123,37 @@ def _shelve(site: Site, instance_id: str, command: c.ShelveGuest) -> Operation:
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
+    # Memory that was saved belongs to the old disk alone: a start from here on is a boot.
+    site.world.change(half.becomes(role=Role.GUEST))
     yield (g.GuestShelved(power_state=_OFF, image_id=command.image_id),)
+
+
+def _offload(site: Site, instance_id: str, command: c.OffloadGuest) -> Operation:
+    """Power off, let go, and destroy the disk last: what fails on the way leaves a guest."""
+    failure = yield from check(site, instance_id, command)
+    half = half_of(site, instance_id)
+    problem = failure.reason if failure else _offload_problem(site, half, command.shelved_image)
+    if problem is None and half is not None:
+        half = half.becomes(power_state=_OFF)
+        site.world.change(half)
+    if problem is None and (failure := (yield from let_go(site, instance_id, command))):
+        problem = failure.reason
+    if problem is not None:
+        yield (failed(command, half, problem),)
+        return
+    if half is not None:
+        site.world.change(gone=[half])
+    yield (g.GuestOffloaded(power_state=_OFF),)
+
+
+def _offload_problem(site: Site, half: Half | None, image_id: str | None) -> str | None:
+    if half is None:
+        return None  # It was offloaded before, or never was here.
+    if half.role not in PRESENT:
+        return f"there is no guest on {site.host}"
+    if _is_missing(site.world, image_id):
+        return f"image {image_id} is not there: what is here may be all that is left"
+    return None
 
 
 def _start(site: Site, instance_id: str, command: c.StartShelvedGuest) -> Operation:
@@ -183,6 +214,7 @@ OPERATIONS: Final[Mapping[type, Callable[[Site, str, Any], Operation]]] = {
     c.SnapshotVolumes: _snapshot,
     c.RotateBackups: _rotate,
     c.ShelveGuest: _shelve,
+    c.OffloadGuest: _offload,
     c.StartShelvedGuest: _start,
     c.UnshelveGuest: _unshelve,
 }
@@ -195,18 +227,6 @@ def _delete_image(world: World, place: Place, command: object, half: Half | None
     image_id = cast("c.DeleteImage", command).image_id
     world.images.delete(image_id)
     return g.ImageDeleted(image_id=image_id)
-
-
-def _offload(world: World, place: Place, command: object, half: Half | None) -> object:
-    image_id = cast("c.OffloadGuest", command).shelved_image
-    if half is None:
-        return g.GuestOffloaded(power_state=_OFF)
-    if half.role not in PRESENT:
-        return f"there is no guest on {place.host}"
-    if _is_missing(world, image_id):
-        return f"image {image_id} is not there: what is here may be all that is left"
-    world.change(gone=[half])
-    return g.GuestOffloaded(power_state=_OFF)
 
 
 def _create_snapshot(world: World, place: Place, command: object, half: Half | None) -> object:
@@ -241,7 +261,6 @@ def _delete_snapshot(world: World, place: Place, command: object, half: Half | N
 
 EFFECTS: Final[Mapping[type, Effect]] = {
     c.DeleteImage: _delete_image,
-    c.OffloadGuest: _offload,
     c.CreateVolumeSnapshot: _create_snapshot,
     c.DeleteVolumeSnapshot: _delete_snapshot,
 }

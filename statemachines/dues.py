@@ -65,12 +65,28 @@ def _finished_since(held: Held) -> int | None:
     return move.updated_at if move and move.status == MigrationStatus.FINISHED else None
 
 
+def _shelved_since(held: Held) -> int | None:
+    """A guest that was shelved waits for its offload, unless its host is away or busy with debts.
+
+    Nova's host looks for itself, so one that is down does not look.
+    """
+    owes = any(side.target == held.host for side in held.sides)
+    return None if held.host is None or owes else held.shelved_at
+
+
 ENTRIES: Final = (
     Entry(
         action="confirm_resize",
         setting="resize_confirm_window",
         vm_states=frozenset({VmState.RESIZED}),
         since=_finished_since,
+    ),
+    # 0 is obeyed by the shelve itself; an offload that failed then waits until it is asked.
+    Entry(
+        action="shelve_offload",
+        setting="shelved_offload_time",
+        vm_states=frozenset({VmState.SHELVED}),
+        since=_shelved_since,
     ),
 )
 

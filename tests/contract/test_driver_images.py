@@ -149,6 +149,84 @@ class ImageContract(DriverStage):
         assert said == [*UPLOADS, g.GuestShelved(power_state=4, image_id="one")]
         assert self.hosts["alpha"].guests() == (Guest(ONE, 4),)
 
+    def test_a_suspended_guest_is_shelved_without_its_memory(self) -> None:
+        self.built()
+        self.do("alpha", c.SuspendGuest())
+        self.do("alpha", c.ShelveGuest(image_id="one", image_name="n"))
+
+        (resumed,) = self.kinds("alpha", c.ResumeGuest())
+
+        assert resumed == "GuestResumeFailed"
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 4),)
+
+    def test_an_offload_that_fails_on_the_way_leaves_a_guest(self) -> None:
+        build = c.BuildGuest(flavor=SMALL, name="n", image="image", attachments=EVERYTHING)
+        self.do("alpha", build)
+        letter = self.begin("alpha", c.OffloadGuest(shelved_image=None))
+        for _ in range(2):
+            self.hosts["alpha"].poll()
+
+        ending = self.driver("alpha").outcome_of(letter)[-1]
+
+        assert isinstance(ending, g.GuestOffloadFailed)
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 4),)
+        assert self.kinds("alpha", c.OffloadGuest(shelved_image=None))[-1] == "GuestOffloaded"
+        assert self.hosts["alpha"].guests() == ()
+
+    def rebuild(self, *, power_on: bool = True) -> c.RebuildGuest:
+        return c.RebuildGuest(flavor=SMALL, name="n", image="other", power_on=power_on)
+
+    def test_a_rebuild_is_told_in_nova_s_order(self) -> None:
+        self.built()
+
+        assert self.do("alpha", self.rebuild()) == [
+            g.RebuildDisksPreparing(),
+            g.RebuildSpawning(),
+            g.GuestRebuilt(power_state=1),
+        ]
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
+
+    def test_a_guest_that_was_off_is_off_after_a_rebuild(self) -> None:
+        self.built()
+
+        said = self.do("alpha", self.rebuild(power_on=False))
+
+        assert said[2:] == [
+            g.RebuildSpawned(power_state=1),
+            g.RebuildPoweringOff(),
+            g.GuestRebuilt(power_state=4),
+        ]
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 4),)
+
+    @pytest.mark.parametrize(
+        ("polls", "ending"),
+        [
+            (0, "GuestRebuildFaulted"),
+            (1, "GuestRebuildFailed"),
+            (2, "GuestRebuildFailed"),
+            (3, "GuestRebuilt"),
+        ],
+    )
+    def test_the_new_guest_is_told_from_the_old_one_after_a_crash(
+        self, polls: int, ending: str
+    ) -> None:
+        self.built()
+        letter = self.begin("alpha", self.rebuild())
+        for _ in range(polls):
+            self.hosts["alpha"].poll()
+
+        assert type(self.driver("alpha").outcome_of(letter)[-1]).__name__ == ending
+
+    def test_what_a_rebuild_left_nothing_of_is_rebuilt(self) -> None:
+        self.built()
+        letter = self.begin("alpha", self.rebuild())
+        self.hosts["alpha"].poll()
+        self.driver("alpha").outcome_of(letter)
+        self.hosts["alpha"] = self.driver("alpha")
+        assert self.hosts["alpha"].guests() == ()
+
+        assert self.do("alpha", self.rebuild())[-1] == g.GuestRebuilt(power_state=1)
+
     def test_a_shelved_guest_is_started_where_it_was_kept(self) -> None:
         self.shelved()
 

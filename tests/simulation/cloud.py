@@ -126,7 +126,7 @@ class Cloud:
             "live_migration_timeout_action": self.plan.live_timeout_action,
             "resize_confirm_window": str(self.plan.confirm_window_s),
             "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false",
-            "shelved_offload_time": "0" if self.plan.offloads_at_once else "-1",
+            "shelved_offload_time": str(self.plan.shelved_offload_time),
         }
 
     # What everybody asks.

@@ -72,8 +72,8 @@ class Plan:
     #: What a host has: few guests, or many.
     memory_mb: int
     same_host_resize: bool
-    #: Does a shelved guest leave its host at once?
-    offloads_at_once: bool
+    #: Seconds that a shelved guest stays on its host; 0: not at all, -1: until it is asked.
+    shelved_offload_time: int = 0
     #: Seconds after which a resize is confirmed by itself; 0: never.
     confirm_window_s: int = 0
     #: Seconds per GiB after which a live migration takes too long, and what is done then.
@@ -108,7 +108,7 @@ def draw_plan(rng: Random) -> Plan:
         confirm_window_s=rng.choice((0, 20, 120)),
         live_timeout_s=rng.choice((800, 8, 12)),
         live_timeout_action=rng.choice(("abort", "force_complete")),
-        offloads_at_once=rng.random() < 0.5,
+        shelved_offload_time=rng.choice((0, 0, -1, 20)),
         rates=rates,
     )
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def images_at_rest(cloud: Cloud) -> list[str]:
-    """I16: every image is one that somebody was told of; every shelved guest has what it needs."""
+    """I20: every image is one that somebody was told of; every shelved guest has what it needs."""
     complete = _complete(cloud)
     broken = [
-        f"I16: {image} is left over"
+        f"I20: {image} is left over"
         for image in cloud.world.images.all()
         if not _is_wanted(cloud, image, complete)
     ]
@@ -65,7 +65,7 @@ def _shelved(cloud: Cloud, row: InstanceRow) -> list[str]:
     broken = []
     image = cloud.world.images.get(held.shelved_image or "")
     if held.image and (image is None or image.status is not ImageStatus.ACTIVE):
-        broken.append(f"I16: {row.uuid} is {row.vm_state}, but its image is {image}")
+        broken.append(f"I20: {row.uuid} is {row.vm_state}, but its image is {image}")
     if row.vm_state == "shelved_offloaded" and (row.host is not None or held.claims):
-        broken.append(f"I16: {row.uuid} is offloaded, but on {row.host} and claims {held.claims}")
+        broken.append(f"I20: {row.uuid} is offloaded, but on {row.host} and claims {held.claims}")
     return broken

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from compute.fake_attachments import attached_on, holds
+from compute.hypervisor import PowerState
 from compute.world import Attached, Role
 from conductor.auditor import verify
 from conductor.replay import Replay
@@ -230,13 +231,19 @@ def _attachments(cloud: Cloud) -> list[str]:
         assert held is not None, f"Expected a state of {row.uuid}, but there is none"
         for host in cloud.hosts:
             there = attached_on(cloud.world, host.name, row.uuid)
-            if there.has_any and cloud.world.half(host.name, row.uuid) is None:
+            # A reset-state may break into a delete that has destroyed the guest and nothing else.
+            is_at_home = row.host == host.name and row.uuid in cloud.watch.tainted
+            has_guest = cloud.world.half(host.name, row.uuid) is not None
+            if there.has_any and not has_guest and not is_at_home:
                 broken.append(f"I16: {there}, but nothing of the guest is there")
             said = _said_to_be_on(held, host.name)
             if row.uuid not in cloud.watch.tainted and said != _sorted(there):
                 broken.append(f"I16: {there}, but the state says {said}")
         wanted = attachments_of(held)
-        is_whole = row.vm_state in _RUNNING and row.uuid not in cloud.watch.tainted
+        # A shelve that failed may have powered it off and let go: it takes hold when it is started.
+        is_off = row.vm_state == "active" and row.power_state == PowerState.SHUTDOWN
+        is_meant_to_run = row.vm_state in _RUNNING and not is_off
+        is_whole = is_meant_to_run and row.uuid not in cloud.watch.tainted
         if is_whole and not holds(cloud.world, row.host or "", row.uuid, wanted):
             broken.append(f"I16: {row.uuid} on {row.host} needs {wanted}")
         if is_whole and {p.active_host for p in held.ports} - {row.host}:

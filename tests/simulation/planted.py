@@ -70,7 +70,6 @@ QUIET: Final = Plan(
     is_warm=True,
     memory_mb=16_896,
     same_host_resize=False,
-    offloads_at_once=True,
 )
 
 
