@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from compute.endings import (
     AGENTS_OWN,
     ALWAYS_ADMITTED,
-    BUILDING,
     CANCELLING,
     ENDINGS,
     FENCING,
+    FREES_INCOMING,
     FREES_SLOT,
     OF_ATTACHMENTS,
     STEERING,
@@ -29,11 +29,13 @@ from compute.journal import Journal, TaskState
 from compute.limits import Bounds
 from compute.live_queue import LiveQueue
 from compute.mailbox import Delivery
+from compute.places import ready
 from compute.scribe import Scribe
 from events.codec import decode_command
 from events.commands import (
     AbortLiveMigration,
     LiveMigrateGuest,
+    PrepareDestination,
     QueueLiveMigration,
     RaiseGeneration,
     ResendFacts,
@@ -240,22 +242,8 @@ class Dispatch:
 
     def _ready(self) -> Letters:
         """Return what waits for nothing any more, in order."""
-        steering = [each for each in self._waiting.values() if type(each.command) in STEERING]
-        running = self._running.values()
-        busy = {e.address.instance_id for e in running if type(e.command) not in STEERING}
-        builds_max = self._bounds.max_concurrent_builds or len(running) + len(self._waiting)
-        builds_left = builds_max - sum(type(e.command) in BUILDING for e in running)
-        ready: Letters = []
-        for letter in self._waiting.values():
-            if type(letter.command) in STEERING or letter.address.instance_id in busy:
-                continue
-            busy.add(letter.address.instance_id)  # those behind it wait for it
-            if type(letter.command) in BUILDING:
-                if builds_left <= 0:
-                    continue
-                builds_left -= 1
-            ready.append(letter)
-        return steering + ready
+        running, incoming = self._running.values(), self._journal.incoming()
+        return ready(self._waiting.values(), running, incoming, self._bounds)
 
     def _start(self, letter: Letter[object]) -> bool:
         """Leave a command that waited begun, or answered where it is not the driver's to do."""
@@ -268,6 +256,7 @@ class Dispatch:
             self._say_what_is(address.instance_id)
         if isinstance(command, RaiseGeneration):
             self._journal.free_slot(address.instance_id)
+            self._journal.free_incoming(address.instance_id)
             self._end(letter, GenerationRaised())
             return False
         if isinstance(command, LiveMigrateGuest):
@@ -275,6 +264,8 @@ class Dispatch:
                 self._end(letter, LiveMigrationAborted(reason="aborted before the copy began"))
                 return False
             self._journal.put_slot(address.instance_id, is_aborted=False)
+        if isinstance(command, PrepareDestination):
+            self._journal.put_incoming(address.instance_id)
         self._inbox.begin(letter)
         self._running[address.command_id] = letter
         return True
@@ -328,8 +319,13 @@ class Dispatch:
         number = self._scribe.answer(letter, fact)
         is_well = type(letter.command) in ENDINGS and is_success(letter.command, fact)
         self._inbox.end(letter, number, is_success=is_well)
-        if type(letter.command) in FREES_SLOT and not _is_refused_unbegun(fact):
+        if _is_refused_unbegun(fact):
+            return
+        if type(letter.command) in FREES_SLOT:
             self._journal.free_slot(letter.address.instance_id)
+        has_failed = isinstance(letter.command, PrepareDestination) and not is_well
+        if type(letter.command) in FREES_INCOMING or has_failed:
+            self._journal.free_incoming(letter.address.instance_id)
 
     def _first_id(self, command_id: str) -> str:
         """Return the id under which the driver knows an operation."""

@@ -104,6 +104,8 @@ BUILDING: Final = frozenset({c.BuildGuest, c.EvacuateGuest})
 FREES_SLOT: Final = frozenset(
     {c.LiveMigrateGuest, c.RollbackSource, c.CleanUpSource, c.DestroyGuest}
 )
+#: With the end of one of these the instance gives back its place for a live migration that comes.
+FREES_INCOMING: Final = frozenset({c.FinishLiveMigration, c.RollbackDestination, c.DestroyGuest})
 
 
 def is_ending(command: object, fact: object) -> bool:

@@ -174,6 +174,18 @@ class Journal(Protocol):
         """Give an instance a place for its live migration."""
         ...
 
+    def incoming(self) -> frozenset[str]:
+        """Return the instances that hold a place for a live migration to this host."""
+        ...
+
+    def put_incoming(self, instance_id: str) -> None:
+        """Give an instance a place for its live migration to this host."""
+        ...
+
+    def free_incoming(self, instance_id: str) -> None:
+        """Take that place back, if it was given."""
+        ...
+
     def free_slot(self, instance_id: str) -> None:
         """Take the place back, if it was given."""
         ...

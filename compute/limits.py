@@ -42,6 +42,9 @@ class Bounds:
 
     #: Live migrations that leave this host at the same time; 0 is no bound.
     max_concurrent_live_migrations: int = 1
+    #: Live migrations that come to this host at the same time; 0 is no bound. Ours: nova bounds the
+    #: source alone, and an emptied rack may all go to one host.
+    max_concurrent_incoming_live_migrations: int = 10
     #: Guests built at the same time; 0 is no bound.
     max_concurrent_builds: int = 10
     #: Seconds between two heartbeats.

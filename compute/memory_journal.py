@@ -22,6 +22,7 @@ _Table = dict[object, object]
 _Write = tuple[str, object, object]
 _TABLES: Final = (
     "about", "heads", "facts", "unsent", "said", "generations", "tasks", "attempts", "slots",
+    "incoming",
 )  # fmt: skip
 
 
@@ -197,6 +198,18 @@ class MemoryJournal:
     def put_slot(self, instance_id: str, *, is_aborted: bool) -> None:
         """Give an instance a place for its live migration."""
         self._put("slots", instance_id, is_aborted)
+
+    def incoming(self) -> frozenset[str]:
+        """Return the instances that hold a place for a live migration to this host."""
+        return frozenset(cast("dict[str, bool]", self._live["incoming"]))
+
+    def put_incoming(self, instance_id: str) -> None:
+        """Give an instance a place for its live migration to this host."""
+        self._put("incoming", instance_id, True)
+
+    def free_incoming(self, instance_id: str) -> None:
+        """Take that place back, if it was given."""
+        self._put("incoming", instance_id, _GONE)
 
     def free_slot(self, instance_id: str) -> None:
         """Take the place back, if it was given."""

@@ -49,6 +49,7 @@ CREATE INDEX IF NOT EXISTS tasks_open ON tasks (number) WHERE state <> 'done';
 CREATE INDEX IF NOT EXISTS tasks_ending ON tasks (ending) WHERE ending IS NOT NULL;
 CREATE TABLE IF NOT EXISTS slots (
   instance_id TEXT PRIMARY KEY, is_aborted INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS incoming (instance_id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 _ENTRY: Final = (
@@ -218,6 +219,18 @@ class SqliteJournal:
     def put_slot(self, instance_id: str, *, is_aborted: bool) -> None:
         """Give an instance a place for its live migration."""
         self._write("INSERT OR REPLACE INTO slots VALUES (?, ?)", instance_id, int(is_aborted))
+
+    def incoming(self) -> frozenset[str]:
+        """Return the instances that hold a place for a live migration to this host."""
+        return frozenset(row[0] for row in self._rows("SELECT instance_id FROM incoming"))
+
+    def put_incoming(self, instance_id: str) -> None:
+        """Give an instance a place for its live migration to this host."""
+        self._write("INSERT OR REPLACE INTO incoming VALUES (?)", instance_id)
+
+    def free_incoming(self, instance_id: str) -> None:
+        """Take that place back, if it was given."""
+        self._write("DELETE FROM incoming WHERE instance_id = ?", instance_id)
 
     def free_slot(self, instance_id: str) -> None:
         """Take the place back, if it was given."""

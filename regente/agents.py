@@ -84,6 +84,7 @@ def bounds_of(settings: Settings) -> Bounds:
     """Return what an operator set of a node."""
     return Bounds(
         max_concurrent_live_migrations=settings.max_concurrent_live_migrations,
+        max_concurrent_incoming_live_migrations=settings.max_concurrent_incoming_live_migrations,
         max_concurrent_builds=settings.max_concurrent_builds,
         report_interval_s=settings.report_interval,
     )

@@ -195,6 +195,9 @@ class Settings(BaseSettings):
     max_concurrent_live_migrations: Count = Field(
         default=1, description="leaving one host at a time; 0: no bound"
     )
+    max_concurrent_incoming_live_migrations: Count = Field(
+        default=10, description="coming to one host at a time; 0: no bound"
+    )
     cpu_allocation_ratio: Ratio = Field(default=4.0, description="vcpus promised per vcpu there")
     ram_allocation_ratio: Ratio = Field(default=1.0, description="MiB promised per MiB there")
     disk_allocation_ratio: Ratio = Field(default=1.0, description="GiB promised per GiB there")

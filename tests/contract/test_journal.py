@@ -209,6 +209,15 @@ class JournalContract(ABC):
         found = self.journal.attempts("saga/step/StopGuest")
         assert [each.command_id for each in found] == ["z", "a"]
 
+    def test_places_of_those_that_come_are_kept(self) -> None:
+        with self.journal.transaction():
+            for each in ("b", "a", "a", "c"):
+                self.journal.put_incoming(each)
+            self.journal.free_incoming("c")
+            self.journal.free_incoming("never")
+
+        assert self.open().incoming() == {"a", "b"}
+
     def test_slots_are_kept_with_their_mark(self) -> None:
         with self.journal.transaction():
             self.journal.put_slot("b", is_aborted=False)

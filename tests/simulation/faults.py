@@ -76,6 +76,8 @@ class Plan:
     shelved_offload_time: int = 0
     #: Seconds after which a resize is confirmed by itself; 0: never.
     confirm_window_s: int = 0
+    #: Live migrations that come to a host at the same time; 0: no bound.
+    incoming_max: int = 0
     #: Seconds per GiB after which a live migration takes too long, and what is done then.
     live_timeout_s: int = 800
     live_timeout_action: str = "abort"
@@ -106,6 +108,7 @@ def draw_plan(rng: Random) -> Plan:
         memory_mb=rng.choice((8_704, 16_896, 33_280)),
         same_host_resize=rng.random() < 0.2,
         confirm_window_s=rng.choice((0, 20, 120)),
+        incoming_max=rng.choice((0, 1)),
         live_timeout_s=rng.choice((800, 8, 12)),
         live_timeout_action=rng.choice(("abort", "force_complete")),
         shelved_offload_time=rng.choice((0, 0, -1, 20)),

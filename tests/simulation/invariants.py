@@ -76,6 +76,7 @@ def quiet(cloud: Cloud) -> list[str]:
     return [
         *_outbox(cloud),
         *_dues(cloud),
+        *_migration_places(cloud),
         *_sagas(cloud),
         *_closed(cloud),
         *_claims(cloud),
@@ -101,6 +102,16 @@ def _outbox(cloud: Cloud) -> list[str]:
         for table, rows in tables.items()
         for command_id in rows  # type: ignore[attr-defined]  # dictionaries all
         if command_id not in named
+    ]
+
+
+def _migration_places(cloud: Cloud) -> list[str]:
+    """I19: a host that has nothing to do has every place for a live migration to give."""
+    tainted = cloud.watch.tainted
+    return [
+        f"I19: {host.name} keeps a place for {instance_id}"
+        for host in cloud.hosts
+        for instance_id in sorted({*host.journal.slots(), *host.journal.incoming()} - tainted)
     ]
 
 

@@ -229,7 +229,11 @@ class HostProcess:
             key=self.key,
             partitions=cloud.plan.partitions,
             topics=cloud.topics,
-            bounds=Bounds(report_interval_s=REPORT_S, digest_interval_s=60),
+            bounds=Bounds(
+                report_interval_s=REPORT_S,
+                digest_interval_s=60,
+                max_concurrent_incoming_live_migrations=cloud.plan.incoming_max,
+            ),
         )
         self._parts = compute_wiring.build(
             node,
