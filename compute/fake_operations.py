@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from compute import fake_evacuation, fake_images, fake_rebuild, fake_standby
+from compute import (
+    fake_attachment_actions,
+    fake_evacuation,
+    fake_images,
+    fake_rebuild,
+    fake_standby,
+)
 from compute.fake_attachments import (
     STAGES,
     activate,
@@ -66,7 +72,7 @@ _TAKES_HOLD: Final = (
 #: Roles in which a guest may be started, or put back, where it is.
 _AT_HOME: Final = (*PRESENT, Role.KEPT)
 CALLS: Final = (
-    *(kind.__name__ for kind in EFFECTS),
+    *(kind.__name__ for kind in (*EFFECTS, *fake_attachment_actions.CHANGES)),
     *(kind.__name__ + stage for kind in (*LEAVES_NOTHING, *_TAKES_HOLD) for stage in STAGES),
     "BuildGuest.claim",
     "BuildGuest.networks",
@@ -89,6 +95,8 @@ CALLS: Final = (
 def operation_of(site: Site, letter: Letter[object], steering: Steering) -> Operation:
     """Return the operation that carries a command out."""
     instance_id, command = letter.address.instance_id, letter.command
+    if type(command) in fake_attachment_actions.CHANGES:
+        return fake_attachment_actions.operation(site, letter)
     if isinstance(command, c.LiveMigrateGuest):
         return LiveMigration(site, instance_id, command, steering).steps()
     if isinstance(command, c.RebuildGuest):

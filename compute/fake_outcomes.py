@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from compute import fake_images, fake_rebuild, fake_standby
+from compute import fake_attachment_actions, fake_images, fake_rebuild, fake_standby
 from compute.endings import ENDINGS
 from compute.fake_attachments import as_it_is, holds, let_go_at_once
 from compute.fake_effects import LEAVES_NOTHING
@@ -32,8 +32,10 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
         return fake_rebuild.outcome(world, host, letter)
     if (of_images := fake_images.outcome(world, host, letter)) is not None:
         return of_images
-    half = world.half(host, letter.address.instance_id)
     command = letter.command
+    if type(command) in fake_attachment_actions.CHANGES:
+        return fake_attachment_actions.outcome(world, host, letter)
+    half = world.half(host, letter.address.instance_id)
     is_done = _IS_DONE.get(type(command))
     if is_done and is_done(command, half) and _holds_as_asked(world, host, letter):
         if half and half.role is Role.LEAVING:

@@ -21,6 +21,7 @@ from events.values import quick
 from statemachines import shadow
 from statemachines.addressee import addressee, answering_host, owing
 from statemachines.asked_attachments import attachments_asked
+from statemachines.attachment_actions import taken
 from statemachines.attachments import held_from
 from statemachines.chain import head_of, heads_after, moved, with_head
 from statemachines.conditions import may_have
@@ -192,7 +193,8 @@ def _see(run: Run) -> None:
     take_effect(run, None)
     for debt in debts:
         progress(run, debt, host)
-    if not debts and isinstance(run.envelope.fact, GuestFound):
+    owed = [d for d in debts if not SAGAS[d.saga].of_guest]
+    if not owed and isinstance(run.envelope.fact, GuestFound):
         _found(run)
 
 
@@ -222,6 +224,8 @@ def _act(run: Run, request: ActionRequested) -> None:
         _note_immediate(run, request)
         return
     table = BY_ACTION[action]
+    run.held, arguments = taken(run.held, request, run.request_id, run.now)
+    request = replace(request, arguments=arguments)
     if action != "create":
         run.arrow(f"request:{action}", run.held.saga)
         take_request(run, request)

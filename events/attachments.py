@@ -51,3 +51,91 @@ class AcceleratorUnbound:
     """No device of the host is bound to the accelerator request (any more)."""
 
     accelerator_id: str
+
+
+# Answers to what is asked about one volume or port.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeAttachFailed:
+    """The host could not attach the volume and undid what it had done."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeDetachFailed:
+    """The host could not detach the volume: the guest has it still."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSwapped:
+    """The guest has the new volume, with all that was on the old one, in its place."""
+
+    old_volume_id: str
+    new_volume_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSwapFailed:
+    """The host could not swap the volumes: the guest has the old one."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceAttachFailed:
+    """The host could not plug the port and undid what it had done."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceDetachFailed:
+    """The host could not unplug the port: the guest has it still."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedIpAdded:
+    """The port has this address too."""
+
+    port_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedIpAddFailed:
+    """The port got no address."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedIpRemoved:
+    """The port does not have this address any more."""
+
+    port_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedIpRemoveFailed:
+    """The address could not be taken from the port."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInfoInjected:
+    """The guest was told what it has of networks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInfoInjectFailed:
+    """The guest could not be told what it has of networks."""
+
+    reason: str

@@ -21,6 +21,13 @@ def source_of(held: Held) -> str | None:
     return held.host if held.move is None else held.move.source
 
 
+def target_of(held: Held, table: Saga) -> str | None:
+    """Name the host that a side saga is about; None where it is about none."""
+    if table.primary:
+        return None
+    return held.host if table.of_guest else source_of(held)
+
+
 def own_host(held: Held, table: Saga, rules: Rules) -> tuple[str, ...]:
     """Name the instance's own host, where the saga may not choose it."""
     may_stay = table.remakes or (table.same_host is not None and rules.allows(table.same_host))

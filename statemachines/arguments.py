@@ -65,6 +65,22 @@ def _image_name(held: Held, saga: SagaState, _table: Saga) -> str:
     return saga.arguments.get("name") or f"{held.name}-shelved"
 
 
+def _volume(held: Held, saga: SagaState, _table: Saga) -> object:
+    wanted = saga.arguments["volume_id"]
+    return next(v.volume for v in held.volumes if v.volume.volume_id == wanted)
+
+
+def _port(held: Held, saga: SagaState, _table: Saga) -> object:
+    wanted = saga.arguments["port_id"]
+    return next(p.port for p in held.ports if p.port.port_id == wanted)
+
+
+def _argument(name: str) -> Argument:
+    return lambda _held, saga, _table: saga.arguments[name]
+
+
+#: Arguments that a request names and the fold has read.
+_ASKED: Final = ("volume_id", "old_volume_id", "new_volume_id", "port_id", "network_id", "fixed_ip")
 ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
     {
         "name": lambda held, _saga, _table: held.name,
@@ -89,6 +105,10 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "evidence": _evidence,
         "rescue_image": lambda _held, saga, _table: saga.arguments.get("rescue_image_ref", ""),
         "attachments": lambda _held, saga, _table: saga.attachments,
+        "ports": lambda _held, saga, _table: saga.attachments.ports,
+        "volume": _volume,
+        "port": _port,
+        **{name: _argument(name) for name in _ASKED},
     }
 )
 

@@ -6,18 +6,31 @@ attach, a detach). Where it is attached or bound is what hosts say of themselves
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Final
 
 from events.parts import NOTHING_ATTACHED, Attachments
+from events.register import COMMANDS
 from statemachines.held import Held, HeldAccelerator, HeldPort, HeldVolume
 from statemachines.values import replace
 
+#: Addresses of one port; neutron's default is 5 a port.
+FIXED_IPS_MAX: Final = 16
 #: It was asked for, and no host has said yet that it is there.
 ATTACHING: Final = "attaching"
 #: It belongs to the guest and goes where the guest goes.
 IN_USE: Final = "in-use"
 #: It is to go, and no host has said yet that it is gone.
 DETACHING: Final = "detaching"
+
+#: It is in use, and another is being put into its place.
+SWAPPING: Final = "swapping"
+_CARRIED: Final = (IN_USE, SWAPPING)
+
+#: Commands that carry what their guest holds.
+_TAKE_HOLD: Final = frozenset(
+    name for name, cls in COMMANDS.items() if any(f.name == "attachments" for f in fields(cls))
+)
 
 #: Facts by which a host says what is attached or bound there: true whatever step a saga stands in.
 SAID_OF_ATTACHMENTS: Final = frozenset(
@@ -28,6 +41,9 @@ SAID_OF_ATTACHMENTS: Final = frozenset(
         "PortUnbound",
         "AcceleratorBound",
         "AcceleratorUnbound",
+        "VolumeSwapped",
+        "FixedIpAdded",
+        "FixedIpRemoved",
     }
 )
 
@@ -42,7 +58,7 @@ def attachments_of(held: Held) -> Attachments:
     if not has_attachments(held):
         return NOTHING_ATTACHED
     return Attachments(
-        volumes=tuple(v.volume for v in held.volumes if v.status == IN_USE),
+        volumes=tuple(v.volume for v in held.volumes if v.status in _CARRIED),
         ports=tuple(p.port for p in held.ports if p.status == IN_USE),
         accelerators=tuple(a.accelerator for a in held.accelerators),
     )
@@ -60,6 +76,12 @@ def held_from(held: Held, asked: Attachments, now: int) -> Held:
             HeldAccelerator(accelerator=a, created_at=now) for a in asked.accelerators
         ),
     )
+
+
+def undisturbed(held: Held, host: str | None) -> bool:
+    """Say whether the guest is at home on a host, and none other was asked to take hold of it."""
+    asked = () if held.saga is None else held.saga.asked
+    return held.host == host and not any(a.command in _TAKE_HOLD and a.host != host for a in asked)
 
 
 def let_go(held: Held, host: str) -> Held:

@@ -7,12 +7,14 @@ from statemachines.owing import TABLE_OF
 from statemachines.recording import UNCONFIRMED, set_migration_status
 from statemachines.run import Run
 from statemachines.saga import Owe
+from statemachines.sides import end_with_guest
 from statemachines.states import MigrationStatus
 from statemachines.values import replace
 
 
 def bury(run: Run) -> None:
     """Leave the tombstone of a deleted instance; clean-ups owed outlive it."""
+    end_with_guest(run)
     move = run.held.move
     if move is not None and move.status in UNCONFIRMED:
         # Nova confirms a resize before it deletes the instance.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from statemachines.attachments import undisturbed
 from statemachines.held import Held, SagaState
 from statemachines.rules import Rules
 from statemachines.saga import Again, Choice, End, NeedsOperator, Next, To
@@ -109,6 +110,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "took_over": _took_over,
         "same_host": _same_host,
         "guest_moved": _guest_moved,
+        "on_a_host": lambda held, _saga, _rules: held.host is not None,
+        "undisturbed": lambda held, saga, _rules: undisturbed(held, saga.target),
         "failed_before": lambda _held, saga, _rules: saga.outcome is not None,
         "in_post_copy": _in_post_copy,
         "timeout_forces_completion": _timeout_forces,

@@ -179,7 +179,7 @@ class HeldVolume:
     """A volume of the guest, and where it is attached."""
 
     volume: Volume
-    #: `attaching`, `in-use` or `detaching`: only what is in use goes where the guest goes.
+    #: `attaching`, `in-use`, `swapping` or `detaching`: what is in use goes where the guest goes.
     status: str
     created_at: int
     #: Hosts that said that they are connected to it, sorted.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from events.ids import InstanceId, SagaId, image_id, saga_id
 from events.requests import ActionRequested
-from statemachines.addressing import asked_of, hosts_of, inherited, own_host, source_of
+from statemachines.addressing import asked_of, hosts_of, inherited, own_host, source_of, target_of
+from statemachines.attachment_actions import ended
 from statemachines.attachments import attachments_of
 from statemachines.burial import bury
 from statemachines.claims import (
@@ -85,7 +86,7 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         asked=() if before is None else inherited(before),
         commanded=() if before is None else before.commanded,
         destination=None if before is None else before.destination,
-        target=None if table.primary else source_of(run.held),
+        target=target_of(held, table),
         forced_host=held.host if table.remakes else request.host,
         excluded=own_host(held, table, run.rules),
         fenced=request.fenced_hosts,
@@ -242,6 +243,10 @@ def _take(
         ending = way.ending or saga.outcome
         assert ending is not None, f"Expected an outcome at the end of {table.name}"
         _end(run, table, replace(saga, reason=reason), ending, keep_claim=keep_claim)
+        if way.beside is not None:
+            side = SAGAS[way.beside]
+            after = beside(run, side, saga.target, dict(saga.arguments))
+            _take(run, side, after, side.first, fact)
 
 
 def _reason(run: Run, saga: SagaState, way: To | End) -> str | None:
@@ -332,13 +337,14 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
     if saga.target is not None and table.name == TABLE_OF[Owe.DESTROY].name:
         fell_tombstones(run, saga.target)
     remove(run, table, saga)
+    run.held = ended(run.held, saga, ending)
     run.arrow(f"{table.name}:{ending}", saga)
     if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
         bury(run)
         drop_shelved_image(run, run.held.shelved_host)
     note_saga(run, saga, ending=ending, ok=end.ok)
     note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
-    if table.primary:
+    if table.primary or table.of_guest:
         note_fault(run, saga, end)
 
 

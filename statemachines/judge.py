@@ -15,6 +15,7 @@ from events.envelope import API, CONDUCTOR, NOVA, Envelope
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
+from statemachines import attachment_actions
 from statemachines.addressee import addressee, answering_host, asked_as, sagas_of
 from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
@@ -111,7 +112,8 @@ def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict
     saga = addressee(held, envelope)
     if envelope.meta.command_id is not None or isinstance(fact, GuestArrived):
         if saga is None:
-            if type(fact).__name__ in SAID_OF_ATTACHMENTS and host in may_have(held):
+            may = may_have(held) if held.vm_state != VmState.DELETED else ()
+            if type(fact).__name__ in SAID_OF_ATTACHMENTS and host in may:
                 return _ACCEPTED  # Said too late to lead anywhere, and true all the same.
             return _reject(envelope, "not-asked", f"no saga waits for this of {host}")
         return _judge_answer(held, envelope, saga, rules)
@@ -264,6 +266,8 @@ def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequ
     table = BY_ACTION.get(fact.action)
     if table is None:
         return _ACCEPTED
+    if table.of_guest:
+        return attachment_actions.refused(held, fact) or _ACCEPTED
     same = [s for s in sagas_of(held) if s.saga == table.name and s.needs_operator is None]
     if same:
         return _reject(envelope, "already-running", f"{table.name} {same[0].saga_id} goes on")

@@ -59,6 +59,8 @@ class End:
 
     ending: str | None = None
     owe: Owe | None = None
+    #: Name of the side saga that begins when this one has ended, about the same host.
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ class Saga:
     steps: Mapping[str, Step]
     endings: Mapping[str, Ending]
     primary: bool = True
+    #: A side action that a user asked of the guest at its host: ends with it, and may be a fault.
+    of_guest: bool = False
     #: The type of the migration record that the saga makes when it starts.
     migration_type: MigrationType | None = None
     migration_status: MigrationStatus | None = None

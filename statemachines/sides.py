@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from events.ids import InstanceId, saga_id
 from statemachines.held import SagaState
+from statemachines.recording import close_step, note_action, note_saga
 from statemachines.run import Run
 from statemachines.saga import Saga
+from statemachines.sagas import SAGAS
 from statemachines.values import replace
 
 
@@ -63,3 +65,15 @@ def beside(
         target=target,
         arguments=arguments or {},
     )
+
+
+def end_with_guest(run: Run) -> None:
+    """End every side action on a guest that is no more."""
+    for side in run.held.sides:
+        table = SAGAS[side.saga]
+        if table.of_guest:
+            saga = close_step(run, side, "superseded", ok=False)
+            saga = replace(saga, pending=(), needs_operator=None)
+            note_saga(run, saga, ending="superseded", ok=False)
+            note_action(run, saga, finished=True, ok=False)
+            remove(run, table, saga)

@@ -11,7 +11,7 @@ import typing
 
 from compute.endings import ENDINGS
 from compute.fake_effects import LEAVES_NOTHING
-from events import attachments, evacuation, images, instance, migration
+from events import attachments, commands, evacuation, images, instance, migration
 from events.envelope import Letter
 from events.parts import Attachments
 from events.requests import Flavor
@@ -126,6 +126,30 @@ def _sample(name: str, hint: object) -> object:
 def success_of(command: str) -> type:
     """Return the fact that says that a command was carried out."""
     return next(endings[0] for cls, endings in ENDINGS.items() if cls.__name__ == command)
+
+
+def success_to(letter: Letter[object]) -> object:
+    """Return the fact that says that this very command was carried out."""
+    command = letter.command
+    match command:
+        case commands.AttachVolume():
+            return attachments.VolumeAttached(volume_id=command.volume.volume_id)
+        case commands.DetachVolume():
+            return attachments.VolumeDetached(volume_id=command.volume_id)
+        case commands.SwapVolume():
+            return attachments.VolumeSwapped(
+                old_volume_id=command.old_volume_id, new_volume_id=command.new_volume_id
+            )
+        case commands.AttachInterface():
+            return attachments.PortBound(port_id=command.port.port_id, active=True)
+        case commands.DetachInterface():
+            return attachments.PortUnbound(port_id=command.port_id)
+        case commands.AddFixedIp():
+            return attachments.FixedIpAdded(port_id=command.port_id, address="10.0.0.6")
+        case commands.RemoveFixedIp():
+            return attachments.FixedIpRemoved(port_id=command.port_id, address=command.fixed_ip)
+        case _:
+            return sample(success_of(type(command).__name__))
 
 
 def failures_of(command: str) -> tuple[type, ...]:

@@ -15,7 +15,7 @@ from statemachines.recording import SCHEDULER
 from statemachines.sagas import SAGAS
 from tests.answers import failures_of
 from tests.hosts import World
-from tests.parts import wishes
+from tests.parts import NETWORK, OTHER_VOLUME, PORT, VOLUME, wishes
 from tests.story import LARGE, SMALL, must
 
 # Where an operation may begin.
@@ -171,12 +171,25 @@ def begin(action: str, **rules: str) -> World:
         world = _FROM[action]()
     else:
         world = built(**rules)
-    must(world.request(action, **_FIELDS.get(action, {})))
+    fields = _FIELDS.get(action) or {"arguments": SIDE_ACTIONS.get(action, {})}
+    must(world.request(action, **fields))
     return world
 
 
+#: Actions on what a guest holds, and what they ask of the guest that was built here.
+SIDE_ACTIONS: dict[str, dict[str, str]] = {
+    "attach_volume": {"volume_id": OTHER_VOLUME},
+    "detach_volume": {"volume_id": VOLUME},
+    "swap_volume": {"old_volume_id": VOLUME, "new_volume_id": OTHER_VOLUME},
+    "attach_interface": {"net_id": NETWORK},
+    "detach_interface": {"port_id": PORT},
+    "add_fixed_ip": {"network_id": NETWORK},
+    "remove_fixed_ip": {"address": "10.0.0.5"},
+    "inject_network_info": {},
+}
 #: Every action that starts a saga.
 ACTIONS = (
+    *SIDE_ACTIONS,
     "create",
     "delete",
     "reset_state",

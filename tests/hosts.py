@@ -16,7 +16,7 @@ from events.envelope import Envelope, Letter
 from statemachines.notes import ActionNote, EventNote, SagaNote
 from statemachines.recording import SCHEDULER
 from statemachines.resume import resume
-from tests.answers import ON_THE_WAY, on_attachments, sample, success_of
+from tests.answers import ON_THE_WAY, on_attachments, sample, success_to
 from tests.story import Story
 
 HOSTS = ("h1", "h2", "h3", "h4")
@@ -125,7 +125,7 @@ class World(Story):
             return
         command_id = letter.address.command_id
         said = [sample(fact) for fact in ON_THE_WAY.get(name, ())]
-        for fact in (*said, *on_attachments(self.here, letter), sample(success_of(name))):
+        for fact in (*said, *on_attachments(self.here, letter), success_to(letter)):
             self.tell(self.next_of(host, fact, command_id=command_id))
 
     def schedule(self, letter: Letter[object], hosts: tuple[str, ...] = HOSTS) -> None:

@@ -11,6 +11,7 @@ VOLUME: Final = "0b4c4c1e-0000-4000-8000-00000000000a"
 OTHER_VOLUME: Final = "0b4c4c1e-0000-4000-8000-00000000000b"
 PORT: Final = "0b4c4c1e-0000-4000-8000-00000000000c"
 NETWORK: Final = "0b4c4c1e-0000-4000-8000-00000000000d"
+OTHER_PORT: Final = "0b4c4c1e-0000-4000-8000-00000000000f"
 ACCELERATOR: Final = "0b4c4c1e-0000-4000-8000-00000000000e"
 
 EVERYTHING: Final = Attachments(
@@ -21,6 +22,18 @@ EVERYTHING: Final = Attachments(
     ),
     ports=(Port(port_id=PORT, network_id=NETWORK, fixed_ips=("10.0.0.5",)),),
     accelerators=(Accelerator(accelerator_id=ACCELERATOR, device_profile="gpu"),),
+)
+#: What such a guest may be given besides.
+MORE: Final = Attachments(
+    volumes=(
+        Volume(
+            volume_id=OTHER_VOLUME,
+            device_name="/dev/vdc",
+            boot_index=None,
+            delete_on_termination=False,
+        ),
+    ),
+    ports=(Port(port_id=OTHER_PORT, network_id=NETWORK, fixed_ips=()),),
 )
 
 

@@ -144,6 +144,8 @@ def busy(host: str) -> Act:
     return act
 
 
+#: The volume of the recording.
+_VOLUME: Final = "6ca404f3-d844-4169-bb96-bc792f37de98"
 _RESIZE: Final = ask("resize", flavor=LARGE)
 _IMAGE: Final = {"name": "an image"}
 _BACKUP: Final = {"name": "a backup", "backup_type": "daily", "rotation": "1"}
@@ -152,6 +154,13 @@ _CONFIRM: Final = ask("confirm_resize")
 _NO_ROOM: Final = "Insufficient compute resources: no room."
 
 PLAYS: Final[dict[str, Play]] = {
+    "attach_detach_volume": Play(
+        on="host1",
+        acts=(
+            ask("attach_volume", arguments={"volume_id": _VOLUME}),
+            ask("detach_volume", arguments={"volume_id": _VOLUME}),
+        ),
+    ),
     "create_delete": Play(acts=(build("host1"), ask("delete"))),
     "create_no_valid_host": Play(acts=(disable("host1", "host2"), ask("create", flavor=SMALL))),
     "create_servers_interleaved": Play(acts=(build("host1"),)),

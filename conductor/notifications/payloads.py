@@ -245,6 +245,11 @@ def _snapshot_image(at: Occasion) -> Data:
     return {"snapshot_image_id": None if at.saga is None else image_id(SagaId(at.saga.saga_id))}
 
 
+def _swap(at: Occasion) -> Data:
+    arguments = {} if at.saga is None else at.saga.arguments
+    return {name: arguments.get(name) for name in ("old_volume_id", "new_volume_id")}
+
+
 def _nothing(_at: Occasion) -> Data:
     return {}
 
@@ -280,5 +285,6 @@ _PAYLOADS: Final[Mapping[str, tuple[str, str, Extra]]] = MappingProxyType(
         ),
         "volume_attach": _VOLUME,
         "volume_detach": _VOLUME,
+        "volume_swap": ("InstanceActionVolumeSwapPayload", "1.9", _swap),
     }
 )

@@ -260,6 +260,35 @@ def _shelving() -> Words:
     }
 
 
+def _attachment(saga: str, event: str, done: str) -> Words:
+    """A start when the host is asked, an end when it has done it; no host, no word."""
+    return {
+        (saga, ">ask"): (then(f"{event}.start", By.TARGET),),
+        (saga, f"={done}"): (then(f"{event}.end", By.TARGET, only=_asked_a_host),),
+    }
+
+
+def _attachments() -> Words:
+    return (
+        _attachment("attach_volume", "instance.volume_attach", "attached")
+        | _attachment("detach_volume", "instance.volume_detach", "detached")
+        | _attachment("swap_volume", "instance.volume_swap", "swapped")
+        | _attachment("attach_interface", "instance.interface_attach", "attached")
+        | _attachment("detach_interface", "instance.interface_detach", "detached")
+        | {
+            ("attach_volume", "VolumeAttachFailed"): (
+                failed("instance.volume_attach.error", "VolumeAttachFailed"),
+            ),
+            ("swap_volume", "VolumeSwapFailed"): (
+                failed("instance.volume_swap.error", "VolumeRebaseFailed"),
+            ),
+            ("attach_interface", "InterfaceAttachFailed"): (
+                failed("instance.interface_attach.error", "InterfaceAttachFailed"),
+            ),
+        }
+    )
+
+
 def _immediate() -> Words:
     return {
         ("", "request:lock"): (then("instance.lock", By.API),),
@@ -286,5 +315,6 @@ WORDS: Final[Mapping[tuple[str, str], tuple[Say, ...]]] = MappingProxyType(
     | _shelving()
     | _steering("live_migrate_abort", "instance.live_migration_abort")
     | _steering("live_migrate_force_complete", "instance.live_migration_force_complete")
+    | _attachments()
     | _immediate()
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from events.commands import (
     any_operation,
+    attachments,
     evacuation,
     images,
     life,
@@ -23,6 +24,30 @@ from events.commands.any_operation import (
 )
 from events.commands.any_operation import (
     ResendFacts as ResendFacts,
+)
+from events.commands.attachments import (
+    AddFixedIp as AddFixedIp,
+)
+from events.commands.attachments import (
+    AttachInterface as AttachInterface,
+)
+from events.commands.attachments import (
+    AttachVolume as AttachVolume,
+)
+from events.commands.attachments import (
+    DetachInterface as DetachInterface,
+)
+from events.commands.attachments import (
+    DetachVolume as DetachVolume,
+)
+from events.commands.attachments import (
+    InjectNetworkInfo as InjectNetworkInfo,
+)
+from events.commands.attachments import (
+    RemoveFixedIp as RemoveFixedIp,
+)
+from events.commands.attachments import (
+    SwapVolume as SwapVolume,
 )
 from events.commands.evacuation import (
     EvacuateGuest as EvacuateGuest,
@@ -158,4 +183,4 @@ from events.commands.standby import (
 )
 
 #: Where the commands stand.
-MODULES = (any_operation, images, life, live_migration, resize, standby, evacuation)
+MODULES = (any_operation, attachments, images, life, live_migration, resize, standby, evacuation)

@@ -6,12 +6,21 @@ where it was restarted in the middle and does not know any more what it let go o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, cast
 
 from events import attachments
-from statemachines.attachments import bound, left_over, let_go, together, unbound, without
+from statemachines.attachments import (
+    FIXED_IPS_MAX,
+    bound,
+    left_over,
+    let_go,
+    together,
+    unbound,
+    undisturbed,
+    without,
+)
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
@@ -70,6 +79,21 @@ def _volume_detached(run: Run, _saga: SagaState | None) -> None:
     _volume(run, attached=False)
 
 
+def _volume_swapped(run: Run, _saga: SagaState | None) -> None:
+    """The guest has another volume; where it went on with the old one meanwhile, it has that."""
+    fact = cast("attachments.VolumeSwapped", run.envelope.fact)
+    held, host = run.held, run.envelope.host
+    assert host is not None
+    if undisturbed(held, host):
+        volumes = tuple(
+            replace(v, volume=replace(v.volume, volume_id=fact.new_volume_id), hosts=(host,))
+            if v.volume.volume_id == fact.old_volume_id
+            else v
+            for v in held.volumes
+        )
+        run.held = replace(held, volumes=volumes)
+
+
 def _port_bound(run: Run, _saga: SagaState | None) -> None:
     fact = cast("attachments.PortBound", run.envelope.fact)
     host = run.envelope.host
@@ -111,6 +135,32 @@ def _accelerator_unbound(run: Run, _saga: SagaState | None) -> None:
     _accelerator(run, is_bound=False)
 
 
+def _with_addresses(
+    run: Run, port_id: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
+) -> None:
+    ports = tuple(
+        replace(p, port=replace(p.port, fixed_ips=change(p.port.fixed_ips)))
+        if p.port.port_id == port_id
+        else p
+        for p in run.held.ports
+    )
+    run.held = replace(run.held, ports=ports)
+
+
+def _fixed_ip_added(run: Run, _saga: SagaState | None) -> None:
+    fact = cast("attachments.FixedIpAdded", run.envelope.fact)
+    _with_addresses(
+        run,
+        fact.port_id,
+        lambda known: known if fact.address in known else (*known, fact.address)[-FIXED_IPS_MAX:],
+    )
+
+
+def _fixed_ip_removed(run: Run, _saga: SagaState | None) -> None:
+    fact = cast("attachments.FixedIpRemoved", run.envelope.fact)
+    _with_addresses(run, fact.port_id, lambda known: tuple(a for a in known if a != fact.address))
+
+
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "VolumeAttached": _volume_attached,
@@ -119,5 +169,8 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "PortUnbound": _port_unbound,
         "AcceleratorBound": _accelerator_bound,
         "AcceleratorUnbound": _accelerator_unbound,
+        "VolumeSwapped": _volume_swapped,
+        "FixedIpAdded": _fixed_ip_added,
+        "FixedIpRemoved": _fixed_ip_removed,
     }
 )

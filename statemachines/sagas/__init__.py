@@ -11,8 +11,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.saga import Again, Saga, branches
+from statemachines.saga import Again, End, Saga, branches
 from statemachines.saga_check import faults_of
+from statemachines.sagas import attachments
 from statemachines.sagas.create import CREATE
 from statemachines.sagas.delete import DELETE
 from statemachines.sagas.evacuate import EVACUATE
@@ -72,6 +73,8 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             DEBT,
             FENCE,
             DELETE_IMAGE,
+            *attachments.ACTIONS,
+            *attachments.DEBTS,
         )
     }
 )
@@ -112,6 +115,7 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "rebuild": REBUILD,
         "live_migrate_abort": ABORT,
         "live_migrate_force_complete": FORCE_COMPLETE,
+        **{table.name: table for table in attachments.ACTIONS},
     }
 )
 
@@ -138,7 +142,7 @@ def check() -> tuple[str, ...]:
         for step in table.steps.values()
         for next_ in step.on.values()
         for way in branches(next_)
-        if isinstance(way, Again) and way.beside is not None
+        if isinstance(way, Again | End) and way.beside is not None
     }
     sides = {name for name, table in SAGAS.items() if not table.primary}
     faults += [f"Expected a side saga {name}, but there is none" for name in beside - sides]

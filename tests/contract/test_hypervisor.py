@@ -9,6 +9,7 @@ from events import instance as i
 from events import migration as m
 from events.requests import Flavor
 from tests.contract.driver_stage import ONE, TWO, DriverStage, InAFile, InMemory
+from tests.parts import EVERYTHING, NETWORK, OTHER_VOLUME, PORT, VOLUME
 
 SMALL = Flavor(name="m1.small", vcpus=1, memory_mb=512, disk_gb=1)
 LARGE = Flavor(name="m1.large", vcpus=2, memory_mb=1024, disk_gb=1)
@@ -45,6 +46,14 @@ EVERY_COMMAND = (
     c.CleanUpSource(destination="beta"),
     c.RollbackDestination(),
     c.RollbackSource(),
+    c.AttachVolume(volume=EVERYTHING.volumes[0]),
+    c.DetachVolume(volume_id=VOLUME),
+    c.SwapVolume(old_volume_id=VOLUME, new_volume_id=OTHER_VOLUME),
+    c.AttachInterface(port=EVERYTHING.ports[0]),
+    c.DetachInterface(port_id=PORT),
+    c.AddFixedIp(port_id=PORT, network_id=NETWORK),
+    c.RemoveFixedIp(port_id=PORT, fixed_ip="10.0.0.5"),
+    c.InjectNetworkInfo(ports=EVERYTHING.ports),
     c.AbortLiveMigration(),
     c.ForceCompleteLiveMigration(),
     c.SnapshotGuest(image_id="snapshot", image_name="n", backup_type=None),

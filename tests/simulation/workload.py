@@ -40,36 +40,35 @@ _IMAGES: Final = (
     *("snapshot", "snapshot_volume_backed", "backup", "backup", "shelve", "shelve"),
     *("volume_snapshot_create", "volume_snapshot_delete", "rebuild"),
 )
+SIDE: Final = (
+    *("attach_volume", "attach_volume", "detach_volume", "swap_volume"),
+    *("attach_interface", "attach_interface", "detach_interface"),
+    *("add_fixed_ip", "remove_fixed_ip", "inject_network_info"),
+)
 LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "active": (
         *("stop", "stop", "reboot_soft", "reboot_hard", "pause", "pause", "delete", "lock"),
-        *(
-            "unlock",
-            "suspend",
-            "suspend",
-            "rescue",
-            "soft_delete",
-            *_MOVES,
-            *_MOVES,
-            *_MOVES,
-            *_IMAGES,
-            *_IMAGES,
-        ),
+        *("unlock", "suspend", "suspend", "rescue", "soft_delete", *_MOVES, *_MOVES, *_MOVES),
+        *_IMAGES,
+        *_IMAGES,
+        *SIDE,
     ),
     "stopped": (
         *("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
         *_IMAGES,
+        *SIDE[:3],
     ),
     "paused": (
         *("unpause", "unpause", "live_migrate", "live_migrate", "reboot_hard", "delete"),
         *_IMAGES,
+        *SIDE,
     ),
     "suspended": ("resume", "resume", "resume", "reboot_hard", "delete", "shelve"),
     "rescued": ("unrescue", "unrescue", "unrescue", "delete"),
-    "soft-delete": ("restore", "restore", "force_delete"),
-    "shelved": ("shelve_offload", "unshelve", "unshelve", "delete"),
-    "shelved_offloaded": ("unshelve", "unshelve", "unshelve", "delete"),
-    "resized": ("confirm_resize", "revert_resize") * 4 + ("delete", "soft_delete"),
+    "soft-delete": ("restore", "restore", "force_delete", *SIDE[:3]),
+    "shelved": ("shelve_offload", "unshelve", "unshelve", "delete", *SIDE[:3]),
+    "shelved_offloaded": ("unshelve", "unshelve", "unshelve", "delete", *SIDE[:3]),
+    "resized": ("confirm_resize", "revert_resize") * 4 + ("delete", "soft_delete", *SIDE[:3]),
     "error": (
         *("delete", "delete", "reboot_hard", "reboot_hard", "reset_state", "resize", "rescue"),
         *("rebuild", "rebuild"),
@@ -159,7 +158,9 @@ class Workload:
             host=host,
             host_seen="" if host is None else self._seen(host),
             source_up=row is None or row.host is None or self._is_up(row.host),
-            arguments=self._arguments(action),
+            arguments=self._side(action, row.uuid)
+            if row is not None and action in SIDE
+            else self._arguments(action),
         )
 
     def _arguments(self, action: str) -> dict[str, str]:
@@ -192,6 +193,32 @@ class Workload:
         if rng.random() < 0.1:
             wishes["accel:device_profile"] = "gpu"
         return wishes
+
+    def _side(self, action: str, uuid: str) -> dict[str, str]:
+        """Draw what is asked about volumes and ports: most often of those that the guest has."""
+        held = self._cloud.watch.held(uuid)
+        volumes = [] if held is None else [v.volume.volume_id for v in held.volumes]
+        ports = [] if held is None else [p.port for p in held.ports]
+        volume = self._rng.choice([*volumes, *volumes, self._uuid()])
+        port = self._rng.choice(ports) if ports else None
+        match action:
+            case "attach_volume":
+                return {"volume_id": self._rng.choice([volume, *[self._uuid()] * 6])}
+            case "detach_volume":
+                return {"volume_id": volume}
+            case "swap_volume":
+                return {"old_volume_id": volume, "new_volume_id": self._uuid()}
+            case "attach_interface":
+                return {"net_id": self._uuid()}
+            case "detach_interface":
+                return {"port_id": self._uuid() if port is None else port.port_id}
+            case "add_fixed_ip":
+                return {"network_id": self._uuid() if port is None else port.network_id}
+            case "remove_fixed_ip":
+                known = () if port is None else port.fixed_ips
+                return {"address": self._rng.choice(("10.0.0.1", *known))}
+            case _:
+                return {}
 
     def _mapping(self) -> dict[str, str]:
         return {"uuid": self._uuid(), "source_type": "volume", "destination_type": "volume"}

@@ -6,17 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from compute.endings import is_ending, is_success
-from compute.fake_attachments import STAGES
+from compute.endings import is_ending
 from compute.fake_driver import FakeDriver, FakeOptions
-from compute.fake_effects import LEAVES_NOTHING
 from compute.fake_operations import CALLS
 from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import PowerState
 from compute.world import Attached, Half, MemoryWorld, Role
 from events import commands as c
 from events.envelope import Address, Letter
-from tests.parts import ACCELERATOR, EVERYTHING, PORT, VOLUME
+from tests.parts import ACCELERATOR, EVERYTHING, MORE, NETWORK, OTHER_VOLUME, PORT, VOLUME
 from tests.unit.compute_host import GUEST, LARGE, SMALL
 
 BUILD = c.BuildGuest(flavor=SMALL, name="guest", image="image", attachments=EVERYTHING)
@@ -87,6 +85,18 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     ),
     "CleanUpSource": (c.CleanUpSource(destination="beta"), Role.LEFT, Role.GUEST),
     "RollbackDestination": (c.RollbackDestination(), Role.INCOMING, Role.GUEST),
+    "AttachVolume": (c.AttachVolume(volume=MORE.volumes[0]), Role.GUEST, None),
+    "DetachVolume": (c.DetachVolume(volume_id=VOLUME), Role.GUEST, None),
+    "SwapVolume": (
+        c.SwapVolume(old_volume_id=VOLUME, new_volume_id=OTHER_VOLUME),
+        Role.GUEST,
+        None,
+    ),
+    "AttachInterface": (c.AttachInterface(port=MORE.ports[0]), Role.GUEST, None),
+    "DetachInterface": (c.DetachInterface(port_id=PORT), Role.GUEST, None),
+    "AddFixedIp": (c.AddFixedIp(port_id=PORT, network_id=NETWORK), Role.GUEST, None),
+    "RemoveFixedIp": (c.RemoveFixedIp(port_id=PORT, fixed_ip="10.0.0.5"), Role.GUEST, None),
+    "InjectNetworkInfo": (c.InjectNetworkInfo(ports=EVERYTHING.ports), Role.GUEST, None),
     "RollbackSource": (c.RollbackSource(), Role.GUEST, Role.INCOMING),
     "SnapshotGuest": (
         c.SnapshotGuest(image_id="one", image_name="n", backup_type=None),
@@ -256,6 +266,14 @@ def test_a_call_that_fails_leads_to_one_ending_and_one_running_guest(
         ("RebuildGuest.power_off", FailureKind.FAIL, "GuestRebuildFailed"),
         ("RebuildGuest.spawn", FailureKind.FAULT_ROLLBACK, "GuestRebuildFailed"),
         ("RebuildGuest.stop", FailureKind.FAIL, "GuestRebuildFailed"),
+        ("AttachVolume", FailureKind.FAIL, "VolumeAttachFailed"),
+        ("DetachVolume", FailureKind.FAIL, "VolumeDetachFailed"),
+        ("SwapVolume", FailureKind.FAIL, "VolumeSwapFailed"),
+        ("AttachInterface", FailureKind.FAIL, "InterfaceAttachFailed"),
+        ("DetachInterface", FailureKind.FAIL, "InterfaceDetachFailed"),
+        ("AddFixedIp", FailureKind.FAIL, "FixedIpAddFailed"),
+        ("RemoveFixedIp", FailureKind.FAIL, "FixedIpRemoveFailed"),
+        ("InjectNetworkInfo", FailureKind.FAIL, "NetworkInfoInjectFailed"),
         ("StopGuest", FailureKind.DELAY, "GuestStopped"),
     ],
 )
@@ -282,64 +300,6 @@ def test_a_failure_that_leaves_the_guest_as_it_was_leaves_it_running(
     stage.play()
 
     assert stage.world.running() == {GUEST: ("alpha",)}
-
-
-@pytest.mark.parametrize(
-    ("call", "undone"),
-    [
-        ("BuildGuest.accelerators", []),
-        ("BuildGuest.networks", ["AcceleratorUnbound"]),
-        ("BuildGuest.ports", ["AcceleratorUnbound"]),
-        ("BuildGuest.block_devices", ["PortUnbound", "AcceleratorUnbound"]),
-        ("BuildGuest.volumes", ["PortUnbound", "AcceleratorUnbound"]),
-        ("BuildGuest.spawn", ["VolumeDetached", "PortUnbound", "AcceleratorUnbound"]),
-    ],
-)
-def test_a_build_that_fails_leaves_nothing(call: str, undone: list[str]) -> None:
-    stage = Stage(call, Failure())
-    said = [type(fact).__name__ for fact in stage.play()]
-
-    assert stage.world.half("alpha", GUEST) is None
-    assert stage.world.attached("alpha", GUEST) is None
-    assert said[-1 - len(undone) :] == [*undone, "BuildRescheduled"]
-
-
-@pytest.mark.parametrize("call", [k.__name__ for k in LEAVES_NOTHING])
-@pytest.mark.parametrize("stage_name", STAGES)
-def test_what_could_not_be_let_go_is_let_go_when_it_is_asked_again(
-    call: str, stage_name: str
-) -> None:
-    stage = Stage(call + stage_name, Failure())
-    said = stage.play()
-    assert not is_success(stage.letter.command, said[-1])
-    assert stage.world.attached("alpha", GUEST) is not None
-
-    stage.driver = FakeDriver(host="alpha", world=stage.world)
-    said = stage.play()
-
-    assert is_success(stage.letter.command, said[-1])
-    assert stage.world.attached("alpha", GUEST) is None
-
-
-@pytest.mark.parametrize("stage_name", STAGES)
-def test_a_destination_that_can_not_be_prepared_has_let_go_of_everything(stage_name: str) -> None:
-    stage = Stage("PrepareDestination" + stage_name, Failure())
-    said = stage.play()
-
-    assert type(said[-1]).__name__ == "DestinationPrepareFailed"
-    assert stage.world.attached("alpha", GUEST) is None
-    assert stage.world.half("alpha", GUEST) is None
-
-
-@pytest.mark.parametrize("stage_name", [*STAGES, ".migrate"])
-def test_a_resize_that_leaves_the_guest_as_it_was_takes_hold_again(stage_name: str) -> None:
-    stage = Stage("ResizeGuest" + stage_name, Failure(kind=FailureKind.FAULT_ROLLBACK))
-    said = stage.play()
-
-    assert type(said[-1]).__name__ == "ResizeFaulted"
-    assert stage.world.attached("alpha", GUEST) == attached("alpha")
-    kinds = [type(fact).__name__ for fact in said]
-    assert kinds.count("VolumeDetached") == kinds.count("VolumeAttached")
 
 
 def test_a_resize_without_a_claim_at_the_destination_leaves_the_guest_running() -> None:
