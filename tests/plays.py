@@ -61,6 +61,14 @@ def build(host: str) -> Act:
     return ask("create", flavor=SMALL, host=host, arguments=arguments)
 
 
+def server(host: str = "host1", **settings: str) -> Stage:
+    """Return a stage with a guest built on a host."""
+    stage = Stage(settings=settings)
+    build(host)(stage)
+    assert stage.here.vm_state == "active"
+    return stage
+
+
 def ask(action: str, **fields: object) -> Act:
     """Ask for an action, and let it end."""
 
@@ -124,9 +132,10 @@ def come_back(host: str) -> Act:
 
 
 def die(host: str) -> Act:
-    """Have a host's agent die, start again, and everything end."""
+    """Have a host's agent die, start again with its troubles gone, and everything end."""
 
     def act(stage: Stage) -> None:
+        stage.faults = {at: how for at, how in stage.faults.items() if at[0] != host}
         stage.hosts[host].die()
         stage.settle()
 

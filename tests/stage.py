@@ -94,15 +94,20 @@ class Stage:
     # What people and the conductor say.
 
     def ask(self, action: str, **fields: object) -> str:
-        """Ask for an action; what follows happens in `settle` or `until`."""
+        """Ask for an action, return the request id; what follows happens in `settle`, `until`."""
         self._requests += 1
-        request_id = f"req-{self._requests}"
+        request_id = str(fields.pop("request_id", f"req-{self._requests}"))
         fact = ActionRequested(
             action=action,
             user_id="admin",
             project_id="project",
             **{"is_admin": True, **fields},  # type: ignore[arg-type]  # fields of the fact
         )
+        self.api(fact, request_id)
+        return request_id
+
+    def api(self, fact: object, request_id: str = "req-word") -> None:
+        """Let the API say something: a request, or an operator's word."""
         meta = Meta(
             source=API,
             instance_id=INSTANCE,
@@ -118,7 +123,6 @@ class Stage:
             by=KEYRING.key(API, 1),
         )
         self.cloud.log.append([message])
-        return request_id
 
     def decide(self, fact: object) -> None:
         """Let the conductor say something."""
@@ -134,7 +138,7 @@ class Stage:
         """Let everybody take turns until nobody has work."""
         quiet = 0
         for _ in range(TURNS_MAX):
-            quiet = 0 if self._turn() else quiet + 1
+            quiet = 0 if self.turn() else quiet + 1
             if quiet > 8:
                 return
         raise AssertionError(f"Expected quiet within {TURNS_MAX} turns, but {self.held}")
@@ -144,10 +148,11 @@ class Stage:
         for _ in range(TURNS_MAX):
             if reached(self):
                 return
-            self._turn()
+            self.turn()
         raise AssertionError(f"Expected it within {TURNS_MAX} turns, but {self.held}")
 
-    def _turn(self) -> bool:
+    def turn(self) -> bool:
+        """Let everybody take one turn; say whether anybody had work."""
         self.cloud.clock.now_s += 0.01
         did = self._fold()
         for host in self.hosts.values():
@@ -166,10 +171,11 @@ class Stage:
             self.held = outcome.after
             self.played.append(Played(envelope, outcome))
             for letter in outcome.commands:
-                self._send(letter)
+                self.send(letter)
         return bool(records)
 
-    def _send(self, letter: Letter[object]) -> None:
+    def send(self, letter: Letter[object]) -> None:
+        """Bring a command where it has to go, as a relay does, or answer it as a scheduler does."""
         address = letter.address
         if address.host == SCHEDULER:
             self._choose(cast("Letter[ChooseDestination]", letter))
@@ -213,6 +219,18 @@ class Stage:
         """The state, which must be there."""
         assert self.held is not None, "Expected an instance, but none"
         return self.held
+
+    @property
+    def halves(self) -> dict[str, str]:
+        """Every host that has something of the guest, and what it is to it."""
+        found = {name: host.half(INSTANCE) for name, host in self.hosts.items()}
+        return {name: str(half.role) for name, half in found.items() if half is not None}
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Is nothing going on any more, and nothing left in the middle?"""
+        held = self.here
+        return held.saga is None and held.sides == () and held.task_state is None
 
     def accepted(self) -> list[Played]:
         """Return what was accepted, in order."""
