@@ -96,7 +96,7 @@ class Result:
 def parse(text: str) -> Cell:
     """Return the cell of a name; raises ValueError where it is none."""
     operation, step, moment, blows = text.split("/")
-    first, *second = (Blow(*each.split(":")) for each in blows.split("+"))
+    first, *second = (Blow(*each.split(":", 1)) for each in blows.split("+"))
     if operation not in SAGAS or step not in SAGAS[operation].steps or len(second) > 1:
         raise ValueError(f"Expected operation/step/moment/victim:trouble, but {text!r}")
     return Cell(operation, step, Moment(moment), first, second[0] if second else None)
@@ -193,7 +193,7 @@ class _Run:
         lab, cell, broken = self._lab, self._cell, list[str]()
         with patched((fold, "step", lab.watch.step)):
             try:
-                request = prepare(lab, self._route.action)
+                request = prepare(lab, self._route)
                 arm(lab, self._route)
                 lab.traps.append(Trap(self._is_moment, self._strike))
                 make(lab, request)

@@ -31,6 +31,7 @@ from tests.answers import sample
 from tests.beginnings import ACTIONS, begin
 from tests.hosts import HOSTS
 from tests.simulation.cloud import NoRest
+from tests.simulation.faults import Died
 from tests.simulation.lab import Lab, Trap
 from tests.simulation.moments import Actor, Moment, Target
 from tests.simulation.processes import Process, S
@@ -68,6 +69,10 @@ class Route:
     detours: tuple[tuple[str, str, str], ...] = ()
     #: Settings that are other than in the beginning.
     settings: tuple[tuple[str, str], ...] = ()
+    #: Another beginning, from where the action is asked instead of from its own.
+    at: str | None = None
+    #: Is it asked while what that other one asks for is being done?
+    within: bool = False
 
     def lab(self) -> Lab:
         """Return a lab under the settings of the beginning, and of the route."""
@@ -122,20 +127,36 @@ def settings_of(action: str) -> dict[str, str]:
     return {name: value for name, value in rules.settings.items() if value != SETTINGS[name]}
 
 
-def prepare(lab: Lab, action: str) -> Asked:
+def prepare(lab: Lab, route: Route) -> Asked:
     """Leave the lab where an action may be asked for, and return its request."""
-    *before, last = requests_of(action)
+    last = requests_of(route.action)[-1]
+    *before, begun = requests_of(route.at or route.action)
     for asked in before:
         make(lab, asked)
         lab.turn()
-        if asked.saga is None and not _is_followed_within(asked, (*before, last)):
+        if not _is_followed_within(asked, (*before, begun)):
             lab.settle()
+    if route.within:
+        make(lab, begun)
+        lab.until(lambda: bool(lab.sagas()), "a saga to break into")
     return last
 
 
 def _is_followed_within(asked: Asked, all_asked: tuple[Asked, ...]) -> bool:
     """Say whether the next request comes while the saga of this one runs."""
     return all_asked[all_asked.index(asked) + 1].saga is not None
+
+
+@cache
+def _elsewhere(action: str) -> tuple[tuple[str, bool], ...]:
+    """Name the beginnings from where an action could be asked, at rest or while they go on."""
+    found: dict[tuple[str, ...], tuple[str, bool]] = {}
+    for name, _ in beginnings():
+        *before, last = requests_of(name)
+        if before and all(asked.saga is None for asked in (*before, last)):
+            found.setdefault(tuple(asked.request.action for asked in before), (name, False))
+    within = [(name, True) for name, _ in beginnings() if name not in (action, "create")]
+    return (*found.values(), *within)
 
 
 def make(lab: Lab, asked: Asked) -> None:
@@ -176,7 +197,7 @@ def arm(lab: Lab, route: Route) -> None:
         lab.traps.append(Trap(is_moment, partial(_detour, lab, target, word)))
 
 
-def _detour(lab: Lab, target: Target, word: str, _who: Process, _point: str) -> None:
+def _detour(lab: Lab, target: Target, word: str, who: Process, _point: str) -> None:
     command, host = target.step.command or "", target.orders[0].host
 
     def is_past() -> bool:
@@ -189,6 +210,8 @@ def _detour(lab: Lab, target: Target, word: str, _who: Process, _point: str) -> 
         power_failure(lab.world, host)
         lab.host(host).kill(3_600 * S)
         lab.when(is_past, lambda: lab.host(host).kill(AWAY_S * S))
+        if who is lab.host(host).process:
+            raise Died("agent", 3_600 * S)
     else:
         lab.failures[command] = Failure(kind=kinds_of(command)[word])
         lab.when(is_past, partial(lab.failures.__delitem__, command))
@@ -263,12 +286,7 @@ def route_to(saga: str, step: str) -> Route | None:
     started_by = [name for name, started in beginnings() if started is table]
     candidates: Iterator[Route]
     if started_by:
-        candidates = (
-            Route(name, script, settings)
-            for settings in SETTINGS_TRIED
-            for script in islice(scripts_to(table, step), CANDIDATES_MAX)
-            for name in started_by
-        )
+        candidates = _candidates(started_by, table, step)
     else:
         candidates = islice(_owing_scripts(saga), CANDIDATES_MAX)
     for route in candidates:
@@ -277,11 +295,23 @@ def route_to(saga: str, step: str) -> Route | None:
     return None
 
 
+def _candidates(started_by: list[str], table: Saga, step: str) -> Iterator[Route]:
+    scripts = tuple(islice(scripts_to(table, step), CANDIDATES_MAX))
+    for settings in SETTINGS_TRIED:
+        yield from (Route(name, each, settings) for each in scripts for name in started_by)
+    for at, within in _elsewhere(started_by[0]):
+        yield Route(started_by[0], scripts[0], at=at, within=within)
+
+
 @cache
 def stays_of(route: Route) -> frozenset[tuple[str, str]]:
     """Return every (saga, step) at which one stands in the course of a route."""
     lab = route.lab()
-    make(lab, prepare(lab, route.action))
+    try:
+        request = prepare(lab, route)
+    except NoRest:
+        return frozenset()
+    make(lab, request)
     arm(lab, route)
     try:
         lab.turn()
