@@ -221,6 +221,10 @@ def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
 
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
+    if half is None and held.saga is None and row.power_state == PowerState.NOSTATE:
+        # The row says so: the host was lost in the middle of giving the guest up (S2 knows whether
+        # it was allowed to), and another attempt ends it.
+        return []
     if half is None or half.role not in _WHOLE[row.vm_state]:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []
@@ -242,10 +246,10 @@ def _attachments(cloud: Cloud) -> list[str]:
         assert held is not None, f"Expected a state of {row.uuid}, but there is none"
         for host in cloud.hosts:
             there = attached_on(cloud.world, host.name, row.uuid)
-            # A reset-state may break into a delete that has destroyed the guest and nothing else.
-            is_at_home = row.host == host.name and row.uuid in cloud.watch.tainted
-            has_guest = cloud.world.half(host.name, row.uuid) is not None
-            if there.has_any and not has_guest and not is_at_home:
+            # A reset may stop what clears up half-way: the host still answers for it by its claim.
+            is_claimed = row.uuid in cloud.watch.tainted and host.name in _places(cloud, row)
+            is_there = is_claimed or cloud.world.half(host.name, row.uuid) is not None
+            if there.has_any and not is_there:
                 broken.append(f"I16: {there}, but nothing of the guest is there")
             said = _said_to_be_on(held, host.name)
             if row.uuid not in cloud.watch.tainted and said != _sorted(there):

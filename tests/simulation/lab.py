@@ -166,6 +166,20 @@ class Lab(Cloud):
         """Ask for an action."""
         self.workload.say(self.uuid, request)
 
+    def ask_of_fenced(self, host: str, request: ActionRequested) -> None:
+        """Switch a host off, say so, and ask for something of its guest once that is known."""
+        process = self.host(host).process
+
+        def fence() -> None:
+            self.fences.awaited.add(host)
+            self.fences.fence(self.host(host))
+            self.when(lambda: self.status_of(host) == "forced_down", ask)
+
+        def ask() -> None:
+            self.fences.ask(host, self.uuid, request)
+
+        self.when(lambda: not process.is_busy, fence)
+
     @property
     def held(self) -> Held | None:
         """The stored state of the instance."""

@@ -307,24 +307,10 @@ class _Run:
         lab = self._lab
         held = lab.held
         if action == "evacuate" and held is not None and held.host is not None:
-            self._evacuate(held.host)
+            fenced = replace(_request(action), source_up=False, fenced_hosts=(held.host,))
+            lab.ask_of_fenced(held.host, fenced)
         else:
             lab.ask(_request(action))
-
-    def _evacuate(self, host: str) -> None:
-        """Have an operator switch the guest's host off, say so, and ask for the guest elsewhere."""
-        lab, process = self._lab, self._lab.host(host).process
-        request = replace(_request("evacuate"), source_up=False, fenced_hosts=(host,))
-
-        def ask() -> None:
-            lab.fences.ask(host, lab.uuid, request)
-
-        def fence() -> None:
-            lab.fences.awaited.add(host)
-            lab.fences.fence(lab.host(host))
-            lab.when(lambda: lab.status_of(host) == "forced_down", ask)
-
-        lab.when(lambda: not process.is_busy, fence)
 
 
 def _request(action: str) -> ActionRequested:

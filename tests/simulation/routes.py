@@ -162,15 +162,14 @@ def _elsewhere(action: str) -> tuple[tuple[str, bool], ...]:
 def make(lab: Lab, asked: Asked) -> None:
     """Make a request as soon as the saga in whose course it comes stands where it shall."""
     request = _in_lab(lab, asked)
-    if asked.saga is not None and asked.step is not None:
-        lab.when(lambda: _stand(lab.held) == asked[2:], lambda: lab.ask(request))
-    elif request.fenced_hosts:
-        (host,) = request.fenced_hosts
-        lab.fences.fence(lab.host(host))
-        lab.until(lambda: lab.status_of(host) == "forced_down", f"{host} fenced")
-        lab.fences.ask(host, lab.uuid, request)
+    if not asked.request.fenced_hosts:
+        ask = partial(lab.ask, request)
     else:
-        lab.ask(request)
+        ask = partial(lab.ask_of_fenced, request.fenced_hosts[0], request)
+    if asked.saga is not None:
+        lab.when(lambda: _stand(lab.held) == asked[2:], ask)
+    else:
+        ask()
 
 
 # What fails on the way.
