@@ -48,7 +48,7 @@ def _unrescue(world: World, place: Place, command: object, half: Half | None) ->
 
 def _soft_delete(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role not in PRESENT:
-        return f"there is no guest on {place.host}"
+        return s.GuestSoftDeleted(power_state=PowerState.NOSTATE)  # There is nothing to power off.
     world.change(half.becomes(power_state=PowerState.SHUTDOWN))
     return s.GuestSoftDeleted(power_state=PowerState.SHUTDOWN)
 
@@ -102,7 +102,7 @@ IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.RescueGuest: _is(Role.RESCUED, PowerState.RUNNING),
     c.UnrescueGuest: _is(Role.GUEST, PowerState.RUNNING),
     c.SoftDeleteGuest: lambda command, half: (
-        half is not None and half.role in PRESENT and half.power_state is PowerState.SHUTDOWN
+        half is None or half.role not in PRESENT or half.power_state is PowerState.SHUTDOWN
     ),
     c.UndeleteGuest: _is(Role.GUEST, PowerState.RUNNING),
 }

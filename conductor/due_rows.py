@@ -5,13 +5,26 @@ They follow from the state alone, so a take-over or a database made anew finds t
 
 from __future__ import annotations
 
+from typing import Final
+
 from events.log import TopicPartition
-from projections.store import Batch, DueRow
-from statemachines.dues import dues
+from projections.store import Batch, DueRow, Standing
+from statemachines.dues import ENTRIES, dues
 from statemachines.held import Held
 from statemachines.rules import Rules
 
 _US_PER_S = 1_000_000
+#: Where something may be waiting for its time: all that a take-over has to look at.
+WAITING: Final = tuple(
+    Standing(
+        vm_states=tuple(sorted(map(str, entry.vm_states))),
+        task_states=tuple(
+            sorted((None if t is None else str(t) for t in entry.task_states), key=str)
+        ),
+        power_states=tuple(sorted(map(int, entry.power_states or ()))),
+    )
+    for entry in ENTRIES
+)
 
 
 def due_rows(held: Held | None, partition: TopicPartition, rules: Rules) -> list[DueRow]:

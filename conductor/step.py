@@ -15,7 +15,7 @@ from events import requests
 from events.decisions import HostReturned, PeriodElapsed, RecordSetAside
 from events.envelope import COMPUTE, Envelope, Letter
 from events.facts_nova import NovaReported
-from events.instance import GuestAbsent, GuestFound
+from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.requests import ActionRequested, Flavor
 from events.values import quick
 from statemachines import shadow
@@ -33,6 +33,7 @@ from statemachines.judge import judge, moves_head
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
+from statemachines.power_sync import answer_to_report
 from statemachines.resume import react
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
@@ -74,7 +75,7 @@ def step(held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome
         case Accepted():
             run = Run(_heard(waiting, envelope), envelope, rules)
             _evolve(run)
-            return Outcome(verdict, held, run.held, tuple(run.notes))
+            return Outcome(verdict, held, _dated(waiting, run), tuple(run.notes))
         case Early():
             assert waiting is not None
             return _park(held, waiting, envelope, verdict)
@@ -106,6 +107,18 @@ def _heard(held: Held | None, envelope: Envelope[object]) -> Held:
     if envelope.host is not None:
         return replace(held, updated_at=now, heads=heads_after(held, envelope))
     return _remember_request(replace(held, updated_at=now), envelope)
+
+
+def _dated(before: Held | None, run: Run) -> Held:
+    """Return the state with the time since which its three states are what they are."""
+    after = run.held
+    if before is not None and _three(before) == _three(after):
+        return after
+    return replace(after, states_since=run.now)
+
+
+def _three(held: Held) -> tuple[str, str | None, int]:
+    return held.vm_state, held.task_state, held.power_state
 
 
 def _new(envelope: Envelope[object]) -> Held:
@@ -172,8 +185,18 @@ def _evolve(run: Run) -> None:
             pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect it first.
         case GuestFound() | GuestAbsent() | HostReturned():
             _see(run)
+        case PowerStateReported():
+            _say(run)
+            _keep_in_step(run)
         case _:
             _say(run)
+
+
+def _keep_in_step(run: Run) -> None:
+    """Answer a report of power that nobody asked for, as nova's power sync does."""
+    request = answer_to_report(run.held, run.rules)
+    if request is not None:
+        _act(run, request)
 
 
 def _say(run: Run) -> None:

@@ -15,7 +15,7 @@ from typing import cast
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
-from conductor.due_rows import not_before
+from conductor.due_rows import WAITING, not_before
 from conductor.errors import ConductorError, ForeignRules
 from conductor.fold import Fold
 from conductor.guard import Guard
@@ -26,7 +26,6 @@ from conductor.rulebook import foreign
 from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
 from events.log import Record, TopicInfo, TopicPartition
 from projections.store import Batch, Checkpoint, Fenced, Order, StoreUnavailable
-from statemachines.dues import VM_STATES
 from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
@@ -330,7 +329,7 @@ class Worker:
 
     def _put_back_dues(self, partition: TopicPartition, mine: Ownership) -> None:
         """Whatever falls due by itself by the rules in force has its row, and nothing else has."""
-        uuids = self._store.may_fall_due(partition, VM_STATES)
+        uuids = self._store.may_fall_due(partition, WAITING)
         quiet = mine.taken_at + self._down_us
         for start in range(0, len(uuids), limits.REPAIR_INSTANCES_MAX):
             some = uuids[start : start + limits.REPAIR_INSTANCES_MAX]

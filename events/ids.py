@@ -59,6 +59,11 @@ def image_id(saga: SagaId) -> str:
     return str(uuid5(NAMESPACE, f"{saga}/image"))
 
 
+def unasked_id(position: str) -> RequestId:
+    """Name the request that nobody made: what a fact at a position called for by itself."""
+    return RequestId(f"req-{uuid5(NAMESPACE, position)}")
+
+
 def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
     """Number the n-th row that the record at a position causes; unique within a topic."""
     assert 0 <= n < IDS_PER_RECORD, f"Expected at most {IDS_PER_RECORD} rows a record, but {n=}"

@@ -8,12 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select, tuple_, union, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    or_,
+    select,
+    true,
+    tuple_,
+    union,
+    update,
+)
 
 from events.log import TopicPartition
 from projections.bulk import Bulk
 from projections.sql_owner import Owned, still_owned
-from projections.store import DueRow
+from projections.store import DueRow, Standing
 from projections.tables import DUES, ROWS
 
 _WHICH = tuple_(DUES.c.topic, DUES.c.partition).in_(bindparam("which", expanding=True))
@@ -37,17 +48,6 @@ _POSTPONE: Final = update(DUES).where(_WHICH, DUES.c.due_at < _UNTIL).values(due
 
 _INSTANCES = ROWS["instances"]
 _STATES = ROWS["instance_states"]
-_MAY: Final = union(
-    select(_INSTANCES.c.uuid)
-    .join(_STATES, _STATES.c.instance_uuid == _INSTANCES.c.uuid)
-    .where(
-        _STATES.c.partition == bindparam("number"),
-        _INSTANCES.c.vm_state.in_(bindparam("vm_states", expanding=True)),
-    ),
-    select(DUES.c.instance_uuid).where(
-        DUES.c.topic == bindparam("topic"), DUES.c.partition == bindparam("number")
-    ),
-)
 _OF: Final = DUES.c.instance_uuid.in_(bindparam("uuids", expanding=True))
 _THERE: Final = select(DUES).where(_OF)
 
@@ -78,11 +78,30 @@ def postpone(connection: Connection, owned: Owned, until_us: int) -> None:
 
 
 def may_fall_due(
-    connection: Connection, partition: TopicPartition, vm_states: Sequence[str]
+    connection: Connection, partition: TopicPartition, where: Sequence[Standing]
 ) -> tuple[str, ...]:
-    """Name the instances in one of these states, and those with a due of their own."""
-    values = {"topic": partition.topic, "number": partition.partition, "vm_states": vm_states}
-    return tuple(sorted(connection.scalars(_MAY, values)))
+    """Name the instances that stand in one of these ways, and those with a due of their own."""
+    standing = (
+        select(_INSTANCES.c.uuid)
+        .join(_STATES, _STATES.c.instance_uuid == _INSTANCES.c.uuid)
+        .where(_STATES.c.partition == partition.partition, or_(*map(_stands, where)))
+    )
+    known = select(DUES.c.instance_uuid).where(
+        DUES.c.topic == partition.topic, DUES.c.partition == partition.partition
+    )
+    return tuple(sorted(connection.scalars(union(standing, known))))
+
+
+def _stands(so: Standing) -> ColumnElement[bool]:
+    tasks = [t for t in so.task_states if t is not None]
+    task: ColumnElement[bool] = _INSTANCES.c.task_state.in_(tasks)
+    if None in so.task_states:
+        task = or_(task, _INSTANCES.c.task_state.is_(None))
+    return and_(
+        _INSTANCES.c.vm_state.in_(so.vm_states),
+        task if so.task_states else true(),
+        _INSTANCES.c.power_state.in_(so.power_states) if so.power_states else true(),
+    )
 
 
 def restore(

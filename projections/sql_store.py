@@ -27,6 +27,7 @@ from projections.store import (
     HostRoom,
     HostSeen,
     Order,
+    Standing,
     Timer,
 )
 from projections.tables import ROWS
@@ -174,10 +175,10 @@ class SqlStore:
             with writing(self._engine) as connection:
                 sql_dues.put_off(connection, dues, until_us)
 
-    def may_fall_due(self, partition: TopicPartition, vm_states: Sequence[str]) -> tuple[str, ...]:
-        """Name the instances in one of these states, and those with a due of their own."""
+    def may_fall_due(self, partition: TopicPartition, where: Sequence[Standing]) -> tuple[str, ...]:
+        """Name the instances that stand in one of these ways, and those with a due of their own."""
         with reading(self._engine) as connection:
-            return sql_dues.may_fall_due(connection, partition, vm_states)
+            return sql_dues.may_fall_due(connection, partition, where)
 
     def restore_dues(
         self,

@@ -39,6 +39,14 @@ class Checkpoint(NamedTuple):
     rules: bytes
 
 
+class Standing(NamedTuple):
+    """Where instances stand that something may fall due of; an empty choice means any."""
+
+    vm_states: tuple[str, ...]
+    task_states: tuple[str | None, ...]
+    power_states: tuple[int, ...]
+
+
 class Order(NamedTuple):
     """A command in the outbox: what some saga's `resume` still names."""
 
@@ -304,8 +312,8 @@ class Store(Protocol):
         """Name the instances with a saga that has not ended."""
         ...
 
-    def may_fall_due(self, partition: TopicPartition, vm_states: Sequence[str]) -> tuple[str, ...]:
-        """Name the instances in one of these states, and those with a due of their own."""
+    def may_fall_due(self, partition: TopicPartition, where: Sequence[Standing]) -> tuple[str, ...]:
+        """Name the instances that stand in one of these ways, and those with a due of their own."""
         ...
 
     def restore_dues(

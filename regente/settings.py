@@ -115,6 +115,14 @@ class Libvirt(_Group):
     )
 
 
+class Workarounds(_Group):
+    """`[workarounds]`."""
+
+    handle_virt_lifecycle_events: bool = Field(
+        default=True, description="answer at once when a guest's power changes by itself"
+    )
+
+
 class Saga(_Group):
     """`[saga]`: bounds of ours, where nova has none."""
 
@@ -180,6 +188,15 @@ class Settings(BaseSettings):
     reclaim_instance_interval: Count = Field(
         default=0, description="seconds that a deleted guest can be restored; 0: a delete is final"
     )
+    rescue_timeout: Count = Field(
+        default=0, description="seconds after which a rescue is undone by itself; 0: never"
+    )
+    reboot_timeout: Count = Field(
+        default=0, description="seconds of a soft reboot until it is done the hard way; 0: never"
+    )
+    sync_power_state_interval: int = Field(
+        default=600, ge=-1, description="seconds until power and vm_state are reconciled; -1: never"
+    )
     resize_confirm_window: Count = Field(
         default=0, description="seconds after which a resize confirms itself; 0: never"
     )
@@ -208,6 +225,7 @@ class Settings(BaseSettings):
     conductor: Conductor = Field(default_factory=Conductor)
     scheduler: Scheduler = Field(default_factory=Scheduler)
     libvirt: Libvirt = Field(default_factory=Libvirt)
+    workarounds: Workarounds = Field(default_factory=Workarounds)
     saga: Saga = Field(default_factory=Saga)
     kafka: Kafka = Field(default_factory=Kafka)
     database: Database = Field(default_factory=Database)
@@ -247,6 +265,12 @@ class Settings(BaseSettings):
             "allow_resize_to_same_host": str(self.allow_resize_to_same_host).lower(),
             "resize_confirm_window": str(self.resize_confirm_window),
             "shelved_offload_time": str(self.shelved_offload_time),
+            "rescue_timeout": str(self.rescue_timeout),
+            "reboot_timeout": str(self.reboot_timeout),
+            "sync_power_state_interval": str(self.sync_power_state_interval),
+            "handle_virt_lifecycle_events": str(
+                self.workarounds.handle_virt_lifecycle_events
+            ).lower(),
             "reclaim_instance_interval": str(self.reclaim_instance_interval),
             "instance_build_timeout": str(self.instance_build_timeout),
             "long_rpc_timeout": str(self.long_rpc_timeout),

@@ -20,9 +20,10 @@ from typing import Final
 from events.decisions import PeriodElapsed
 from events.requests import ActionRequested
 from statemachines.held import Held
+from statemachines.power_sync import GONE, NOT_OFF, STOPPED_BY_ITSELF, out_of_step
 from statemachines.rules import Rules
 from statemachines.sagas import BREAKING_IN, WINNERS
-from statemachines.states import MigrationStatus, TaskState, VmState
+from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
 from statemachines.values import replace
 
 #: Seconds until what did not work is tried again, at least: nova's periodic tasks run once a
@@ -53,6 +54,8 @@ class Entry:
     #: Since when the state has lasted (µs UTC); None where something else of it does not fit.
     since: Callable[[Held], int | None]
     task_states: frozenset[TaskState | None] = frozenset({None})
+    #: None: whatever it is.
+    power_states: frozenset[PowerState] | None = None
     #: Does 0 mean at once? Most of nova's settings mean never.
     zero_is_at_once: bool = False
     #: What else the action's request would say.
@@ -70,11 +73,99 @@ def _shelved_since(held: Held) -> int | None:
 
     Nova's host looks for itself, so one that is down does not look.
     """
-    owes = any(side.target == held.host for side in held.sides)
-    return None if held.host is None or owes else held.shelved_at
+    return None if held.host is None or _owner_owes(held) else held.shelved_at
+
+
+def _owner_owes(held: Held) -> bool:
+    return any(side.target == held.host for side in held.sides)
+
+
+def _launched_since(held: Held) -> int | None:
+    """Nova counts a rescue as a launch."""
+    return None if _owner_owes(held) else held.launched_at
+
+
+def _put_aside_since(held: Held) -> int | None:
+    return held.soft_deleted_at
+
+
+def _created_since(held: Held) -> int | None:
+    return held.created_at
+
+
+def _standing_since(held: Held) -> int | None:
+    return held.states_since
+
+
+def _out_of_step_since(held: Held) -> int | None:
+    """As long as the host is away, or busy with debts, it would only owe another fence."""
+    return None if out_of_step(held) is None or _owner_owes(held) else held.states_since
 
 
 ENTRIES: Final = (
+    # A build that takes too long: nova puts it in error, whatever goes on.
+    Entry(
+        action="reset_state",
+        setting="instance_build_timeout",
+        vm_states=frozenset({VmState.BUILDING}),
+        task_states=frozenset(
+            {
+                None,
+                TaskState.SCHEDULING,
+                TaskState.NETWORKING,
+                TaskState.BLOCK_DEVICE_MAPPING,
+                TaskState.SPAWNING,
+            }
+        ),
+        since=_created_since,
+        arguments={"state": "error"},
+    ),
+    Entry(
+        action="reboot_hard",
+        setting="reboot_timeout",
+        vm_states=frozenset({VmState.ACTIVE}),
+        task_states=frozenset(
+            {TaskState.REBOOTING, TaskState.REBOOT_PENDING, TaskState.REBOOT_STARTED}
+        ),
+        since=_standing_since,
+    ),
+    Entry(
+        action="unrescue",
+        setting="rescue_timeout",
+        vm_states=frozenset({VmState.RESCUED}),
+        since=_launched_since,
+    ),
+    # Reclaimed: for good, which a plain delete would not be.
+    Entry(
+        action="force_delete",
+        setting="reclaim_instance_interval",
+        vm_states=frozenset({VmState.SOFT_DELETED}),
+        since=_put_aside_since,
+    ),
+    Entry(
+        action="stop",
+        setting="sync_power_state_interval",
+        vm_states=frozenset({VmState.ACTIVE}),
+        power_states=STOPPED_BY_ITSELF,
+        since=_out_of_step_since,
+        zero_is_at_once=True,
+    ),
+    Entry(
+        action="force_stop",
+        setting="sync_power_state_interval",
+        vm_states=frozenset({VmState.STOPPED}),
+        power_states=NOT_OFF,
+        since=_out_of_step_since,
+        zero_is_at_once=True,
+    ),
+    Entry(
+        action="force_stop",
+        setting="sync_power_state_interval",
+        vm_states=frozenset({VmState.PAUSED}),
+        power_states=GONE,
+        since=_out_of_step_since,
+        zero_is_at_once=True,
+    ),
     Entry(
         action="confirm_resize",
         setting="resize_confirm_window",
@@ -90,11 +181,8 @@ ENTRIES: Final = (
     ),
 )
 
-#: vm_states in which something may be waiting for its time: all that a take-over has to look at.
-VM_STATES: Final = tuple(sorted({str(v) for e in ENTRIES for v in e.vm_states}))
-
 _BY_VM_STATE: Final[Mapping[str, tuple[Entry, ...]]] = MappingProxyType(
-    {v: tuple(e for e in ENTRIES if v in e.vm_states) for v in VM_STATES}
+    {str(v): tuple(e for e in ENTRIES if v in e.vm_states) for v in VmState}
 )
 
 
@@ -125,10 +213,13 @@ def elapsed(held: Held, fact: PeriodElapsed, now: int) -> Held:
 
 
 def _due(held: Held, entry: Entry, rules: Rules) -> Due | None:
+    # The states first: they tell most instances apart, and every fact comes by here.
+    if held.task_state not in entry.task_states:
+        return None
+    if entry.power_states is not None and held.power_state not in entry.power_states:
+        return None
     after_s = rules.number_of(entry.setting)
     if after_s < 0 or (after_s == 0 and not entry.zero_is_at_once):
-        return None
-    if held.task_state not in entry.task_states:
         return None
     if held.saga is not None and entry.action not in WINNERS | BREAKING_IN:
         return None

@@ -250,6 +250,8 @@ class Held:
     deleted_at: int | None = None
     #: When a delete was last asked that can be taken back.
     soft_deleted_at: int | None = None
+    #: Since when vm_state, task_state and power_state are what they are.
+    states_since: int = 0
     generation: int = 0
     heads: tuple[Head, ...] = ()
     parked: tuple[Parked, ...] = ()

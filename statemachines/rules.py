@@ -25,6 +25,13 @@ SETTINGS: Final[dict[str, str]] = {
     "shelved_offload_time": "0",
     # Seconds that a deleted guest can be restored. 0: a delete is for good.
     "reclaim_instance_interval": "0",
+    # Seconds that a rescue, or a soft reboot, may last: then it is undone, or done the hard way.
+    "rescue_timeout": "0",
+    "reboot_timeout": "0",
+    # Seconds until what a report of power left undone is seen to. Below 0: never.
+    "sync_power_state_interval": "600",
+    # Is a report of power that nobody asked for answered at once?
+    "handle_virt_lifecycle_events": "true",
     # Seconds. 0 means no bound of its own: the ceiling step_max_s applies.
     "instance_build_timeout": "0",
     "long_rpc_timeout": "1800",

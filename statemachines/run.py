@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from events.decisions import PeriodElapsed
 from events.envelope import Envelope
-from events.ids import InstanceId, elapsed_id, row_id
+from events.ids import InstanceId, elapsed_id, row_id, unasked_id
 from statemachines.arrows import table
 from statemachines.conditions import CONDITIONS
 from statemachines.held import Held, SagaState
@@ -69,11 +69,12 @@ class Run:
 
     @property
     def request_id(self) -> str:
-        """The request in whose course the fact happened; its position where it names none."""
+        """The request in whose course the fact happened; named by its position where none is."""
         fact = self.envelope.fact
         if isinstance(fact, PeriodElapsed):
             return elapsed_id(InstanceId(self.held.instance_id), fact.action, fact.since)
-        return self.envelope.meta.request_id or f"{self.topic}/{self.partition}/{self.offset}"
+        position = f"{self.topic}/{self.partition}/{self.offset}"
+        return self.envelope.meta.request_id or unasked_id(position)
 
     def next_row_id(self) -> int:
         """Number the next row of history that this fact causes."""

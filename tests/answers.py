@@ -95,10 +95,17 @@ def _let_go(held: Held, host: str) -> tuple[object, ...]:
     )
 
 
+#: The power state of a guest after what its name says, where it does not run.
+POWER_AFTER = {"GuestStopped": 4, "GuestPaused": 3, "GuestSuspended": 4, "GuestSoftDeleted": 4}
+
+
 def sample(cls: type) -> object:
     """Return some value of a fact or command."""
     hints = typing.get_type_hints(cls)
-    return cls(**{f.name: _sample(f.name, hints[f.name]) for f in dataclasses.fields(cls)})
+    values = {f.name: _sample(f.name, hints[f.name]) for f in dataclasses.fields(cls)}
+    if "power_state" in values:
+        values["power_state"] = POWER_AFTER.get(cls.__name__, 1)
+    return cls(**values)
 
 
 def _sample(name: str, hint: object) -> object:

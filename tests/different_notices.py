@@ -19,6 +19,7 @@ _DELETE: Final = "A build that ends while its delete waits"
 _TWO_WRITERS: Final = "Conductor and compute both write"
 _CRASH: Final = "A compute service that dies leaves what it had begun"
 _POWER: Final = "While an evacuation builds, power_state"
+_SAVES: Final = "Several saves lead to one state"
 _TOLD: Final = "A destination whose storage is shared"
 
 
@@ -128,6 +129,7 @@ DIFFERENT: Final[dict[str, Differs]] = {
     "live_ok": _after_hand_over("active", "running", "host1", "host2"),
     "live_force": _after_hand_over("active", "running", "host1", "host2"),
     "live_paused": _after_hand_over("paused", "paused", "host2", "host1"),
+    "power_sync": Differs(["- instance.update active/None shutdown host1"], _SAVES),
     "live_rollback": Differs(
         [
             "+ nova-compute:host1 instance.live_migration_rollback_dest.start"

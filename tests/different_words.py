@@ -273,6 +273,7 @@ DIFFERENT: Final[dict[tuple[str, str], Differs]] = {
         ],
         _CRASH,
     ),
+    ("power_sync", "power"): Differs([(1, "active", None), (4, "active", "powering-off")], _SAVES),
     ("live_rollback", "actions"): Differs([("live-migration", "Error")], _ERRORS),
     ("live_rollback", "events"): Differs(
         [

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from compute.fake_site import Failure, FailureKind
+from compute.hypervisor import PowerState
 from events.decisions import HostReturned, PeriodElapsed
 from statemachines.dues import dues
 from tests.recordings import Beginning, Words, beginning_of, words_of_nova, words_of_ours
-from tests.stage import Stage, said
+from tests.stage import INSTANCE, Stage, said
 from tests.story import LARGE, SMALL
 
 Act = Callable[[Stage], None]
@@ -110,6 +111,18 @@ def dawdles(host: str, call: str, polls: int) -> Act:
     return lambda stage: stage.fails(host, call, Failure(kind=FailureKind.DELAY, delay_polls=polls))
 
 
+def goes_off(host: str) -> Act:
+    """Have a guest shut itself down, and let come what comes."""
+
+    def act(stage: Stage) -> None:
+        half = stage.cloud.world.half(host, INSTANCE)
+        assert half is not None
+        stage.cloud.world.change(half.becomes(power_state=PowerState.SHUTDOWN))
+        stage.settle()
+
+    return act
+
+
 def disable(*hosts: str) -> Act:
     """Have the scheduler pass over hosts from now on."""
     return lambda stage: stage.enabled.difference_update(hosts)
@@ -192,6 +205,7 @@ PLAYS: Final[dict[str, Play]] = {
     "pause_unpause": Play(on="host1", acts=(ask("pause"), ask("unpause"))),
     "suspend_resume": Play(on="host1", acts=(ask("suspend"), ask("resume"))),
     "rescue_unrescue": Play(on="host1", acts=(ask("rescue"), ask("unrescue"))),
+    "power_sync": Play(on="host1", acts=(goes_off("host1"),)),
     "soft_delete_restore": Play(on="host2", acts=(ask("soft_delete"), ask("restore"))),
     "lock_unlock": Play(
         on="host1",

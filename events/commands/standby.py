@@ -34,7 +34,7 @@ class UnrescueGuest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftDeleteGuest:
-    """Power the guest off and keep it, restorable. Undone by UndeleteGuest."""
+    """Power the guest off, if it is there, and keep it, restorable. Undone by UndeleteGuest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ CREATE = saga(
             exhausted=To("undo"),
             compensate=To("undo"),
             action_events=("compute__do_build_and_run_instance",),
-            deadline="instance_build_timeout",
+            deadline="step_max_s",
         ),
         Step(
             name="undo",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from events.log import TopicPartition
-from projections.store import Batch, DueRow, Store
+from projections.store import Batch, DueRow, Standing, Store
 from tests.contract.store_data import (
     BIGGEST,
     LIMIT,
@@ -143,15 +143,37 @@ class DuesContract:
         rows = [
             *(instance("i1", vm_state="resized"), state("i1")),
             *(instance("i2", vm_state="active"), state("i2")),
-            *(instance("i3", vm_state="shelved"), state("i3")),
+            *(instance("i3", vm_state="shelved", task_state="unshelving"), state("i3")),
+            *(instance("i4", vm_state="stopped", power_state=4), state("i4")),
         ]
         first = batch(owned, rows=rows)
         first.dues = {("i2", "confirm_resize"): due("i2")}
         store.commit([first])
 
-        assert store.may_fall_due(P0, ["resized", "rescued"]) == ("i1", "i2")
-        assert store.may_fall_due(P0, ["shelved"]) == ("i2", "i3")
-        assert store.may_fall_due(TopicPartition(TOPIC, 1), ["resized"]) == ()
+        waiting = Standing(("resized", "rescued"), (), ())
+        assert store.may_fall_due(P0, [waiting]) == ("i1", "i2")
+        assert store.may_fall_due(TopicPartition(TOPIC, 1), [waiting]) == ()
+        assert store.may_fall_due(P0, [waiting, Standing(("shelved",), (), ())]) == (
+            "i1",
+            "i2",
+            "i3",
+        )
+
+    def test_a_take_over_tells_tasks_and_power_states_apart(
+        self, store: Store, owned: Owned
+    ) -> None:
+        rows = [
+            *(instance("i1", vm_state="stopped", task_state=None, power_state=1), state("i1")),
+            *(instance("i2", vm_state="stopped", task_state=None, power_state=4), state("i2")),
+            *(instance("i3", vm_state="stopped", task_state="resize_prep"), state("i3")),
+        ]
+        store.commit([batch(owned, rows=rows)])
+
+        assert store.may_fall_due(P0, [Standing(("stopped",), (None,), (1, 3))]) == ("i1",)
+        assert store.may_fall_due(P0, [Standing(("stopped",), (None,), ())]) == ("i1", "i2")
+        assert store.may_fall_due(P0, [Standing(("stopped",), ("resize_prep",), ())]) == ("i3",)
+        either = Standing(("stopped",), (None, "resize_prep"), ())
+        assert store.may_fall_due(P0, [either]) == ("i1", "i2", "i3")
 
     def test_what_is_restored_replaces_what_those_instances_had(
         self, store: Store, owned: Owned

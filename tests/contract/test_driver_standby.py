@@ -65,6 +65,10 @@ class StandbyContract(DriverStage):
         assert self.do("alpha", c.UndeleteGuest()) == [s.GuestUndeleted(power_state=1)]
         assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
 
+    def test_without_a_guest_there_is_nothing_to_put_aside_and_nothing_to_bring_back(self) -> None:
+        assert self.do("alpha", c.SoftDeleteGuest()) == [s.GuestSoftDeleted(power_state=0)]
+        assert self.kinds("alpha", c.UndeleteGuest()) == ["GuestUndeleteFailed"]
+
 
 class TestStandbyInMemory(InMemory, StandbyContract):
     pass

@@ -16,7 +16,9 @@ from compute.agent import Agent
 from compute.emitter import Emitter
 from compute.fake_site import Failure, FailureKind
 from compute.heartbeat import Heartbeat
+from compute.hypervisor import PowerState
 from compute.wiring import Parts
+from compute.world import PRESENT
 from conductor.rulebook import PLANE_KEYS, of_this_installation
 from conductor.speaker import Speaker
 from events.control import KeyOpened
@@ -126,6 +128,8 @@ class Cloud:
             "live_migration_timeout_action": self.plan.live_timeout_action,
             "resize_confirm_window": str(self.plan.confirm_window_s),
             "allow_resize_to_same_host": "true" if self.plan.same_host_resize else "false",
+            "sync_power_state_interval": "20",
+            **{name: str(seconds) for name, seconds in self.plan.limits_s.items()},
             "shelved_offload_time": str(self.plan.shelved_offload_time),
         }
 
@@ -230,25 +234,40 @@ class Cloud:
         self._deliver(self.now_us)
         for each in self.conductors:
             each.look_at_group()
-        dice = self.dice
-        if dice.strikes("broker_out"):
-            self._begin("broker", 120)
-        if dice.strikes("database_out"):
-            self._begin("database", 60)
-        host = dice.rng.choice(self.hosts)
-        if dice.strikes("host_cut_off"):
-            self._begin(host.name, 120)
-        if dice.strikes("host_out"):
-            host.kill(self.draw_us(1, 90 * S))
-        if dice.strikes("power_fails"):
-            host.kill(self.draw_us(1, 90 * S), power=True)
-        conductor = dice.rng.choice(self.conductors)
-        if dice.strikes("conductor_lost"):
+        self._begin_troubles()
+        host = self.dice.rng.choice(self.hosts)
+        self._trouble(host)
+        conductor = self.dice.rng.choice(self.conductors)
+        if self.dice.strikes("conductor_lost"):
             conductor.be_expelled()
-        if dice.strikes("host_lies"):
+        if self.dice.strikes("host_lies"):
             self.workload.lie(host)
-        if dice.strikes("garbage"):
+        if self.dice.strikes("garbage"):
             self.workload.litter()
+
+    def _begin_troubles(self) -> None:
+        if self.dice.strikes("broker_out"):
+            self._begin("broker", 120)
+        if self.dice.strikes("database_out"):
+            self._begin("database", 60)
+
+    def _trouble(self, host: HostProcess) -> None:
+        """Let something happen to a host, or to a guest of it."""
+        if self.dice.strikes("host_cut_off"):
+            self._begin(host.name, 120)
+        if self.dice.strikes("host_out"):
+            host.kill(self.draw_us(1, 90 * S))
+        if self.dice.strikes("power_fails"):
+            host.kill(self.draw_us(1, 90 * S), power=True)
+        if self.dice.strikes("guest_stops"):
+            self._stop_a_guest(host.name)
+
+    def _stop_a_guest(self, host: str) -> None:
+        """Have a guest of a host shut itself down."""
+        on = [h for h in self.world.halves_of(host) if h.power_state is PowerState.RUNNING]
+        if guests := [h for h in on if h.role in PRESENT]:
+            half = self.dice.rng.choice(guests)
+            self.world.change(half.becomes(power_state=PowerState.SHUTDOWN))
 
     def _begin(self, what: str, max_s: int) -> None:
         self._ends.append((self.now_us + self.draw_us(S, max_s * S), what))

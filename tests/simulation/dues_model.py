@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from events.log import TopicPartition
 from projections.rows import InstanceRow, InstanceStateRow
-from projections.store import Batch, DueRow
+from projections.store import Batch, DueRow, Standing
 from tests.simulation.database import Database
 
 Owned = Mapping[TopicPartition, int]
@@ -41,15 +41,15 @@ class DuesModel:
         for each in self._mine(owned):
             self._set(each._replace(due_at=max(each.due_at, until_us)))
 
-    def may_fall_due(self, partition: TopicPartition, vm_states: Sequence[str]) -> tuple[str, ...]:
-        """Name the instances in one of these states, and those with a due of their own."""
+    def may_fall_due(self, partition: TopicPartition, where: Sequence[Standing]) -> tuple[str, ...]:
+        """Name the instances that stand in one of these ways, and those with a due of their own."""
         found = {d.instance_uuid for d in self._db.dues.values() if _home(d) == partition}
         states = self._db.rows["instance_states"]
         for key, row in self._db.rows["instances"].items():
             state = states.get(key)
             assert isinstance(row, InstanceRow), f"Expected an instance, but {row!r}"
             assert isinstance(state, InstanceStateRow), f"Expected a state, but {state!r}"
-            if state.partition == partition.partition and row.vm_state in vm_states:
+            if state.partition == partition.partition and any(_stands(row, so) for so in where):
                 found.add(row.uuid)
         return tuple(sorted(found))
 
@@ -86,3 +86,11 @@ class DuesModel:
 
 def _home(due: DueRow) -> TopicPartition:
     return TopicPartition(due.topic, due.partition)
+
+
+def _stands(row: InstanceRow, so: Standing) -> bool:
+    return (
+        row.vm_state in so.vm_states
+        and (not so.task_states or row.task_state in so.task_states)
+        and (not so.power_states or row.power_state in so.power_states)
+    )

@@ -35,12 +35,23 @@ CLASSES: Final[dict[str, tuple[float, float]]] = {
     "host_out": (0.0005, 0.005),
     "power_fails": (0.0005, 0.004),
     "conductor_lost": (0.0005, 0.004),
+    # A guest that shuts itself down, per step.
+    "guest_stops": (0.001, 0.02),
     # Messages from elsewhere, per step.
     "host_lies": (0.001, 0.02),
     "garbage": (0.001, 0.02),
     # The hypervisor, per call.
     "driver_fails": (0.005, 0.15),
 }
+
+
+#: What comes by itself after a time, beside a confirm.
+TIME_LIMITS: Final = (
+    "reclaim_instance_interval",
+    "rescue_timeout",
+    "reboot_timeout",
+    "instance_build_timeout",
+)
 
 
 class Died(BaseException):
@@ -78,6 +89,8 @@ class Plan:
     confirm_window_s: int = 0
     #: Live migrations that come to a host at the same time; 0: no bound.
     incoming_max: int = 0
+    #: Seconds of nova's time-outs, by setting; those that are not named are off.
+    limits_s: dict[str, int] = field(default_factory=dict)
     #: Seconds per GiB after which a live migration takes too long, and what is done then.
     live_timeout_s: int = 800
     live_timeout_action: str = "abort"
@@ -109,6 +122,7 @@ def draw_plan(rng: Random) -> Plan:
         same_host_resize=rng.random() < 0.2,
         confirm_window_s=rng.choice((0, 20, 120)),
         incoming_max=rng.choice((0, 1)),
+        limits_s={name: rng.choice((0, 20, 120)) for name in TIME_LIMITS},
         live_timeout_s=rng.choice((800, 8, 12)),
         live_timeout_action=rng.choice(("abort", "force_complete")),
         shelved_offload_time=rng.choice((0, 0, -1, 20)),

@@ -28,6 +28,7 @@ from projections.rows import (
 )
 from statemachines.attachments import attachments_of
 from statemachines.held import Held
+from statemachines.power_sync import out_of_step
 from statemachines.recording import OVER
 from tests.simulation.image_laws import images_at_rest
 
@@ -42,7 +43,7 @@ _WHOLE = {
     "resized": (Role.GUEST,),
     "suspended": (Role.SAVED,),
     "rescued": (Role.RESCUED,),
-    "shelved": (Role.GUEST,),
+    "shelved": (Role.GUEST, Role.SAVED),
     "soft-delete": (Role.GUEST, Role.SAVED, Role.RESCUED),
 }
 #: States in which it has in reach all that it holds; a stopped one has it when it is started.
@@ -81,6 +82,7 @@ def quiet(cloud: Cloud) -> list[str]:
         *_closed(cloud),
         *_claims(cloud),
         *_world(cloud),
+        *_power(cloud),
         *_attachments(cloud),
         *_chains(cloud),
         *_misrouted(cloud),
@@ -210,6 +212,16 @@ def _world(cloud: Cloud) -> list[str]:
         if row.vm_state in _WHOLE and held is not None and row.uuid not in cloud.watch.tainted:
             broken += _whole(cloud, row, held)
     return broken
+
+
+def _power(cloud: Cloud) -> list[str]:
+    """I19: what a guest did by itself has been seen to."""
+    held = [cloud.watch.held(row.uuid) for row in cloud.watch.instances()]
+    return [
+        f"I19: {each.instance_id} is {each.vm_state} with power {each.power_state}"
+        for each in held
+        if each is not None and out_of_step(each)
+    ]
 
 
 def _places(cloud: Cloud, row: InstanceRow) -> set[str]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from conductor.due_rows import WAITING
 from events.decisions import PeriodElapsed
-from statemachines.dues import AGAIN_S, ENTRIES, VM_STATES, Due, Entry, dues
+from statemachines.dues import AGAIN_S, ENTRIES, Due, Entry, dues
 from statemachines.held import Held
 from statemachines.notes import ActionNote
 from statemachines.permissions import PERMISSIONS
@@ -49,8 +50,22 @@ def test_what_falls_due_is_an_action_that_its_states_permit_after_a_rule(entry: 
     assert entry.task_states <= PERMISSIONS[entry.action].task_states
 
 
-def test_a_take_over_looks_at_every_state_in_which_something_may_wait() -> None:
-    assert set(VM_STATES) == {str(v) for entry in ENTRIES for v in entry.vm_states}
+def test_a_take_over_looks_wherever_something_may_wait() -> None:
+    looked_at = {
+        (v, t, p)
+        for standing in WAITING
+        for v in standing.vm_states
+        for t in standing.task_states
+        for p in standing.power_states or ("any",)
+    }
+
+    assert looked_at == {
+        (str(v), t, p)
+        for entry in ENTRIES
+        for v in entry.vm_states
+        for t in entry.task_states
+        for p in entry.power_states or ("any",)
+    }
 
 
 # What a state names.
