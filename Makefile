@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test all unit lint demo bench simulate matrix draw test-containers lock clean python servers
+.PHONY: help setup test all unit lint demo bench bench-peers simulate matrix draw test-containers lock lock-peers clean python servers
 
 help: ## print these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -39,6 +39,9 @@ demo: $(READY) ## the main job on the embedded log, in under a minute
 bench: servers ## the service beside the lean pipeline, in the same run (LINE=backlog: that measure alone)
 	$(BIN)/python -m bench $(LINE)
 
+bench-peers: servers ## what others offer, beside the service in the same run
+	$(BIN)/python -m bench.peers
+
 simulate: $(READY) ## faults drawn from a seed: SEED=n repeats one, SEEDS=n tries that many
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
@@ -52,6 +55,12 @@ test-containers: $(READY) ## contract and integration tests on servers in contai
 	REGENTE_TEST_TIER=containers $(PYTEST) tests/contract tests/integration
 
 # pip-tools is wanted here only, so it stays out of the lock that it writes.
+lock-peers: $(READY) ## write the lock files of bench/peers again from their .in files
+	$(BIN)/python -m pip install --quiet 'pip-tools>=7.5'
+	for peer in quix eventsourcing dbos; do $(BIN)/python -m piptools compile --quiet --strip-extras \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --output-file bench/peers/$$peer.txt bench/peers/$$peer.in; done
+
 lock: $(READY) ## write requirements/dev.txt again from pyproject.toml (UPGRADE=1 takes newer versions)
 	$(BIN)/python -m pip install --quiet 'pip-tools>=7.5'
 	$(BIN)/python -m piptools compile $(if $(UPGRADE),--upgrade) --quiet --all-extras --strip-extras \

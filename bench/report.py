@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench.chart import CHART, draw
 from bench.contest import Figure
 
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -29,6 +30,7 @@ def keep(figures: Iterable[Figure], lines: Sequence[str]) -> None:
     before, rest = page.split(_BEGIN)
     _, after = rest.split(_END)
     PAGE.write_text(f"{before}{_BEGIN}\n\n{table(found)}\n{_END}{after}")
+    CHART.write_text(draw(found))
 
 
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
