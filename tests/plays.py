@@ -239,6 +239,7 @@ PLAYS: Final[dict[str, Play]] = {
     "unshelve_no_host": Play(
         on="host1", acts=(ask("shelve"), disable("host1", "host2"), ask("unshelve"))
     ),
+    "rebuild_new_image": Play(on="host1", acts=(ask("rebuild", arguments={"image": "other"}),)),
     "evacuate_active": Play(on="host2", acts=(lose("host2"), _EVACUATE)),
     "evacuate_no_host": Play(on="host2", acts=(lose("host2"), disable("host1"), _EVACUATE)),
     "evacuate_then_old_host_returns": Play(

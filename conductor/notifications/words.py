@@ -289,6 +289,28 @@ def _attachments() -> Words:
     )
 
 
+def _rebuild() -> Words:
+    saga = "rebuild"
+    began = (
+        then("instance.rebuild_scheduled", By.CONDUCTOR),
+        then("instance.exists", By.OWNER),
+        then("instance.rebuild.start", By.OWNER),
+    )
+    error = failed("instance.rebuild.error", "RescheduledException")
+    return {
+        (saga, ">rebuild"): began,
+        (saga, ">rebuild_same_image"): began,
+        (saga, "RebuildPoweringOff"): (then("instance.power_off.start"),),
+        (saga, "=rebuilt"): (
+            then("instance.power_off.end", By.OWNER, only=_was_powering_off),
+            then("instance.rebuild.end", By.OWNER),
+        ),
+        (saga, "GuestRebuildFailed"): (error,),
+        (saga, "GuestRebuildFaulted"): (error,),
+        (saga, "=no_valid_host"): (then("compute_task.rebuild_server.error", By.CONDUCTOR),),
+    }
+
+
 def _immediate() -> Words:
     return {
         ("", "request:lock"): (then("instance.lock", By.API),),
@@ -313,6 +335,7 @@ WORDS: Final[Mapping[tuple[str, str], tuple[Say, ...]]] = MappingProxyType(
     | _evacuate()
     | _images()
     | _shelving()
+    | _rebuild()
     | _steering("live_migrate_abort", "instance.live_migration_abort")
     | _steering("live_migrate_force_complete", "instance.live_migration_force_complete")
     | _attachments()

@@ -13,6 +13,7 @@ from typing import Final, cast
 from events import attachments
 from statemachines.attachments import (
     FIXED_IPS_MAX,
+    activated,
     bound,
     left_over,
     let_go,
@@ -44,6 +45,20 @@ LEAVES_NOTHING: Final = frozenset(
     }
 )
 
+#: Facts by which the owner says that the guest runs there: the traffic of its ports goes there,
+#: also where another host had it in between and gave it up.
+RUNS_HERE: Final = frozenset(
+    {
+        "GuestStarted",
+        "GuestRebooted",
+        "GuestRebuilt",
+        "GuestUnrescued",
+        "GuestResumed",
+        "ShelvedGuestStarted",
+        "GuestUnshelved",
+    }
+)
+
 
 def settle(run: Run, saga: SagaState | None) -> None:
     """Fold what an ending says of all that the guest held at once; after the fact's own effect."""
@@ -56,6 +71,8 @@ def settle(run: Run, saga: SagaState | None) -> None:
             held = let_go(held, host)
     elif run.name in LEAVES_NOTHING and host != held.host:
         held = let_go(held, host)
+    elif run.name in RUNS_HERE and host == held.host:
+        held = activated(held, host)
     run.held = left_over(held) if held.vm_state == VmState.DELETED else held
 
 

@@ -2,7 +2,8 @@
 
 Ownership ends when the host said that nothing is left there, and begins anew at the claim of the
 unshelve's destination. The image outlives every failure of an unshelve; it is deleted when the
-guest runs, or with the instance.
+guest runs, or with the instance. With it, a copy that a failed move left on another host is of no
+use any more, and is cleared away.
 
 As in nova an unshelve is tried on one host. A guest that may be alive on a host that is away is
 never made elsewhere: the instance stays shelved, and that host owes first (see `image_demands`).
@@ -86,7 +87,7 @@ SHELVE = saga(
     ),
     endings=(
         Ending(name="shelved", ok=True),
-        Ending(name="offloaded", ok=True, clear_host=True),
+        Ending(name="offloaded", ok=True, clear_host=True, clear_elsewhere=True),
         Ending(name="not_offloaded", ok=False),
         Ending(name="failed", ok=False),
         Ending(name="host_lost", ok=False),
@@ -108,7 +109,7 @@ SHELVE_OFFLOAD = saga(
         ),
     ),
     endings=(
-        Ending(name="offloaded", ok=True, clear_host=True),
+        Ending(name="offloaded", ok=True, clear_host=True, clear_elsewhere=True),
         Ending(name="failed", ok=False),
         Ending(name="host_lost", ok=False),
         Ending(name="timed_out", ok=False),

@@ -36,7 +36,25 @@ WISHES = {
     "live_migrate": 6,
     "live_migrate_abort": 2,
     "live_migrate_force_complete": 2,
+    "snapshot": 2,
+    "snapshot_volume_backed": 1,
+    "backup": 2,
+    "volume_snapshot_create": 1,
+    "volume_snapshot_delete": 1,
+    "shelve": 2,
+    "shelve_offload": 3,
+    "unshelve": 6,
+    "rebuild": 2,
     "delete": 1,
+}
+_VOLUME_SNAPSHOT = {"volume_id": "v", "snapshot_id": "s"}
+#: What belongs to a wish, where it is not made without.
+ARGUMENTS = {
+    "snapshot": {"name": "a snapshot"},
+    "snapshot_volume_backed": {"name": "a snapshot"},
+    "backup": {"name": "a backup", "backup_type": "daily", "rotation": "1"},
+    "volume_snapshot_create": _VOLUME_SNAPSHOT,
+    "volume_snapshot_delete": _VOLUME_SNAPSHOT,
 }
 
 
@@ -56,7 +74,7 @@ class Users:
     def create_all(self) -> None:
         self._say(
             [
-                ("create", uid, {"flavor": TINY, "arguments": {"name": uid[:8]}})
+                ("create", uid, {"flavor": TINY, "arguments": {"name": uid[:8], "image": "cirros"}})
                 for uid in self.uuids
             ]
         )
@@ -80,7 +98,9 @@ class Users:
             if action is not None:
                 self.marks[uid] = row.updated_at
                 flavor = MICRO if row.flavor_name == TINY.name else TINY
-                wishes.append((action, uid, {"flavor": flavor} if action == "resize" else {}))
+                fields: dict[str, object] = {"flavor": flavor} if action == "resize" else {}
+                fields["arguments"] = ARGUMENTS.get(action, {})
+                wishes.append((action, uid, fields))
         self._say(wishes)
         return len(wishes)
 

@@ -164,6 +164,26 @@ def _claim_not_released() -> AbstractContextManager[None]:
     )
 
 
+def _half_an_image_left() -> AbstractContextManager[None]:
+    honest = interpreter.owe
+
+    def owe(run: Run, what: Owe, host: str, evidence: str, image: str = "") -> None:
+        if what is not Owe.IMAGE:
+            honest(run, what, host, evidence, image)
+
+    return patched((interpreter, "owe", owe))
+
+
+def _image_deleted_with_the_guest() -> AbstractContextManager[None]:
+    honest = effects.EFFECTS["GuestOffloaded"]
+
+    def offloaded(run: Run, saga: SagaState | None) -> None:
+        honest(run, saga)
+        interpreter.drop_shelved_image(run, run.held.shelved_host)
+
+    return patched((effects, "EFFECTS", {**effects.EFFECTS, "GuestOffloaded": offloaded}))
+
+
 def _timer_on_an_outage() -> AbstractContextManager[None]:
     def go_on(self: Conductor) -> None:
         self._was_out = False
@@ -248,6 +268,17 @@ _ALL: Final[Sequence[Planted]] = (
         switch=_timer_on_an_outage,
         caught_by=("T3",),
         rates={"broker_out": 0.01},
+    ),
+    Planted(
+        name="half an image left",
+        switch=_half_an_image_left,
+        caught_by=("I20",),
+        rates={"driver_fails": 0.1},
+    ),
+    Planted(
+        name="image deleted with the guest",
+        switch=_image_deleted_with_the_guest,
+        caught_by=("S2", "I20"),
     ),
     Planted(name="nothing let go", switch=_nothing_let_go, caught_by=("I16",)),
     Planted(

@@ -86,6 +86,9 @@ class Watch(Watcher):
         if batch.epoch < self._epochs.get(tp, 0):
             raise Broken(f"I5: {tp} was written under {batch.epoch} after {self._epochs[tp]}")
         self._next[tp], self._epochs[tp] = batch.end, batch.epoch
+        # Chosen and given up within one batch, a host was asked nothing and is involved.
+        claims = batch.changes.get("claims", {})
+        self._involved |= {(str(uuid), str(host)) for uuid, _, host in claims}
         self.ordered(list(batch.orders.values()))
         self._check_dues(batch)
         if "claims" in batch.changes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from events import images, instance
@@ -210,3 +212,15 @@ def test_a_late_end_of_a_rebuild_that_was_given_up_does_not_count() -> None:
     # The fence has the host say what it has: nothing of that is lost.
     must(world.unasked("h1", instance.GuestFound(power_state=1)))
     assert world.here.power_state == 1
+
+
+def test_the_traffic_of_its_ports_comes_back_to_a_guest_that_was_made_anew() -> None:
+    world = built()
+    idle = tuple(replace(port, active_host=None) for port in world.here.ports)
+    world.held = replace(world.here, ports=idle)  # Another host had it, and gave it up.
+    must(world.request("rebuild"))
+
+    must(world.says("h1", images.GuestRebuilt(power_state=1)))
+
+    assert {port.active_host for port in world.here.ports} == {"h1"}
+    check_end(world)

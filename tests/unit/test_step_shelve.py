@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from events import images
+from events import images, migration
 from events.ids import SagaId, image_id
 from statemachines.verdict import Rejected
 from tests.answers import argument, failures_of
-from tests.beginnings import begin, offloaded, shelved, stopped
+from tests.beginnings import begin, offloaded, resized, shelved, stopped
 from tests.ends import check_end
 from tests.images_seen import claims, deletions, place, the_image
 from tests.story import must
@@ -242,3 +242,21 @@ def test_what_a_shelved_guest_can_not_do_is_refused(action: str) -> None:
         outcome = world.request(action)
         assert isinstance(outcome.verdict, Rejected)
         assert outcome.verdict.code == "vm-state"
+
+
+def test_what_a_failed_revert_left_elsewhere_is_cleared_away_with_the_offload() -> None:
+    world = resized()
+    must(world.request("revert_resize"))
+    must(world.fail(world.letters[0], migration.ResizeRevertFailed))
+    must(world.request("rebuild"))
+    world.settle()
+    assert claims(world) == ["h1", "h2"]
+    must(world.request("shelve"))
+    world.succeed(world.letters[0])
+    world.succeed(world.letters[0])
+
+    assert world.states == ("shelved_offloaded", None)
+    assert world.orders == [("DestroyGuest", "h1")]
+    world.settle()
+    assert claims(world) == []
+    assert world.here.sides == ()
