@@ -25,7 +25,7 @@ from events.codec import registry
 
 #: The fastest settings that were found; `check_crcs` stays on.
 SETTINGS: Final[dict[str, Any]] = {
-    "max_poll_records": 5_000,
+    "max_poll_records": 10_000,
     "max_partition_fetch_bytes": 4 << 20,
     "fetch_max_wait_ms": 20,
     "metrics_enabled": False,

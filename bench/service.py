@@ -8,13 +8,13 @@ in the log is known to be in the database.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from bench.contest import Took, measured
 from bench.load import KEYRING, Load
+from conductor.collector import collect_seldom
 from conductor.wiring import Conductor, Options, Ports
 from events.log import TopicPartition
 from events.ports import SystemClock
@@ -62,7 +62,7 @@ def backlog(load: Load, url: str) -> Took:
     """Return what it took to fold a whole topic, having checked that it was."""
     ends = load.ends()
     with conducting(load, url) as conductor:
-        gc.collect()
+        collect_seldom()  # As every worker does at its beginning.
         with measured() as took:
             until(conductor, lambda: is_folded(conductor, ends))
         counts = conductor.worker.counts

@@ -200,7 +200,7 @@ class Fold:
         if held is not None and blocks(held) and not self._leads_out(record, sealed):
             self._wait(now, record, held, sealed)
             return
-        fingerprint = fingerprint_in(cast("bytes", record.value)).hex()
+        fingerprint = fingerprint_in(record.value or b"").hex()
         if not now.rules.admits(fingerprint):
             if held is None:
                 raise BadRecord(

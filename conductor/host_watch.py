@@ -101,7 +101,7 @@ class HostWatch:
     def _is_open(self, partition: int, sealed: Sealed) -> bool:
         """Say whether a key is believed: a host that was revoked is not heard any more."""
         fold = self._owned.fold_of(TopicPartition(self._topics.node_events, partition))
-        return fold is not None and fold.rules.is_open(f"{sealed.name}/{sealed.enrolment}")
+        return fold is not None and fold.rules.is_open(sealed.key_id)
 
     def _look(self, partitions: frozenset[int]) -> None:
         topic = self._topics.node_events

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 #: Records folded in one transaction: where the bulk paths of the database are at their best.
-BATCH_RECORDS_MAX: Final = 5_000
+BATCH_RECORDS_MAX: Final = 10_000
 #: Seconds that a poll may wait for records when there is nothing else to do.
 POLL_WAIT_S: Final = 0.02
 #: Commands sent in one turn of the relay: what one flush of the producer carries well.

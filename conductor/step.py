@@ -223,8 +223,9 @@ def _see(run: Run) -> None:
 
 def _as_it_is(held: Held, saga: SagaState) -> SagaState:
     """Return a saga with what the effects of the fact noted in it."""
-    known = (held.saga, *held.sides)
-    return next(s for s in known if s is not None and s.saga_id == saga.saga_id)
+    if held.saga is not None and held.saga.saga_id == saga.saga_id:
+        return held.saga
+    return next(s for s in held.sides if s.saga_id == saga.saga_id)
 
 
 def _found(run: Run) -> None:

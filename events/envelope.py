@@ -7,6 +7,7 @@ of a record of the log. Nothing here knows bytes; order is the log's, never a wr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from events.log import Record
@@ -19,6 +20,12 @@ API = "api"
 CONDUCTOR = "conductor"
 NOVA = "nova"
 COMPUTE = "compute/"
+
+
+@lru_cache(maxsize=65_536)
+def host_in(source: str) -> str | None:
+    """Return the compute host that a source names; None for one of the control plane."""
+    return source[len(COMPUTE) :] if source.startswith(COMPUTE) else None
 
 
 @quick
@@ -83,8 +90,7 @@ class Envelope(Generic[Payload]):
     @property
     def host(self) -> str | None:
         """The compute host that speaks, or None where the control plane does."""
-        source = self.meta.source
-        return source[len(COMPUTE) :] if source.startswith(COMPUTE) else None
+        return host_in(self.meta.source)
 
 
 @quick

@@ -54,6 +54,7 @@ class Sealed(NamedTuple):
     name: str
     enrolment: int
     prev: bytes
+    key_id: str
 
 
 def host_key(master: bytes, name: str, enrolment: int) -> Key:
@@ -144,7 +145,7 @@ def unseal(record: Record, keyring: Keyring) -> Sealed:
     if not hmac.compare_digest(mac, _mac(secret, record.topic.encode(), key, prev, value)):
         raise BadRecord("bad-mac", f"Expected the MAC of {key_id}, but the record has another")
     name, enrolment = _split(key_id)
-    return Sealed(name, enrolment, prev)
+    return Sealed(name, enrolment, prev, key_id)
 
 
 def key_id_in(headers: Headers) -> str:

@@ -15,10 +15,13 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
     """Return the saga that a fact answers or is about; None where it is about none."""
     fact, command_id = envelope.fact, envelope.meta.command_id
     if command_id is not None:
-        return next((s for s in sagas_of(held) if asked_as(s, command_id) is not None), None)
+        for saga in sagas_of(held):
+            if asked_as(saga, command_id) is not None:
+                return saga
+        return None
     if isinstance(fact, GuestArrived):
-        saga = held.saga if _moves_live(held) else None
-        return saga if saga is not None and saga.destination == envelope.host else None
+        primary = held.saga if _moves_live(held) else None
+        return primary if primary is not None and primary.destination == envelope.host else None
     if isinstance(fact, GuestFound | GuestAbsent):
         return next(iter(owing(held, envelope.host)), None)
     if isinstance(fact, decisions.HostReturned):

@@ -31,11 +31,14 @@ class Run:
     rules: Rules
     notes: list[Note] = field(default_factory=list)
     rows: int = 0
+    #: Name of the fact.
+    name: str = field(init=False)
+    #: µs UTC at which the log appended the fact.
+    now: int = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """Name of the fact."""
-        return type(self.envelope.fact).__name__
+    def __post_init__(self) -> None:
+        self.name = type(self.envelope.fact).__name__
+        self.now = self.envelope.record.timestamp_us
 
     @property
     def reason(self) -> str | None:
@@ -46,11 +49,6 @@ class Run:
             return f"host {getattr(fact, 'host', '')} is {lost}"
         reason: str | None = getattr(fact, "reason", None)
         return reason
-
-    @property
-    def now(self) -> int:
-        """µs UTC at which the log appended the fact."""
-        return self.envelope.timestamp_us
 
     @property
     def topic(self) -> str:

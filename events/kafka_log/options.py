@@ -19,7 +19,7 @@ TOPIC_SETTINGS: Final = {
 MESSAGE_BYTES_MAX: Final = 1_048_576
 PARTITION_FETCH_BYTES: Final = 4 << 20
 BATCH_BYTES: Final = 128 << 10
-POLL_RECORDS_MAX: Final = 5_000
+POLL_RECORDS_MAX: Final = 10_000
 FETCH_WAIT_MS: Final = 20
 LINGER_MS: Final = 5
 #: A topic that was made again is noticed after at most this long, even if nobody tells us.
