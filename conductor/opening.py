@@ -62,9 +62,10 @@ def claimed_source(record: Record) -> str:
 
 def believed(sealed: Sealed, rules: Rules) -> None:
     """Raise BadRecord where the writer's key is not open in this partition."""
-    key_id = f"{sealed.name}/{sealed.enrolment}"
-    if sealed.name != CONDUCTOR and not rules.is_open(key_id):
-        raise BadRecord("closed-key", f"Expected a key that is open here, but {key_id} is not")
+    if sealed.name != CONDUCTOR and not rules.is_open(sealed.key_id):
+        raise BadRecord(
+            "closed-key", f"Expected a key that is open here, but {sealed.key_id} is not"
+        )
 
 
 def requeued(word: Record, fact: RecordRequeued) -> Record:
