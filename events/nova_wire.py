@@ -18,6 +18,8 @@ from events.topics import TopicSpec, partition_of
 
 #: As long as commands: whoever listens is a week late at most.
 NOTIFICATIONS_RETENTION_MS = 7 * 24 * 3_600_000
+#: A notification of ours has about 5 KiB; texts of users and reasons are cut where they come in.
+NOTICE_BYTES_MAX = 64 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from events.codec import decode_fact
 from events.errors import BadRecord, EventsError
 from events.log import Log, LogReader, TopicInfo, TopicPartition
+from events.nova_wire import notification_specs
 from events.ports import Clock
 from events.topics import TopicSpec
 from projections.store import StoreError
@@ -84,8 +85,20 @@ def _topics(settings: Settings, log: Log) -> Iterator[Finding]:
             read = getattr(admin, "settings", None)  # brokers have settings, a file has none
             if read is not None and spec.name in there:
                 yield from _broker_settings(spec.name, read(spec.name))
+        if settings.notifications.is_on:
+            for name in settings.notifications.topics:
+                for spec in notification_specs(name, count):
+                    yield from _notified(spec, there.get(spec.name))
     finally:
         admin.close()
+
+
+def _notified(spec: TopicSpec, info: TopicInfo | None) -> Iterator[Finding]:
+    """A topic of notifications may be nova's: that it is there is enough."""
+    if info is None:
+        yield from _topic(spec, None)
+    else:
+        yield Finding(f"topic {spec.name}", _FINE, f"{info.partitions} partitions", "")
 
 
 def _topic(spec: TopicSpec, info: TopicInfo | None) -> Iterator[Finding]:

@@ -44,8 +44,11 @@ def make_topics(settings: Settings, folder: StateFolder, clock: Clock | None = N
             count = settings.topics.partitions
         made = admin.create(topics.specs(count))
         if settings.notifications.is_on:
-            named = settings.notifications.topics
-            made += admin.create(s for name in named for s in notification_specs(name, count))
+            # One that nova has already stays as it is, however many partitions it has.
+            wanted = [
+                s for n in settings.notifications.topics for s in notification_specs(n, count)
+            ]
+            made += admin.create(spec for spec in wanted if spec.name not in there)
     finally:
         admin.close()
     control = Control(log, topics, folder.make_master(), clock or SystemClock())

@@ -30,6 +30,10 @@ def _had_resources(at: Occasion) -> bool:
     return at.before is not None and at.before.task_state in tasks
 
 
+def _handed_over(at: Occasion) -> bool:
+    return at.saga is not None and "finish" in at.saga.entries
+
+
 def _rolled_back(at: Occasion) -> bool:
     return at.saga is not None and "roll_back_source" in at.saga.entries
 
@@ -40,6 +44,11 @@ def _asked_a_host(at: Occasion) -> bool:
 
 def _asked_nobody(at: Occasion) -> bool:
     return not _asked_a_host(at)
+
+
+def _was_not_pending(at: Occasion) -> bool:
+    tasks = (TaskState.REBOOTING, TaskState.REBOOTING_HARD)
+    return at.before is not None and at.before.task_state in tasks
 
 
 def _was_powering_off(at: Occasion) -> bool:
@@ -132,7 +141,11 @@ def _reboot(saga: str) -> Words:
     return {
         (saga, "RebootPending"): (first("instance.reboot.start", view=View.AFTER),),
         (saga, "GuestRebootFailed"): (failed("instance.reboot.error", "InstanceNotRunning"),),
-        (saga, "=done"): (then("instance.reboot.end", By.OWNER),),
+        (saga, "=done"): (
+            # A host that died meanwhile may answer with the ending alone.
+            first("instance.reboot.start", By.OWNER, only=_was_not_pending),
+            then("instance.reboot.end", By.OWNER),
+        ),
     }
 
 
@@ -187,8 +200,12 @@ def _live_migration() -> Words:
             first("instance.live_migration_post.start", By.SOURCE),
             then("instance.live_migration_post_dest.start", By.DESTINATION),
         ),
+        # The source died in the copy, and says nothing any more.
+        (saga, ">adopt"): (then("instance.live_migration_post_dest.start", By.DESTINATION),),
         (saga, "LiveMigrationFinished"): (then("instance.live_migration_post_dest.end"),),
-        (saga, "=completed"): (then("instance.live_migration_post.end", By.SOURCE),),
+        (saga, "=completed"): (
+            then("instance.live_migration_post.end", By.SOURCE, only=_handed_over),
+        ),
         (saga, ">roll_back_source"): (then("instance.live_migration_rollback.start", By.SOURCE),),
         (saga, ">roll_back_destination"): (
             then("instance.live_migration_rollback_dest.start", By.DESTINATION),

@@ -13,13 +13,16 @@ from events.log import TopicPartition
 from events.owner_lock import OwnerLock
 from events.ports import RandomIds, SystemClock
 from events.sqlite_log import SqliteLog
+from events.topics import TopicSpec
 from regente.asking import Desk, Wish
+from regente.checks import is_fine, topic_findings
 from regente.cli.app import run
 from regente.embedded import Embedded
 from regente.notifying import Notifying, build_notifier, notifications_url, run_notifier
 from regente.places import database_url, open_log, opened_views, topics_of
 from regente.requests import Requests
 from regente.settings import Notifications, Settings
+from regente.setup import make_topics
 from regente.state_folder import StateError, StateFolder
 
 
@@ -165,3 +168,24 @@ def test_one_notifier_at_a_time_has_the_files(cloud: Cloud) -> None:
 
     lock.release()
     run_notifier(cloud.settings, cloud.embedded.folder, lambda: True)
+
+
+def test_missing_topics_are_found_and_novas_own_stay_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    off = Settings(state_dir=folder)
+    Embedded(off, 0, SystemClock()).stop()
+    on = Settings(state_dir=folder, notifications=Notifications(notification_format="both"))
+    state = StateFolder(folder)
+    missing = [f.check for f in topic_findings(on, state) if f.status == "failure"]
+    assert missing == [
+        "topic versioned_notifications.info",
+        "topic versioned_notifications.error",
+    ]
+    admin = open_log(on, state).admin()
+    admin.create([TopicSpec(name="versioned_notifications.info", partitions=1)])  # as nova's
+    admin.close()
+
+    made = make_topics(on, state)
+
+    assert made.topics == ("versioned_notifications.error",)
+    assert is_fine(topic_findings(on, state))
