@@ -35,6 +35,7 @@ from events.codec import decode_command
 from events.commands import (
     AbortLiveMigration,
     LiveMigrateGuest,
+    LookForGuest,
     PrepareDestination,
     QueueLiveMigration,
     RaiseGeneration,
@@ -43,6 +44,7 @@ from events.commands import (
 from events.envelope import Letter
 from events.instance import CommandRefused, GenerationRaised, GuestAbsent, GuestFound
 from events.migration import AbortTaken, LiveMigrationAborted
+from events.start_up import GuestMissed, GuestSeen
 
 Letters = list[Letter[object]]
 
@@ -259,6 +261,9 @@ class Dispatch:
             self._journal.free_incoming(address.instance_id)
             self._end(letter, GenerationRaised())
             return False
+        if isinstance(command, LookForGuest):
+            self._end(letter, self._look(address.instance_id))
+            return False
         if isinstance(command, LiveMigrateGuest):
             if self._journal.slots().get(address.instance_id, False):
                 self._end(letter, LiveMigrationAborted(reason="aborted before the copy began"))
@@ -276,6 +281,12 @@ class Dispatch:
         guest = guests.get(instance_id)
         fact = GuestFound(power_state=guest.power_state) if guest else GuestAbsent()
         self._scribe.say_of_instance(instance_id, fact)
+
+    def _look(self, instance_id: str) -> GuestSeen | GuestMissed:
+        for guest in self._driver.guests():
+            if guest.instance_id == instance_id:
+                return GuestSeen(power_state=guest.power_state)
+        return GuestMissed()
 
     def _begin(self, letters: Letters) -> None:
         for letter in letters:

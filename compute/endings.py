@@ -17,10 +17,12 @@ from events import images as g
 from events import instance as i
 from events import migration as m
 from events import standby as s
+from events import start_up as u
 
 ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
     {
         c.RaiseGeneration: (i.GenerationRaised,),
+        c.LookForGuest: (u.GuestSeen, u.GuestMissed),
         c.BuildGuest: (i.GuestBuilt, i.BuildRescheduled, i.BuildAborted),
         c.DestroyGuest: (i.GuestDestroyed, i.GuestDestroyFailed),
         c.StopGuest: (i.GuestStopped, i.GuestStopFailed),
@@ -103,9 +105,17 @@ FENCING: Final = frozenset({c.RaiseGeneration, c.DeleteImage})
 #: These act on the operation that runs; they do not wait for its end.
 STEERING: Final = frozenset({c.AbortLiveMigration, c.ForceCompleteLiveMigration})
 #: Carried out by the agent itself; the driver never hears of them.
-AGENTS_OWN: Final = frozenset({c.RaiseGeneration, c.QueueLiveMigration})
+AGENTS_OWN: Final = frozenset({c.RaiseGeneration, c.LookForGuest, c.QueueLiveMigration})
 #: Admitted even when the journal is full: they lead out of trouble and say little.
-ALWAYS_ADMITTED: Final = CANCELLING | STEERING | {c.RaiseGeneration, c.DeleteImage}
+ALWAYS_ADMITTED: Final = (
+    CANCELLING
+    | STEERING
+    | {
+        c.RaiseGeneration,
+        c.DeleteImage,
+        c.LookForGuest,
+    }
+)
 #: These make a guest; a host does `max_concurrent_builds` of them at the same time.
 BUILDING: Final = frozenset({c.BuildGuest, c.EvacuateGuest})
 #: With the end of one of these the instance gives back its place for a live migration.

@@ -24,6 +24,10 @@ REPAIR_INSTANCES_MAX: Final = 1_000
 DEATHS_MAX: Final = 2
 #: Seconds between looks at what only changes slowly (lost hosts, owed clean-ups).
 SLOW_LOOK_S: Final = 1.0
+#: Guests asked after in one turn of the survey, so that a host full of them starves nobody.
+DOUBTS_MAX: Final = 500
+#: Seconds for which a digest must differ before guests are asked after: facts may be on their way.
+DIGEST_SETTLES_S: Final = 10.0
 #: Seconds to wait after the world failed, doubled up to the second figure.
 BACK_OFF_S: Final = 0.2
 BACK_OFF_MAX_S: Final = 10.0

@@ -17,6 +17,7 @@ from events.envelope import COMPUTE, Envelope, Letter
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.requests import ActionRequested, Flavor
+from events.start_up import GuestDoubted
 from events.values import quick
 from statemachines import shadow
 from statemachines.addressee import addressee, answering_host, owing
@@ -25,10 +26,11 @@ from statemachines.attachment_actions import taken
 from statemachines.attachments import held_from
 from statemachines.chain import head_of, heads_after, moved, with_head
 from statemachines.conditions import may_have
+from statemachines.doubts import side_of
 from statemachines.dues import elapsed, request_of
 from statemachines.effects import take_effect, take_request
 from statemachines.held import Head, Heard, Held, SagaState
-from statemachines.interpreter import again, operate, owe, progress, start
+from statemachines.interpreter import again, begin_side, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
@@ -183,7 +185,7 @@ def _evolve(run: Run) -> None:
             run.held = released(run.held, fact.offset)
         case RecordSetAside():
             pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect it first.
-        case GuestFound() | GuestAbsent() | HostReturned():
+        case GuestFound() | GuestAbsent() | GuestDoubted() | HostReturned():
             _see(run)
         case PowerStateReported():
             _say(run)
@@ -210,7 +212,10 @@ def _say(run: Run) -> None:
 
 
 def _see(run: Run) -> None:
-    """Fold what a host saw of itself: whatever it owes is asked now, left-overs are found."""
+    """Fold what a host saw of itself, or is asked: what it owes is asked, left-overs are found."""
+    if isinstance(run.envelope.fact, GuestDoubted):
+        begin_side(run, side_of(run, run.envelope.fact))
+        return
     host = answering_host(run.envelope)
     debts = owing(run.held, host)
     take_effect(run, None)

@@ -1,8 +1,8 @@
 """The composition root: builds a conductor from its ports. Nothing else constructs its parts.
 
 A conductor is one worker and the turns of an owner over the same partitions: relay, scheduler,
-timers, host watch. `[conductor] manager` names the class that is built here, for those who extend
-it.
+timers, host watch, survey. `[conductor] manager` names the class that is built here, for those who
+extend it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from conductor.relay import Relay
 from conductor.scheduler import Scheduler
 from conductor.scheduler_options import SchedulerOptions
 from conductor.speaker import Speaker
+from conductor.survey import Survey
 from conductor.timers import Timers
 from conductor.worker import Worker
 from events.errors import LogUnavailable
@@ -39,6 +40,7 @@ class Conductor:
         self.scheduler = Scheduler(office)
         self.timers = Timers(office)
         self.host_watch = HostWatch(office)
+        self.survey = Survey(office)
 
     def turn(self) -> bool:
         """Let every part take its turn once; say whether any had work.
@@ -49,7 +51,7 @@ class Conductor:
             worked = self.worker.turn()
             if self._was_out:
                 self._after_outage()
-            parts = (self.relay, self.scheduler, self.host_watch, self.timers)
+            parts = (self.relay, self.scheduler, self.host_watch, self.survey, self.timers)
             did = [part.turn() for part in parts]  # a list: each gets its turn
         except LogUnavailable:
             self._was_out = True

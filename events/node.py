@@ -62,6 +62,16 @@ class NodeReturned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSurveyed:
+    """The conductor asked after guests of a host that started, or whose digest differs."""
+
+    #: Number, in the host's chain about itself, of the fact that gave the reason.
+    sequence: int
+    #: Instances of the host in the rows, each of which was doubted.
+    doubted_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeForcedDown:
     """An operator or a fencing driver vouched that a host is off, whatever is heard of it."""
 

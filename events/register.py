@@ -23,6 +23,7 @@ from events import (
     node,
     requests,
     standby,
+    start_up,
 )
 
 
@@ -56,6 +57,7 @@ FACTS: Final[Mapping[str, type]] = MappingProxyType(
             migration,
             standby,
             evacuation,
+            start_up,
             attachments,
             facts_nova,
         ).items()

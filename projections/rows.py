@@ -248,6 +248,11 @@ class NodeRow(NamedTuple):
     status: str
     lost_count: int
     guest_count: int
+    start_sequence: int
+    digest_sequence: int
+    surveyed_sequence: int
+    #: Lower-case hex.
+    digest: str
     created_at: int
     updated_at: int
     #: The fold's own state of this host, Avro (`node_held.vN`).

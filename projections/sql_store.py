@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Engine
 
 from events.log import TopicPartition
-from projections import sql_decide, sql_dues, sql_guard, sql_owner, sql_write
+from projections import sql_decide, sql_dues, sql_guard, sql_owner, sql_survey, sql_write
 from projections.bulk import bulk_of
 from projections.engine import open_engine
 from projections.schema import check_engine
@@ -30,6 +30,7 @@ from projections.store import (
     Standing,
     Timer,
 )
+from projections.survey_rows import GuestRecorded, HostSurvey
 from projections.tables import ROWS
 from projections.transactions import reading, writing
 
@@ -223,6 +224,16 @@ class SqlStore:
         if heartbeats:
             with writing(self._engine) as connection:
                 sql_decide.seen(connection, heartbeats)
+
+    def surveys(self, partitions: int, owned: Collection[int]) -> tuple[HostSurvey, ...]:
+        """Return the started hosts among `owned` that said something since they were surveyed."""
+        with reading(self._engine) as connection:
+            return sql_survey.surveys(connection, partitions, owned)
+
+    def guests_of(self, host: str) -> tuple[GuestRecorded, ...]:
+        """Return every instance of ours on a host by the rows, not deleted, by uuid."""
+        with reading(self._engine) as connection:
+            return sql_survey.guests_of(connection, host)
 
     def hosts(self, partitions: int, owned: Collection[int]) -> tuple[HostSeen, ...]:
         """Return the hosts whose node partition is among `owned`."""

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from events.log import TopicPartition
 from projections.rows import Changes
+from projections.survey_rows import GuestRecorded, HostSurvey
 
 #: The outbox's word for the executor inside the conductor.
 SCHEDULER_HOST = "@scheduler"
@@ -345,6 +346,14 @@ class Store(Protocol):
 
     def hosts(self, partitions: int, owned: Collection[int]) -> tuple[HostSeen, ...]:
         """Return the hosts whose node partition is among `owned`."""
+        ...
+
+    def surveys(self, partitions: int, owned: Collection[int]) -> tuple[HostSurvey, ...]:
+        """Return the started hosts among `owned` that said something since they were surveyed."""
+        ...
+
+    def guests_of(self, host: str) -> tuple[GuestRecorded, ...]:
+        """Return every instance of ours on a host by the rows, not deleted, by uuid."""
         ...
 
     # Crash-loop guard.

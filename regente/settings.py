@@ -208,6 +208,9 @@ class Settings(BaseSettings):
         ge=-1,
         description="seconds that a shelved guest stays on its host; -1: until it is asked",
     )
+    resume_guests_state_on_host_boot: bool = Field(
+        default=False, description="guests that should run are started when their host starts"
+    )
     max_concurrent_builds: Count = Field(default=10, description="per host; 0: no bound")
     max_concurrent_live_migrations: Count = Field(
         default=1, description="leaving one host at a time; 0: no bound"
@@ -263,6 +266,7 @@ class Settings(BaseSettings):
             "migrate_max_retries": str(self.conductor.migrate_max_retries),
             "max_attempts": str(self.scheduler.max_attempts),
             "allow_resize_to_same_host": str(self.allow_resize_to_same_host).lower(),
+            "resume_guests_state_on_host_boot": str(self.resume_guests_state_on_host_boot).lower(),
             "resize_confirm_window": str(self.resize_confirm_window),
             "shelved_offload_time": str(self.shelved_offload_time),
             "rescue_timeout": str(self.rescue_timeout),

@@ -96,6 +96,38 @@ def _took_over(_held: Held, saga: SagaState, _rules: Rules) -> bool:
     return any("." in asked.step for asked in saga.asked)
 
 
+def _was_seen(held: Held, saga: SagaState, _rules: Rules) -> bool:
+    """Has the host that started said already what it found? Agents say it first of all."""
+    raised, seen = held.doubted, held.seen_in
+    if raised is None or seen is None or saga.arguments.get("started") != "true":
+        return False
+    when = (seen.host, seen.enrolment, seen.boot_epoch)
+    return when == (raised.host, raised.enrolment, raised.boot_epoch)
+
+
+def _guest_should_run(held: Held, _saga: SagaState, rules: Rules) -> bool:
+    is_on = held.power_state in (PowerState.RUNNING, PowerState.PAUSED)
+    return rules.allows("resume_guests_state_on_host_boot") and not is_on
+
+
+_OFF: Final = frozenset({PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.SUSPENDED})
+_RECORDED: Final[Mapping[str, frozenset[PowerState]]] = MappingProxyType(
+    {
+        VmState.ACTIVE: frozenset({PowerState.RUNNING}),
+        VmState.RESCUED: frozenset({PowerState.RUNNING}),
+        VmState.PAUSED: frozenset({PowerState.PAUSED}),
+        VmState.STOPPED: _OFF,
+        VmState.SUSPENDED: _OFF,
+        VmState.SHELVED: _OFF,
+        VmState.SHELVED_OFFLOADED: frozenset({PowerState.NOSTATE}),
+    }
+)
+
+
+def _guest_is_as_recorded(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.power_state in _RECORDED.get(held.vm_state, frozenset())
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
         "may_build_elsewhere": _attempts_left,
@@ -119,6 +151,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "nothing_elsewhere": _nothing_elsewhere,
         "may_run_elsewhere": _may_run_elsewhere,
         "evacuates_stopped": _evacuates_stopped,
+        "saga_runs": lambda held, _saga, _rules: held.saga is not None,
+        "was_seen": _was_seen,
+        "guest_should_run": _guest_should_run,
+        "guest_runs": lambda held, _saga, _rules: held.power_state == PowerState.RUNNING,
+        "guest_is_paused": lambda held, _saga, _rules: held.power_state == PowerState.PAUSED,
+        "guest_is_as_recorded": _guest_is_as_recorded,
         "host_was_named": lambda _held, saga, _rules: saga.forced_host is not None,
         "is_offloaded": _is_offloaded,
         "image_changed": lambda held, saga, _rules: held.image != saga.was_image,

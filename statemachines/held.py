@@ -52,6 +52,17 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """One start of a host, and how far it had come in what it says of itself."""
+
+    host: str
+    enrolment: int
+    boot_epoch: int
+    #: Number of the host's fact about itself that is meant; 0 where none is.
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """Room that the instance takes on a host; counted until it is released."""
 
@@ -263,6 +274,10 @@ class Held:
     move: Move | None = None
     #: Evacuations that are done, and whose old host has not left nothing of the guest yet.
     tombstones: tuple[Move, ...] = ()
+    #: In which boot the owner last said whether it has the guest.
+    seen_in: Boot | None = None
+    #: The last doubt whether it has: raised by its start, or by its digest.
+    doubted: Boot | None = None
     requests: tuple[Heard, ...] = ()
     volumes: tuple[HeldVolume, ...] = ()
     ports: tuple[HeldPort, ...] = ()

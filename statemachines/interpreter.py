@@ -51,15 +51,18 @@ from statemachines.saga import (
     Step,
     To,
 )
-from statemachines.sagas import SAGAS
+from statemachines.sagas import BY_ACTION, SAGAS
 from statemachines.sides import beside, put, remove
 from statemachines.states import MigrationStatus, VmState
 from statemachines.tombstones import fell_tombstones, raise_tombstone
 from statemachines.values import replace
 
 
-def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
-    """Start the saga that a request asks for, superseding the primary one where there is one."""
+def start(run: Run, table: Saga, request: ActionRequested, action: str | None) -> None:
+    """Start the saga that a request asks for, superseding the primary one where there is one.
+
+    Without an action it is nobody's: no instance action is noted.
+    """
     held, identity, before = run.held, run.request_id, None
     if table.primary:
         before = held.saga
@@ -70,7 +73,7 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str) -> None:
         saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
         saga=table.name,
         version=table.version,
-        request_id=identity,
+        request_id=None if action is None else identity,
         action=action,
         user_id=request.user_id,
         project_id=request.project_id,
@@ -138,6 +141,12 @@ def again(run: Run, saga: SagaState) -> None:
         _take(run, table, saga, step.exhausted, run.name)
     else:
         _enter(run, table, saga, step, run.name)
+
+
+def begin_side(run: Run, saga: SagaState) -> None:
+    """Begin a side saga that somebody made."""
+    table = SAGAS[saga.saga]
+    _take(run, table, saga, table.first, run.name)
 
 
 def owe(run: Run, what: Owe, host: str, evidence: str, image: str = "") -> None:
@@ -324,6 +333,26 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
     end = table.endings[ending]
     saga = close_step(run, saga, run.name, ok=end.ok or end.as_asked or run.reason is None)
     saga = replace(saga, pending=(), needs_operator=None)
+    _leave(run, table, saga, end, keep_claim=keep_claim)
+    remove(run, table, saga)
+    run.held = ended(run.held, saga, ending)
+    taken = run.arrow(f"{table.name}:{ending}", saga)
+    if taken is None and table.primary:
+        # Nobody foresaw these states together; the task is over all the same.
+        run.held = replace(run.held, task_state=None)
+    if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
+        bury(run)
+        drop_shelved_image(run, run.held.shelved_host)
+    note_saga(run, saga, ending=ending, ok=end.ok)
+    note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
+    if table.primary or table.of_guest:
+        note_fault(run, saga, end)
+    if taken is not None and taken.then is not None:
+        _go_on(run, taken.then)
+
+
+def _leave(run: Run, table: Saga, saga: SagaState, end: Ending, *, keep_claim: bool) -> None:
+    """Leave host, room, migration and what others owe as an ending has them."""
     given_up = saga.target if end.release_target else saga.destination
     if given_up is not None and (end.release_target or end.release_destination) and not keep_claim:
         release(run, given_up, None if end.release_target else saga.saga_id)
@@ -336,16 +365,12 @@ def _end(run: Run, table: Saga, saga: SagaState, ending: str, *, keep_claim: boo
         owe(run, Owe.DESTROY, raise_tombstone(run), "moved")
     if saga.target is not None and table.name == TABLE_OF[Owe.DESTROY].name:
         fell_tombstones(run, saga.target)
-    remove(run, table, saga)
-    run.held = ended(run.held, saga, ending)
-    run.arrow(f"{table.name}:{ending}", saga)
-    if run.held.vm_state == VmState.DELETED and run.held.deleted_at is None:
-        bury(run)
-        drop_shelved_image(run, run.held.shelved_host)
-    note_saga(run, saga, ending=ending, ok=end.ok)
-    note_action(run, saga, finished=True, ok=end.ok or end.as_asked)
-    if table.primary or table.of_guest:
-        note_fault(run, saga, end)
+
+
+def _go_on(run: Run, action: str) -> None:
+    """Do again, by nobody's request, what was being done."""
+    assert run.held.saga is None, f"Expected no saga of {run.held.instance_id}, but one runs"
+    start(run, BY_ACTION[action], ActionRequested(action=action, user_id="", project_id=""), None)
 
 
 def _take_back(run: Run, saga: SagaState, end: Ending) -> None:

@@ -15,6 +15,7 @@ from events.envelope import API, CONDUCTOR, NOVA, Envelope
 from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
+from events.start_up import GuestDoubted
 from statemachines import attachment_actions
 from statemachines.addressee import addressee, answering_host, asked_as, sagas_of
 from statemachines.asked_attachments import wrong_in
@@ -23,6 +24,7 @@ from statemachines.bad_input import bad_input
 from statemachines.chain import HEADS_MAX, Place, head_of, place
 from statemachines.conditions import chosen, may_have
 from statemachines.demands import circumstances, lack, wins
+from statemachines.doubts import is_new
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
 from statemachines.parking import is_set_aside
@@ -315,6 +317,8 @@ def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules)
             if not named(held, fact, rules):
                 return _DUPLICATE  # Said before, or something else happened first.
             return _judge_circumstances(held, envelope, request_of(fact), rules)
+        case GuestDoubted():
+            return _ACCEPTED if is_new(held, fact) else _DUPLICATE
         case decisions.HostReturned():
             return _ACCEPTED if addressee(held, envelope) is not None else _DUPLICATE
         case (

@@ -37,6 +37,8 @@ class Arrow:
     task_state: str | None
     #: Name of a condition of the state; the arrow is open only while it holds.
     condition: str | None = None
+    #: The action that follows by itself.
+    then: str | None = None
 
 
 class Table:
@@ -107,6 +109,7 @@ def compiled(arrows: Iterable[Arrow]) -> Table:
             arrow.vm_state,
             arrow.task_state,
             arrow.condition,
+            arrow.then,
         )
         for n, arrow in enumerate(wanted)
     )

@@ -36,6 +36,12 @@ class NodeHeld:
     status: str = "unknown"
     lost_count: int = 0
     guest_count: int = 0
+    #: Numbers of its last start and digest, and up to which its guests were asked after.
+    start_sequence: int = 0
+    digest_sequence: int = 0
+    surveyed_sequence: int = 0
+    #: Lower-case hex of its last digest.
+    digest: str = ""
     created_at: int
     updated_at: int
 
@@ -62,17 +68,11 @@ def step_node(held: NodeHeld | None, envelope: Envelope[object]) -> NodeOutcome:
 def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
     fact, subject = envelope.fact, envelope.meta.instance_id
     name = type(fact).__name__
-    if isinstance(fact, node.NodeLost | node.NodeReturned):
+    if isinstance(fact, node.NodeLost | node.NodeReturned | node.NodeSurveyed):
         if envelope.meta.source != CONDUCTOR:
             return Rejected("not-entitled", f"Expected the conductor to say {name}, but it did not")
-        # A host that stopped on purpose and stays away is as lost as one that died.
-        is_loss = isinstance(fact, node.NodeLost)
-        wanted = ("started", "stopped") if is_loss else ("lost",)
-        known = held is not None and held.boot_epoch == fact.boot_epoch
-        n = 0 if held is None else held.lost_count + is_loss
-        if not known or held is None or held.status not in wanted or fact.n != n:
-            return Duplicate()  # Said before, or overtaken by what the host itself said.
-        return Accepted()
+        # Else it was said before, or is overtaken by what the host itself said.
+        return Accepted() if held is not None and _is_news(held, fact) else Duplicate()
     if isinstance(fact, node.NodeForcedDown | node.NodeForcedUp):
         return _judge_force(held, envelope)
     if envelope.host != subject:
@@ -92,6 +92,16 @@ def _judge(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
             where.value, f"Expected number {number} of {subject} to fit, but it doesn't"
         )
     return Accepted()
+
+
+def _is_news(held: NodeHeld, fact: node.NodeLost | node.NodeReturned | node.NodeSurveyed) -> bool:
+    if isinstance(fact, node.NodeSurveyed):
+        return fact.sequence > held.surveyed_sequence
+    # A host that stopped on purpose and stays away is as lost as one that died.
+    is_loss = isinstance(fact, node.NodeLost)
+    wanted = ("started", "stopped") if is_loss else ("lost",)
+    n = held.lost_count + is_loss
+    return held.boot_epoch == fact.boot_epoch and held.status in wanted and fact.n == n
 
 
 def _judge_force(held: NodeHeld | None, envelope: Envelope[object]) -> Verdict:
@@ -116,18 +126,26 @@ def _evolve(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
                 memory_mb=fact.memory_mb,
                 disk_gb=fact.disk_gb,
                 boot_epoch=envelope.meta.boot_epoch,
+                start_sequence=envelope.meta.sequence,
                 status=held.status if held.status == FORCED_DOWN else "started",
             )
         case node.NodeCapacityReported() as fact:
             return replace(held, vcpus=fact.vcpus, memory_mb=fact.memory_mb, disk_gb=fact.disk_gb)
         case node.NodeDigested() as fact:
-            return replace(held, guest_count=fact.guest_count)
+            return replace(
+                held,
+                guest_count=fact.guest_count,
+                digest=fact.digest.hex(),
+                digest_sequence=envelope.meta.sequence,
+            )
         case node.NodeStopped():
             return held if held.status == FORCED_DOWN else replace(held, status="stopped")
         case node.NodeLost():
             return replace(held, status="lost", lost_count=held.lost_count + 1)
         case node.NodeReturned():
             return replace(held, status="started")
+        case node.NodeSurveyed() as fact:
+            return replace(held, surveyed_sequence=fact.sequence)
         case node.NodeForcedDown():
             return replace(held, status=FORCED_DOWN)
         case node.NodeForcedUp():
@@ -155,4 +173,7 @@ def _with_head(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
         sequence=meta.sequence,
         digests=(*digests, envelope.digest)[-DIGESTS_MAX:],
     )
+    if old is not None and old.enrolment != envelope.enrolment:
+        # Its numbers begin anew.
+        held = replace(held, start_sequence=0, digest_sequence=0, surveyed_sequence=0)
     return replace(held, head=head)

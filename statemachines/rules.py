@@ -19,6 +19,8 @@ SETTINGS: Final[dict[str, str]] = {
     # Attempts for build, resize and cold migration ([scheduler] max_attempts).
     "max_attempts": "3",
     "allow_resize_to_same_host": "false",
+    # Start guests that should run when their host is found to have started.
+    "resume_guests_state_on_host_boot": "false",
     # Seconds until it comes by itself (`statemachines.dues`). 0: never.
     "resize_confirm_window": "0",
     # Seconds that a shelved guest stays on its host: 0 not at all, -1 until it is asked.

@@ -81,17 +81,18 @@ class Run:
             offset=self.offset, partitions=self.rules.partitions, partition=self.partition, n=n
         )
 
-    def arrow(self, trigger: str, saga: SagaState | None) -> None:
-        """Take the open arrow of a trigger, if there is one."""
+    def arrow(self, trigger: str, saga: SagaState | None) -> Arrow | None:
+        """Take the open arrow of a trigger, if there is one, and return it."""
         found = open_arrow(trigger, self.held, saga, self.rules)
         if found is None or (found.vm_state == KEEP and found.task_state == KEEP):
-            return
+            return found
         held = self.held
         self.held = replace(
             held,
             vm_state=held.vm_state if found.vm_state == KEEP else str(found.vm_state),
             task_state=held.task_state if found.task_state == KEEP else _text(found.task_state),
         )
+        return found
 
 
 def open_arrow(trigger: str, held: Held, saga: SagaState | None, rules: Rules) -> Arrow | None:

@@ -17,6 +17,7 @@ from events.envelope import Envelope, Letter, Meta
 from events.log import Record
 from events.requests import ActionRequested, Flavor
 from events.seal import FIRST, digest
+from events.start_up import GuestDoubted
 from statemachines.held import Held, SagaState
 from statemachines.notes import Note
 from statemachines.resume import resume
@@ -141,6 +142,18 @@ class Story:
         reason = "No valid host was found."
         return self.decide(
             NoValidHost(saga_id=saga.saga_id, step=saga.step, attempt=saga.attempt, reason=reason)
+        )
+
+    def doubt(self, host: str, *, boot_epoch: int = 1, started: bool = True) -> Outcome:
+        """Let a host have started, or count its guests otherwise, so that this one is doubted."""
+        return self.decide(
+            GuestDoubted(
+                host=host,
+                enrolment=1,
+                boot_epoch=boot_epoch,
+                sequence=self.offset + 1,
+                started=started,
+            )
         )
 
     def time_out(self, host: str) -> Outcome:

@@ -15,6 +15,7 @@ from events.commands import (
     live_migration,
     resize,
     standby,
+    start_up,
 )
 from events.commands.any_operation import (
     ChooseDestination as ChooseDestination,
@@ -181,6 +182,19 @@ from events.commands.standby import (
 from events.commands.standby import (
     UnrescueGuest as UnrescueGuest,
 )
+from events.commands.start_up import (
+    LookForGuest as LookForGuest,
+)
 
 #: Where the commands stand.
-MODULES = (any_operation, attachments, images, life, live_migration, resize, standby, evacuation)
+MODULES = (
+    any_operation,
+    attachments,
+    images,
+    life,
+    live_migration,
+    resize,
+    standby,
+    evacuation,
+    start_up,
+)

@@ -309,6 +309,20 @@ NODES: Columns = (
     ("status", TEXT, False, "started, stopped, lost or forced_down."),
     ("lost_count", INT, False, "How often it was recorded as lost."),
     ("guest_count", INT, False, "Guests in its last digest, count."),
+    ("start_sequence", INT, False, "Number of its last start, in its chain about itself."),
+    ("digest_sequence", INT, False, "Number of its last digest, in its chain about itself."),
+    (
+        "surveyed_sequence",
+        INT,
+        False,
+        "Number of its fact up to which its guests were asked after.",
+    ),
+    (
+        "digest",
+        TEXT,
+        False,
+        "SHA-256 of its last digest, hex: over sorted lines of uuid and power state.",
+    ),
     ("created_at", INT, False, "µs UTC, when the log appended its first fact."),
     (
         "updated_at",

@@ -22,6 +22,7 @@ from statemachines.arrows import (
     power,
     resize,
     standby,
+    start_up,
     winners,
 )
 from statemachines.arrows.build import OF_ANY_SAGA
@@ -30,7 +31,7 @@ from statemachines.machine import KEEP, Arrow, Table, compiled
 from statemachines.permissions import PERMISSIONS
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 
-FAMILIES = (build, power, standby, resize, live_migration, images, winners, evacuation)
+FAMILIES = (build, power, standby, resize, live_migration, images, winners, evacuation, start_up)
 
 
 def _requests() -> Iterator[Arrow]:

@@ -16,14 +16,14 @@ from typing import Final
 
 from events.requests import ActionRequested
 from statemachines.attachments import has_attachments
-from statemachines.effects import attachments, build, evacuation, images, moves, standby
+from statemachines.effects import attachments, build, evacuation, images, moves, standby, start_up
 from statemachines.effects.effect import Effect, RequestEffect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
 from statemachines.values import replace
 
-FAMILIES = (build, moves, standby, evacuation, attachments, images)
+FAMILIES = (build, moves, standby, evacuation, attachments, images, start_up)
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {fact: effect for family in FAMILIES for fact, effect in family.EFFECTS.items()}
 )

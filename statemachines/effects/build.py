@@ -46,11 +46,6 @@ def _guest_built(run: Run, _saga: SagaState | None) -> None:
     run.held = replace(held, launched_at=held.launched_at or run.now)
 
 
-def _guest_absent(run: Run, _saga: SagaState | None) -> None:
-    if run.envelope.host == run.held.host and run.held.power_state != 0:
-        run.held = replace(run.held, power_state=0)
-
-
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "BuildAccepted": _build_accepted,
@@ -58,6 +53,5 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "BuildAborted": _build_undone,
         "GuestDestroyed": _guest_destroyed,
         "GuestBuilt": _guest_built,
-        "GuestAbsent": _guest_absent,
     }
 )

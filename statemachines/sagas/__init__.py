@@ -33,6 +33,7 @@ from statemachines.sagas.shelve import SHELVE, SHELVE_OFFLOAD, UNSHELVE
 from statemachines.sagas.sides import ABORT, DEBT, DELETE_IMAGE, FENCE, FORCE_COMPLETE
 from statemachines.sagas.soft_delete import RESTORE, SOFT_DELETE
 from statemachines.sagas.standby import RESCUE, RESUME, SUSPEND, UNRESCUE
+from statemachines.sagas.start_up import START_UP
 
 SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
     {
@@ -75,6 +76,7 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             DELETE_IMAGE,
             *attachments.ACTIONS,
             *attachments.DEBTS,
+            START_UP,
         )
     }
 )

@@ -23,6 +23,7 @@ from tests.contract.store_data import (
     order,
     own,
     parked,
+    saga,
     state,
 )
 
@@ -285,6 +286,38 @@ class FoldContract:
         assert sorted(host for host, _ in found) == sorted(hosts)
         assert len({n for _, n in found}) > 1
         assert store.hosts(4, ()) == ()
+
+    def test_a_host_is_surveyed_when_it_said_something_since(self, store: Store) -> None:
+        rows = [
+            node("host1", start_sequence=3, digest_sequence=2, surveyed_sequence=2, digest="ab"),
+            node("host2", start_sequence=1, digest_sequence=9, surveyed_sequence=1),
+            node("host3", start_sequence=1, digest_sequence=9, surveyed_sequence=9),
+            node("host4", start_sequence=5, status="lost"),
+            node("host5", start_sequence=5, status="forced_down"),
+        ]
+        store.commit([batch(own(store), rows=rows)])
+
+        assert store.surveys(1, {0}) == (
+            ("host1", 1, 1, 3, 2, 2, "ab"),
+            ("host2", 1, 1, 1, 9, 1, ""),
+        )
+        assert store.surveys(1, ()) == ()
+
+    def test_the_guests_of_a_host_are_the_instances_that_are_there(self, store: Store) -> None:
+        rows = [
+            instance("i3", host="host1", power_state=1),
+            instance("i1", host="host1", power_state=4),
+            instance("i2", host="host2"),
+            instance("i4", host="host1", deleted=1),
+            instance("i5", host="host1", origin="nova"),
+            saga("s1", instance_uuid="i1", deadline_s=60),
+            saga("s2", instance_uuid="i3", deadline_s=0),
+            saga("s3", instance_uuid="i3", deadline_s=60, status="ended"),
+        ]
+        store.commit([batch(own(store), rows=rows)])
+
+        assert store.guests_of("host1") == (("i1", 4, True), ("i3", 1, False))
+        assert store.guests_of("host9") == ()
 
     def test_a_partition_of_another_topic_is_another_partition(self, store: Store) -> None:
         other = TopicPartition("another", 0)

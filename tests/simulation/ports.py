@@ -27,6 +27,7 @@ READS = frozenset(
     (
         *("checkpoints", "states", "node_bodies", "waiting_for_schema", "unsent", "answers"),
         *("due", "waiting_on_lost", "owed", "open_instances", "missing", "hosts", "set_aside"),
+        *("surveys", "guests_of"),
     )
 )
 

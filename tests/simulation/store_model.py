@@ -31,8 +31,10 @@ from projections.store import (
     Order,
     Timer,
 )
+from projections.survey_rows import GuestRecorded, HostSurvey
 from tests.simulation.database import Moment, Said, Waiting
 from tests.simulation.dues_model import DuesModel, Owned
+from tests.simulation.surveys import guests_of, surveys
 
 NEVER: Final = 2**63 - 1
 GONE: Final = ("lost", "forced_down")
@@ -341,6 +343,14 @@ class StoreModel(DuesModel):
             if partition_of(n.host, partitions) in owned
         )
 
+    def surveys(self, partitions: int, owned: Collection[int]) -> tuple[HostSurvey, ...]:
+        """Return the started hosts among `owned` that said something since they were surveyed."""
+        return surveys(self._nodes(), partitions, owned)
+
+    def guests_of(self, host: str) -> tuple[GuestRecorded, ...]:
+        """Return every instance of ours on a host by the rows, not deleted, by uuid."""
+        return guests_of([*self._db.rows["instances"].values()], self._sagas(), host)
+
     # Crash-loop guard.
 
     def mark(self, partition: TopicPartition, offset: int) -> int:
@@ -369,21 +379,8 @@ class StoreModel(DuesModel):
 
 def _timer_of(order: Order, now_us: int) -> Timer:
     due_at = now_us + order.deadline_s * _US if order.deadline_s else NEVER
-    return _waiting(order)._replace(due_at=due_at)
-
-
-def _waiting(order: Order) -> Timer:
-    return Timer(
-        command_id=order.command_id,
-        topic=order.topic,
-        partition=order.partition,
-        instance_uuid=order.instance_uuid,
-        saga_id=order.saga_id,
-        step=order.step,
-        attempt=order.attempt,
-        host=order.host,
-        due_at=order.created_at,
-    )
+    values = {each: getattr(order, each) for each in Timer._fields[:-1]}
+    return Timer(**values, due_at=due_at)
 
 
 def _by_due(timer: Timer) -> tuple[int, str]:

@@ -244,7 +244,10 @@ def test_heartbeats_and_facts_about_instances_have_no_place_here() -> None:
 
 
 #: What is said of hosts, and not by themselves.
-OF_OTHERS = ("HeartbeatSent", "NodeLost", "NodeReturned", "NodeForcedDown", "NodeForcedUp")
+OF_OTHERS = (
+    *("HeartbeatSent", "NodeLost", "NodeReturned", "NodeSurveyed"),
+    *("NodeForcedDown", "NodeForcedUp"),
+)
 
 
 def test_every_fact_has_a_verdict_and_nothing_raises() -> None:

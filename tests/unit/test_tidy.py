@@ -44,6 +44,7 @@ FACTS = (
     "control",
     "attachments",
     "evacuation",
+    "start_up",
 )
 COMMANDS = tuple(
     f"commands/{path.stem}"

@@ -1,0 +1,123 @@
+"""The survey: asks after the guests of a host that started, or that counts them otherwise.
+
+A host reports each guest that it finds; what it does not find it can't name. So every instance
+that is on it by the rows is doubted, each by a fact about itself, and what the host answers is a
+fact too: nothing is corrected in silence. A digest that differs is looked at twice, for a fact may
+be on its way; as long as an operation is under way on the host, it is left to the next digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from conductor import limits
+from conductor.office import Office
+from events.log import TopicPartition
+from events.node import NodeSurveyed
+from events.start_up import GuestDoubted
+from events.topics import partition_of
+from projections.survey_rows import GuestRecorded, HostSurvey
+
+
+class Survey:
+    """Surveys the hosts whose node partitions are ours."""
+
+    def __init__(self, office: Office) -> None:
+        self._store = office.ports.store
+        self._speaker = office.speaker
+        self._topics = office.ports.topics
+        self._clock = office.ports.clock
+        self._owned = office.owned
+        self._next_look_s = 0.0
+        #: host → (enrolment, number) of its fact that needs no look any more, told or equal.
+        self._seen_to: dict[str, tuple[int, int]] = {}
+        #: host → number of a digest that differs, and since when (seconds of our clock).
+        self._differs: dict[str, tuple[int, float]] = {}
+        #: host → the guest behind which the next doubts follow.
+        self._after: dict[str, str] = {}
+
+    def turn(self) -> bool:
+        """Doubt a bounded number of guests; say whether there were any."""
+        acting = {tp.partition for tp in self._owned.acting(self._topics.node_events)}
+        now_s = self._clock.monotonic_s()
+        if not acting or (now_s < self._next_look_s and not self._after):
+            return False
+        self._next_look_s = now_s + limits.SLOW_LOOK_S
+        count = self._partitions()
+        left = limits.DOUBTS_MAX
+        for host in self._store.surveys(count, acting):
+            if left <= 0:
+                break
+            left -= self._look(host, count, left)
+        return left < limits.DOUBTS_MAX
+
+    def _partitions(self) -> int:
+        fold = next(iter(self._owned.partitions.values())).fold
+        return fold.rules.partitions
+
+    def _look(self, host: HostSurvey, partitions: int, limit: int) -> int:
+        """Doubt the guests of a host where there is a reason; return how many facts were said."""
+        started = host.start_sequence > host.surveyed_sequence
+        number = host.start_sequence if started else host.digest_sequence
+        if self._seen_to.get(host.host) == (host.enrolment, number):
+            return 0
+        guests = self._store.guests_of(host.host)
+        if not started and not self._differs_for_good(host, guests):
+            return 0
+        after = self._after.get(host.host, "")
+        page = [guest for guest in guests if guest.uuid > after][:limit]
+        facts: list[tuple[TopicPartition, str, object]] = [
+            (self._at(self._topics.instance_events, each.uuid, partitions), each.uuid, fact)
+            for each in page
+            for fact in (_doubt(host, number, started=started),)
+        ]
+        is_last = not page or page[-1].uuid == guests[-1].uuid
+        if is_last:
+            surveyed = NodeSurveyed(sequence=number, doubted_count=len(guests))
+            at = self._at(self._topics.node_events, host.host, partitions)
+            facts.append((at, host.host, surveyed))
+        self._speaker.say(facts)
+        if is_last:
+            self._done(host, number)
+        else:
+            self._after[host.host] = page[-1].uuid
+        return len(facts)
+
+    def _differs_for_good(self, host: HostSurvey, guests: Sequence[GuestRecorded]) -> bool:
+        """Say whether a digest still differs after what was on its way has had time to come."""
+        if host.host in self._after:
+            return True
+        if any(guest.is_busy for guest in guests) or digest_of(guests) == host.digest:
+            self._done(host, host.digest_sequence)
+            return False
+        now_s = self._clock.monotonic_s()
+        number, since_s = self._differs.get(host.host, (0, now_s))
+        if number != host.digest_sequence:
+            self._differs[host.host] = (host.digest_sequence, now_s)
+            return False
+        return now_s - since_s >= limits.DIGEST_SETTLES_S
+
+    def _done(self, host: HostSurvey, number: int) -> None:
+        self._seen_to[host.host] = (host.enrolment, number)
+        self._differs.pop(host.host, None)
+        self._after.pop(host.host, None)
+
+    def _at(self, topic: str, key: str, partitions: int) -> TopicPartition:
+        return TopicPartition(topic, partition_of(key, partitions))
+
+
+def digest_of(guests: Iterable[GuestRecorded]) -> str:
+    """Return the digest that a host would say if it had exactly the guests that the rows have."""
+    lines = sorted(f"{each.uuid} {each.power_state}\n" for each in guests if each.power_state)
+    return sha256("".join(lines).encode()).hexdigest()
+
+
+def _doubt(host: HostSurvey, number: int, *, started: bool) -> GuestDoubted:
+    return GuestDoubted(
+        host=host.host,
+        enrolment=host.enrolment,
+        boot_epoch=host.boot_epoch,
+        sequence=number,
+        started=started,
+    )
