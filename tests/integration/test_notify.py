@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from events.log import TopicPartition
+from compute.memory_journal import MemoryJournal
+from compute.world import MemoryWorld
+from events.log import Log, TopicPartition
+from events.nova import Notification, read_notification
+from events.nova_wire import notification_specs
 from events.owner_lock import OwnerLock
 from events.ports import RandomIds, SystemClock
 from events.sqlite_log import SqliteLog
@@ -21,9 +25,11 @@ from regente.embedded import Embedded
 from regente.notifying import Notifying, build_notifier, notifications_url, run_notifier
 from regente.places import database_url, open_log, opened_views, topics_of
 from regente.requests import Requests
-from regente.settings import Notifications, Settings
+from regente.settings import Conductor, Notifications, Settings
 from regente.setup import make_topics
 from regente.state_folder import StateError, StateFolder
+from tests.e2e.cloud import MASTER, SMALL, rows, spin, states
+from tests.e2e.cloud import Cloud as House
 
 
 class TurningClock(SystemClock):
@@ -104,26 +110,26 @@ def _time_of(value: bytes) -> str:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
+def small(tmp_path: Path) -> Iterator[Cloud]:
     made = Cloud(tmp_path / "state")
     yield made
     made.embedded.stop()
 
 
-def test_who_follows_our_notifications_has_our_rows(cloud: Cloud, tmp_path: Path) -> None:
+def test_who_follows_our_notifications_has_our_rows(small: Cloud, tmp_path: Path) -> None:
     for name in ("web1", "db1"):
-        cloud.ask("create", name, flavor="m1.small")
-    cloud.ask("live_migrate", "web1")
-    cloud.ask("resize", "db1", flavor="m1.medium")
-    cloud.ask("confirm_resize", "db1")
-    cloud.ask("stop", "db1")
-    notifying = cloud.notifying()
+        small.ask("create", name, flavor="m1.small")
+    small.ask("live_migrate", "web1")
+    small.ask("resize", "db1", flavor="m1.medium")
+    small.ask("confirm_resize", "db1")
+    small.ask("stop", "db1")
+    notifying = small.notifying()
     while notifying.notifier.turn():
         pass
     notifying.notifier.stop()
     notifying.close()
     recording = tmp_path / "ours.jsonl"
-    recording.write_bytes(b"\n".join(cloud.notifications()))
+    recording.write_bytes(b"\n".join(small.notifications()))
 
     out = StringIO()
     assert run(["shadow", "replay", str(recording), "-f", "json"], out=out, err=StringIO()) == 0
@@ -131,15 +137,77 @@ def test_who_follows_our_notifications_has_our_rows(cloud: Cloud, tmp_path: Path
 
     assert (followed["quarantine"], followed["rejections"]) == ([], [])
     states = ("uuid", "display_name", "vm_state", "task_state", "power_state", "host")
-    ours = cloud.rows("instance", "list")
+    ours = small.rows("instance", "list")
     assert _only(followed["instances"], states) == _only(ours, states)
     assert {r["vm_state"] for r in ours} == {"active", "stopped"}
     moves = ("instance_uuid", "migration_type", "status", "source_compute", "dest_compute")
-    assert _only(followed["migrations"], moves) == _only(cloud.rows("migration", "list"), moves)
+    assert _only(followed["migrations"], moves) == _only(small.rows("migration", "list"), moves)
 
 
 def _only(rows: list[dict[str, object]], columns: tuple[str, ...]) -> list[tuple[object, ...]]:
     return sorted(tuple(row[c] for c in columns) for row in rows)
+
+
+def _beside(log: Log) -> Log:
+    """Return a log whose groups need no leave of the conductor's: a file has a lock for each."""
+    if not isinstance(log, SqliteLog):
+        return log
+    return SqliteLog(log.path, SystemClock(), OwnerLock(log.path.with_name("notifier.lock")))
+
+
+@pytest.mark.servers
+def test_on_any_log_what_happens_is_told_once_in_order(cloud: House, tmp_path: Path) -> None:
+    cloud.found()
+    topic = f"{cloud.topics.prefix}.notifications"
+    admin = cloud.log.admin()
+    admin.create(notification_specs(topic, 2))
+    admin.close()
+    told = Notifications(
+        notification_format="versioned",
+        versioned_notifications_topics=topic,
+        notify_on_state_change="vm_and_task_state",
+    )
+    notifying = build_notifier(
+        Settings(conductor=Conductor(topic=cloud.topics.prefix), notifications=told),
+        log=_beside(cloud.log),
+        url=f"sqlite:///{tmp_path / 'notifications.sqlite'}",
+        master=MASTER,
+        from_beginning=True,
+    )
+    store, world = cloud.store(), MemoryWorld()
+    agents = [cloud.agent(host, world, MemoryJournal()) for host in cloud.hosts]
+    everybody = [cloud.conductor(), *(turn for agent in agents for turn in agent.turns)]
+    spin(everybody, lambda: len(rows(store, "nodes")) == 3, what="three hosts")
+    server = RandomIds().uuid()
+    cloud.request("create", server, flavor=SMALL, arguments={"name": "n"})
+    spin(everybody, lambda: states(store, [server]) == [("active", None)], what="a server")
+    cloud.request("stop", server)
+    spin(everybody, lambda: states(store, [server]) == [("stopped", None)], what="its stop")
+
+    reader = cloud.log.reader()
+    reader.assign({TopicPartition(f"{topic}.info", p): 0 for p in range(2)})
+    heard: list[Notification] = []
+
+    def all_heard() -> bool:
+        heard.extend(read_notification(r.value or b"") for r in reader.poll(1_000, 0.0))
+        return bool(heard) and heard[-1].event_type == "instance.power_off.end"
+
+    spin([notifying.notifier], all_heard, what="everything to be told")
+    notifying.notifier.stop()
+    notifying.close()
+    reader.close()
+
+    assert [n.event_type for n in heard] == [
+        *["instance.update"] * 2,
+        "instance.create.start",
+        *["instance.update"] * 5,
+        "instance.create.end",
+        "instance.update",
+        "instance.power_off.start",
+        "instance.update",
+        "instance.power_off.end",
+    ]
+    assert len({n.message_id for n in heard}) == len(heard)
 
 
 def test_what_is_switched_off_does_not_start(tmp_path: Path) -> None:
@@ -159,15 +227,15 @@ def test_the_conductors_database_is_refused(tmp_path: Path) -> None:
         notifications_url(settings, StateFolder(tmp_path))
 
 
-def test_one_notifier_at_a_time_has_the_files(cloud: Cloud) -> None:
-    lock = OwnerLock(cloud.embedded.folder.notifier_lock)
+def test_one_notifier_at_a_time_has_the_files(small: Cloud) -> None:
+    lock = OwnerLock(small.embedded.folder.notifier_lock)
     assert lock.take()
 
     with pytest.raises(StateError, match="no other notifier"):
-        run_notifier(cloud.settings, cloud.embedded.folder, lambda: True)
+        run_notifier(small.settings, small.embedded.folder, lambda: True)
 
     lock.release()
-    run_notifier(cloud.settings, cloud.embedded.folder, lambda: True)
+    run_notifier(small.settings, small.embedded.folder, lambda: True)
 
 
 def test_missing_topics_are_found_and_novas_own_stay_as_they_are(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from statemachines.held import Held
 from statemachines.power_sync import out_of_step
 from statemachines.recording import OVER
 from tests.simulation.image_laws import images_at_rest
+from tests.simulation.notice_laws import told_at_rest
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -69,7 +70,7 @@ def audit(cloud: Cloud) -> list[str]:
 
 def at_rest(cloud: Cloud) -> list[str]:
     """Return every law that is broken in a cloud that came to rest."""
-    return [*audit(cloud), *quiet(cloud)]
+    return [*audit(cloud), *quiet(cloud), *told_at_rest(cloud)]
 
 
 def quiet(cloud: Cloud) -> list[str]:

@@ -22,6 +22,7 @@ from compute.dispatch import Dispatch
 from compute.fake_site import Check
 from conductor import step
 from conductor.fold import Fold
+from conductor.notifications import telling
 from conductor.relay import Relay
 from conductor.wiring import Conductor
 from conductor.worker import Worker
@@ -31,7 +32,7 @@ from projections.store import Batch, Order, StoreUnavailable
 from statemachines import addressing, claims, effects, interpreter, judge
 from statemachines.chain import Place
 from statemachines.chain import place as place_in_chain
-from statemachines.held import SagaState
+from statemachines.held import Held, SagaState
 from statemachines.run import Run
 from statemachines.saga import Owe
 from tests.simulation.faults import Plan
@@ -203,6 +204,13 @@ def _clean_up_before_confirm() -> AbstractContextManager[None]:
     return patched((step, "take_effect", tidy))
 
 
+def _owner_not_told() -> AbstractContextManager[None]:
+    def told(held: Held) -> tuple[object, ...]:
+        return held.vm_state, held.task_state, held.power_state
+
+    return patched((telling, "_is_told", told))
+
+
 def _nothing_let_go() -> AbstractContextManager[None]:
     def keep(*_: object, **__: object) -> Check:
         yield from ()
@@ -280,6 +288,7 @@ _ALL: Final[Sequence[Planted]] = (
         switch=_image_deleted_with_the_guest,
         caught_by=("S2", "I20"),
     ),
+    Planted(name="owner not told", switch=_owner_not_told, caught_by=("I21",)),
     Planted(name="nothing let go", switch=_nothing_let_go, caught_by=("I16",)),
     Planted(
         name="clean-up before confirm", switch=_clean_up_before_confirm, caught_by=("S7", "I9")
