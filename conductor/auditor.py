@@ -1,8 +1,8 @@
 """The auditor: proves that the rows say what the log says, and names every difference.
 
 It takes one snapshot of rows and checkpoints, folds the log to exactly those positions, and
-compares every table that is a function of the log. It only reads. Whether the rules are right is
-the tests' business.
+compares every table that is a function of the log; then it asks whether the conservation laws hold.
+It only reads. Whether the rules are right otherwise is the tests' business.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
+from conductor.conservation import Violation, violations_of
 from conductor.replay import Replay, Tables
+from conductor.scheduler_options import SchedulerOptions
 from events.codec import StateCodec
 from events.errors import BadRecord
 from events.log import TopicPartition
@@ -69,6 +71,8 @@ class Audit:
     counts: Counter[str] = field(default_factory=Counter)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     odd: list[tuple[str, int, int]] = field(default_factory=list)
+    #: Conservation laws that the rows break.
+    violations: list[Violation] = field(default_factory=list)
 
     @property
     def is_equal(self) -> bool:
@@ -82,8 +86,10 @@ class Audit:
             self.differences.append(difference)
 
 
-def verify(store: Snapshots, replay: Replay) -> Audit:
-    """Compare every row with the fold of the log at the same positions.
+def verify(store: Snapshots, replay: Replay, options: SchedulerOptions | None = None) -> Audit:
+    """Compare every row with the fold of the log at the same positions, and ask for the laws.
+
+    `options` say how much of a host may be taken.
 
     Raises LogCutOff, PositionLost, LogUnavailable where the log can't be read that far, StoreError.
     """
@@ -97,13 +103,23 @@ def verify(store: Snapshots, replay: Replay) -> Audit:
             tp = TopicPartition(checkpoint.topic, checkpoint.partition)
             if tp in rows:
                 _compare_checkpoints(audit, checkpoint, rows[tp])
+        tables: Tables = {}
         for table in TABLES:
-            audit.rows[table] = compare(audit, table, found.tables, snapshot.read(table))
+            tables[table] = {}
+            audit.rows[table] = compare(
+                audit, table, found.tables, snapshot.read(table), tables[table]
+            )
+        audit.violations = violations_of(tables, options)
     return audit
 
 
-def compare(audit: Audit, table: str, tables: Tables, rows: Iterable[Row]) -> int:
-    """Note every difference of one table; return how many rows the database has."""
+def compare(
+    audit: Audit, table: str, tables: Tables, rows: Iterable[Row], there: dict[Key, Row]
+) -> int:
+    """Note every difference of one table; return how many rows the database has.
+
+    They are left in `there`, those that are equal as the very rows of the log.
+    """
     expected = dict(tables[table])
     row_type, width = TABLES[table]
     count = 0
@@ -111,6 +127,7 @@ def compare(audit: Audit, table: str, tables: Tables, rows: Iterable[Row]) -> in
         count += 1
         key = cast("Key", row[:width])
         wanted = expected.pop(key, None)
+        there[key] = wanted if wanted == row and wanted is not None else row
         if wanted is None:
             audit.add(Difference(table, key, "*", None, "a row that the log does not know"))
         elif wanted != row:

@@ -41,6 +41,7 @@ from events.seal import MasterKeyring, Sealed, unseal
 from events.topics import CONTROL_KEY, partition_of
 from projections.rows import Changes, drop
 from projections.store import Batch, DueRow, Order
+from statemachines.conservation import broken_laws
 from statemachines.held import Held, Parked
 from statemachines.node import NodeHeld, step_node
 from statemachines.parking import (
@@ -379,6 +380,8 @@ class Fold:
             before = now.found.get(instance_id)
             if held is None or held is before:
                 continue
+            broken = broken_laws(held)
+            assert not broken, "; ".join(broken)
             state_rows(now.changes, before, held, self.partition.partition, HELD_CODEC.encode(held))
             order_changes(batch, before, held, now.rules)
             due_changes(batch, before, held, now.rules)

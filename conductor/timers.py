@@ -46,7 +46,7 @@ class Timers:
         due = self._store.due(acting, self._clock.now_us(), limits.TIMERS_MAX)
         if not due:
             return False
-        self._resend(acting, [t for t in due if t.step == RESEND])
+        asked = self._resend(acting, [t for t in due if t.step == RESEND])
         self._speaker.say(
             [
                 (
@@ -58,10 +58,10 @@ class Timers:
                 if t.step != RESEND
             ]
         )
-        self._store.fired([t.command_id for t in due])
+        self._store.fired([t.command_id for t in due if t.command_id not in asked])
         return True
 
-    def _resend(self, acting: Mapping[TopicPartition, int], timers: Sequence[Timer]) -> None:
+    def _resend(self, acting: Mapping[TopicPartition, int], timers: Sequence[Timer]) -> set[str]:
         """A gap that is still open is asked about once more; it decides nothing by itself."""
         orders: list[Order] = []
         for timer in timers:
@@ -71,8 +71,8 @@ class Timers:
                 continue
             outstanding = fold.outstanding(timer.instance_uuid, self._clock.now_us())
             orders += [o for o in outstanding if o.command_id == timer.command_id]
-        if orders:
-            self._store.restore(acting, orders)
+        self._store.restore(acting, orders, again=True)
+        return {order.command_id for order in orders}
 
     def _look_slowly(self, acting: Mapping[TopicPartition, int]) -> bool:
         waits = self._store.waiting_on_lost(acting, limits.TIMERS_MAX)
@@ -84,7 +84,6 @@ class Timers:
                     StepHostLost(saga_id=w.saga_id, step=w.step, attempt=w.attempt, host=w.host),
                 )
                 for w in waits
-                if w.step != RESEND
             ]
         )
         if waits:

@@ -28,7 +28,7 @@ from events.log import TopicPartition
 from events.topics import Topics
 from projections.bulk import Bulk
 from projections.sql_write import add_orders
-from projections.store import SCHEDULER_HOST, Answer, Order, Timer
+from projections.store import RESEND_STEP, SCHEDULER_HOST, Answer, Order, Timer
 from projections.tables import ANSWERS, CHECKPOINTS, OUTBOX, ROWS, TIMERS
 
 #: Due time of a command whose answer may take as long as it takes.
@@ -89,6 +89,7 @@ _START_TIMERS: Final = insert(TIMERS).from_select(
         ~exists().where(TIMERS.c.command_id == OUTBOX.c.command_id),
     ),
 )
+_UNTIMED: Final = delete(TIMERS).where(TIMERS.c.command_id.in_(_COMMANDS))
 _TAKE_OUT: Final = delete(OUTBOX).where(OUTBOX.c.command_id.in_(_COMMANDS))
 
 _UNTOLD: Final = (
@@ -111,6 +112,7 @@ _WAITING_ON_LOST: Final = (
     select(*_TIMER)
     .join(NODES, NODES.c.host == TIMERS.c.host)
     .where(_in(TIMERS), TIMERS.c.fired == 0, NODES.c.status.in_(_GONE))
+    .where(TIMERS.c.step != RESEND_STEP)
     .order_by(TIMERS.c.due_at, TIMERS.c.command_id)
     .limit(bindparam("most"))
 )
@@ -258,10 +260,14 @@ def missing(connection: Connection, bulk: Bulk, command_ids: Collection[str]) ->
     return frozenset(command_ids) - there
 
 
-def restore(connection: Connection, bulk: Bulk, owned: Owned, orders: Sequence[Order]) -> None:
-    """Put orders back into the outbox, where still owned and neither there nor sent."""
+def restore(
+    connection: Connection, bulk: Bulk, owned: Owned, orders: Sequence[Order], *, again: bool
+) -> None:
+    """Put orders back into the outbox, where still owned; `again`: those that were sent too."""
     ours = set(still_owned(connection, _of(owned, orders)))
     mine = [each for each in orders if _partition(each) in ours]
+    if mine and again:
+        connection.execute(_UNTIMED, {"commands": sorted({each.command_id for each in mine})})
     gone = missing(connection, bulk, {each.command_id for each in mine}) if mine else frozenset()
     add_orders(connection, bulk, [each for each in mine if each.command_id in gone])
 

@@ -211,11 +211,11 @@ class SqlStore:
         with reading(self._engine) as connection:
             return sql_owner.missing(connection, self._bulk, command_ids)
 
-    def restore(self, owned: Owned, orders: Sequence[Order]) -> None:
-        """Put orders back into the outbox, where still owned and not there."""
+    def restore(self, owned: Owned, orders: Sequence[Order], *, again: bool = False) -> None:
+        """Put orders back into the outbox, where still owned; `again`: those that were sent too."""
         if orders:
             with writing(self._engine) as connection:
-                sql_owner.restore(connection, self._bulk, owned, orders)
+                sql_owner.restore(connection, self._bulk, owned, orders, again=again)
 
     # Hosts.
 

@@ -20,6 +20,8 @@ from projections.survey_rows import GuestRecorded, HostSurvey
 
 #: The outbox's word for the executor inside the conductor.
 SCHEDULER_HOST = "@scheduler"
+#: The step of what waits for a host's missing facts; no saga waits there, so none is told.
+RESEND_STEP = "resend"
 
 
 class Checkpoint(NamedTuple):
@@ -334,8 +336,13 @@ class Store(Protocol):
         """Return those that have neither an outbox row nor a timer."""
         ...
 
-    def restore(self, owned: Mapping[TopicPartition, int], orders: Sequence[Order]) -> None:
-        """Put orders back into the outbox, where still owned and not there."""
+    def restore(
+        self, owned: Mapping[TopicPartition, int], orders: Sequence[Order], *, again: bool = False
+    ) -> None:
+        """Put orders back into the outbox, where still owned and neither there nor sent.
+
+        `again`: those that were sent too, which then wait for nothing until they are sent anew.
+        """
         ...
 
     # Hosts.

@@ -13,6 +13,7 @@ from events.errors import LogError
 from events.log import LogReader, TopicPartition
 from events.seal import MasterKeyring
 from projections.sql_store import open_store
+from regente.conducting import options_of
 from regente.places import existing_database_url, existing_log, topics_of
 from regente.settings import Settings
 from regente.state_folder import StateError, StateFolder
@@ -32,7 +33,7 @@ def verify(settings: Settings, folder: StateFolder) -> tuple[Audit, bool]:
     store = open_store(existing_database_url(settings, folder))
     try:
         with opened(settings, folder) as (replay, _), unreadable():
-            audit = verify_rows(store, replay)
+            audit = verify_rows(store, replay, options_of(settings).scheduler)
     finally:
         store.close()
     return audit, not any(audit.positions.values())

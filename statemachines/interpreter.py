@@ -209,6 +209,9 @@ def _supersede(run: Run, saga: SagaState) -> None:
     move = run.held.move
     if move is not None and move.status not in OVER | UNCONFIRMED:
         set_migration_status(run, MigrationStatus.ERROR)
+        if move.destination == run.held.host != move.source:
+            # What its new home has of it, room and disks, is of the new size.
+            run.held = replace(run.held, flavor=move.new_flavor)
     run.held = replace(run.held, saga=None)
     table = SAGAS[saga.saga]
     step = table.steps.get(saga.step)

@@ -18,8 +18,10 @@ Answer = tuple[Sequence[str], tuple[object, ...]]
 class Verify(ShowOne):
     """Fold the log to exactly the checkpoints and compare every row that is a function of it.
 
-    Exit status 0: equal; 1: differences, each named by table, key, column and both values; 2: the
-    log can't be read.
+    Then ask for the conservation laws: owners, room, claims, migrations, actions.
+
+    Exit status 0: equal, and every law kept; 1: differences, each named by table, key, column and
+    both values, or broken laws, each with its sentences; 2: the log can't be read.
     """
 
     exits = (Exit.NO,)
@@ -31,8 +33,12 @@ class Verify(ShowOne):
         audit, is_unopened = verify(self.settings, self.folder)
         if is_unopened:
             self.say("regente: no checkpoint has moved yet: nothing was compared.")
-        self.status = Exit.DONE if audit.is_equal else Exit.NO
-        columns = ("equal", "difference_count", "differences", "rows", "records", "odd_form")
+        is_well = audit.is_equal and not audit.violations
+        self.status = Exit.DONE if is_well else Exit.NO
+        columns = (
+            *("equal", "difference_count", "differences", "rows", "records", "odd_form"),
+            *("laws_kept", "laws"),
+        )
         return columns, (
             audit.is_equal,
             audit.difference_count,
@@ -40,6 +46,8 @@ class Verify(ShowOne):
             Nested(dict(audit.rows)),
             Nested(dict(sorted(audit.counts.items()))),
             Nested([f"{topic}/{n}@{offset}" for topic, n, offset in audit.odd]),
+            not audit.violations,
+            Nested(_laws(audit)),
         )
 
 
@@ -93,6 +101,14 @@ def _differences(audit: Audit) -> list[dict[str, object]]:
         }
         for each in audit.differences
     ]
+
+
+def _laws(audit: Audit) -> dict[str, object]:
+    """Return every law: that it is kept, or in which ways it is broken."""
+    from conductor.conservation import LAWS
+
+    broken = {name: [s for law, s in audit.violations if law == name] for name in LAWS}
+    return {name: sentences or "kept" for name, sentences in broken.items()}
 
 
 def _shown(value: object) -> object:

@@ -56,7 +56,8 @@ def _moved_to_destination(run: Run, saga: SagaState | None) -> None:
     run.held = activated(held, destination)
 
 
-def _resize_finished(run: Run, _saga: SagaState | None) -> None:
+def _has_new_size(run: Run, _saga: SagaState | None) -> None:
+    """Nova writes the new size before the guest is made of it."""
     assert run.held.move is not None
     run.held = replace(run.held, flavor=run.held.move.new_flavor)
 
@@ -125,7 +126,8 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "DestinationChosen": _destination_chosen,
         "ResizeMigrated": _moved_to_destination,
-        "ResizeFinished": _resize_finished,
+        "ResizeFinishing": _has_new_size,
+        "ResizeFinished": _has_new_size,
         "ResizeConfirmed": _resize_confirmed,
         "ResizeConfirmFailed": _resize_confirm_failed,
         "ResizeReverted": _resize_reverted,

@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 
 from events.log import TopicPartition
-from projections.store import Decision, HostRoom, Order, Reservation, Store
+from projections.store import RESEND_STEP, Decision, HostRoom, Order, Reservation, Store
 from tests.contract.store_data import (
     BIGGEST,
     LIMIT,
@@ -351,6 +351,28 @@ class OwnerContract:
 
         assert store.missing(["c1", "c2", "c3"]) == frozenset()
         assert store.unsent(owned, LIMIT, scheduler=False) == (order("c1"), order("c3"))
+
+    def test_what_was_sent_is_sent_again_when_it_is_asked_again(
+        self, store: Store, owned: Owned
+    ) -> None:
+        store.commit([batch(owned, orders=[order("c1"), order("c2")])])
+        store.sent(owned, [order("c1")], now_us=0)
+
+        store.restore(owned, [order("c1"), order("c2")], again=True)
+
+        assert store.unsent(owned, LIMIT, scheduler=False) == (order("c2"), order("c1"))
+        assert store.due(owned, BIGGEST, LIMIT) == ()
+        store.sent(owned, [order("c1")], now_us=7 * S)
+        assert [each.due_at for each in store.due(owned, BIGGEST, LIMIT)] == [67 * S]
+
+    def test_what_waits_for_missing_facts_tells_no_saga_that_its_host_is_gone(
+        self, store: Store, owned: Owned
+    ) -> None:
+        orders = [order("c1")._replace(step=RESEND_STEP)]
+        store.commit([batch(owned, rows=[node("host1", status="lost")], orders=orders)])
+        store.sent(owned, orders, now_us=0)
+
+        assert store.waiting_on_lost(owned, LIMIT) == ()
 
     def test_a_zombie_restores_nothing(
         self, store: Store, owned: Owned, open_store: Callable[[], Store]

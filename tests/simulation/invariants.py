@@ -56,6 +56,7 @@ def audit(cloud: Cloud) -> list[str]:
     replay = Replay(reader=cloud.log.reader(), keyring=cloud.keyring, topics=cloud.topics)
     found = verify(cloud.store, replay)
     broken = [f"I4: {each}" for each in found.differences]
+    broken += [f"I9: {law}: {sentence}" for law, sentence in found.violations]
     records = sum(found.positions.values())
     known = Counter(found.counts)
     rows = cloud.database.rows

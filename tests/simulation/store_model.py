@@ -20,6 +20,7 @@ from projections.rows import (
     SagaRow,
 )
 from projections.store import (
+    RESEND_STEP,
     SCHEDULER_HOST,
     Answer,
     Batch,
@@ -256,6 +257,7 @@ class StoreModel(DuesModel):
         if not lost:
             return ()
         found = [w.timer for w in self._db.timers.values() if not w.fired]
+        found = [timer for timer in found if timer.step != RESEND_STEP]
         ours = self._ours(owned)
         mine = [t for t in found if t.host in lost and (t.topic, t.partition) in ours]
         return tuple(sorted(mine, key=_by_due)[:limit])
@@ -316,11 +318,13 @@ class StoreModel(DuesModel):
         """Return those that have neither an outbox row nor a timer."""
         return frozenset(command_ids) - self._db.outbox.keys() - self._db.timers.keys()
 
-    def restore(self, owned: Owned, orders: Sequence[Order]) -> None:
-        """Put orders back into the outbox, where still owned and not there."""
+    def restore(self, owned: Owned, orders: Sequence[Order], *, again: bool = False) -> None:
+        """Put orders back into the outbox, where still owned; `again`: those that were sent too."""
         with self._db.lock:
             ours = self._ours(owned)
             mine = [o for o in orders if (o.topic, o.partition) in ours]
+            for each in mine if again else ():
+                self._db.timers.pop(each.command_id, None)
             gone = self.missing([o.command_id for o in mine])
             back = [each for each in mine if each.command_id in gone]
             self._add(back)

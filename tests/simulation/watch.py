@@ -65,7 +65,7 @@ class Watch(Watcher):
         self._epochs: dict[TopicPartition, int] = {}
         self._ordered: dict[bytes, str] = {}
         self._orders: dict[str, Order] = {}
-        #: (instance, host) of every command that was ever ordered.
+        #: (instance, host) of every command that a saga ever asked for.
         self._involved: set[tuple[str, str]] = set()
         self._published: set[str] = set()
         #: Who has found the broker away since it went.
@@ -101,7 +101,6 @@ class Watch(Watcher):
             pair = each.instance_uuid, each.host
             if COMMANDS[each.command] in CANCELLING and pair not in self._involved:
                 raise Broken(f"C1: {each.command} to {pair}, which was never asked anything")
-            self._involved.add(pair)
 
     def begun(self, command_id: str) -> None:
         """Tell the world what a command is that a host begins."""
@@ -186,6 +185,13 @@ class Watch(Watcher):
         """Fold a fact, and see that only who may changed only what he may."""
         outcome = step(held, envelope, rules)
         after = outcome.after
+        for saga in () if after is None else (after.saga, *after.sides):
+            asked = () if saga is None else saga.asked
+            self._involved |= {
+                (envelope.meta.instance_id, each.host)
+                for each in asked
+                if COMMANDS[each.command] not in CANCELLING
+            }
         if held is None or after is None or after is held:
             return outcome
         if after.generation < held.generation:

@@ -11,7 +11,7 @@ from statemachines.verdict import Rejected
 from tests.beginnings import ACTIONS, after, begin, built, resized, stopped
 from tests.ends import check_end
 from tests.hosts import World
-from tests.story import must
+from tests.story import LARGE, must
 from tests.unit.test_step_standby import pairs_of, recorded
 
 MOST = 60
@@ -272,3 +272,22 @@ def test_with_its_host_down_there_is_no_way_back_so_it_is_deleted_as_in_nova(act
 
     assert world.states == ("deleted", None)
     assert [(s.saga, s.target) for s in world.here.sides] == [("debt", "h1")]
+
+
+@pytest.mark.parametrize("heard", [0, 1])
+def test_what_is_put_aside_in_the_middle_of_a_resize_has_the_size_of_its_new_home(
+    heard: int,
+) -> None:
+    world = begin("resize")
+    while world.saga.step != "finish":
+        world.succeed(world.letters[0])
+    for _ in range(heard):
+        world.says("h2", migration.ResizeFinishing())
+    must(world.request("soft_delete"))
+    world.settle()
+    world.come_back()
+
+    assert world.states == ("soft-delete", None)
+    assert world.here.host == "h2"
+    assert world.here.flavor == LARGE
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [("h2", LARGE.vcpus)]

@@ -1,0 +1,51 @@
+"""`regente audit verify` asks for the conservation laws: each is named where rows break it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.test_cli_cloud import Cloud
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud in which a guest waits for its migration to be confirmed."""
+    made = Cloud(tmp_path_factory.mktemp("laws") / "state")
+    made.ask("create", "web1", flavor="m1.small")
+    made.ask("migrate", "web1")
+    made.until_idle()
+    yield made
+    made.embedded.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "law"),
+    [
+        ("UPDATE instances SET host = 'nowhere'", "one owner per instance"),
+        ("UPDATE instance_states SET instance_uuid = 'nobody'", "one owner per instance"),
+        ("UPDATE nodes SET vcpus = 0", "room taken is room claimed"),
+        ("DELETE FROM claims", "room taken is room claimed"),
+        ("UPDATE claims SET host = 'nowhere'", "claims are confirmed or released"),
+        ("UPDATE migrations SET status = 'running', id = id + 1", "migrations end"),
+        ("UPDATE instance_actions SET finish_time = NULL", "actions and their events end"),
+        ("UPDATE instance_actions_events SET finish_time = NULL", "actions and their events end"),
+    ],
+)
+def test_verify_names_the_law_that_rows_break(cloud: Cloud, change: str, law: str) -> None:
+    status, out = cloud.command("audit", "verify", "-f", "json")
+    assert (status, json.loads(out)["laws_kept"]) == (0, True)
+    assert set(json.loads(out)["laws"].values()) == {"kept"}
+    with sqlite3.connect(cloud.embedded.folder.rows) as rows:
+        assert rows.execute(change).rowcount
+    rows.close()
+
+    status, out = cloud.command("audit", "verify", "-f", "json")
+
+    found = json.loads(out)
+    assert (status, found["laws_kept"]) == (1, False)
+    assert all(sentence.startswith("Expected ") for sentence in found["laws"][law])
+    assert cloud.command("rebuild", "--yes")[0] == 0
