@@ -124,8 +124,8 @@ def test_everything_in_one_process_is_found_by_the_other_commands(
     status, failed = machine.answer(
         "create", "big", "--arg", "flavor=m1.small", "--host", "nowhere", "--wait"
     )
-    assert (status, failed["verdict"]) == (1, "accepted")
-    assert "no_valid_host" in str(failed["reason"])
+    assert (status, failed["verdict"]) == (1, "refused")
+    assert "nowhere" in str(failed["reason"])
 
     second = machine.run("up")
     assert second.returncode == 2
