@@ -19,7 +19,6 @@ from compute.limits import (
     HARD_BOUND_FACTOR,
     KEEP_SENT_DAYS,
     SCAN_PER_TURN,
-    WAITING_MAX,
 )
 from compute.mailbox import Dropped, Mailbox
 from compute.node import Node
@@ -150,8 +149,7 @@ class Agent:
 
     def _has_room(self) -> bool:
         unsent_max = self._node.bounds.unsent_max * HARD_BOUND_FACTOR
-        is_quiet = self._dispatch.waiting_count < WAITING_MAX
-        return is_quiet and self._journal.unsent_count() < unsent_max
+        return self._journal.unsent_count() < unsent_max
 
     def _look_after(self) -> bool:
         now_s = self._clock.monotonic_s()

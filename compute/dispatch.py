@@ -26,7 +26,7 @@ from compute.endings import (
 from compute.hypervisor import Hypervisor, Report
 from compute.inbox import Inbox
 from compute.journal import Journal, TaskState
-from compute.limits import Bounds
+from compute.limits import WAITING_MAX, Bounds
 from compute.live_queue import LiveQueue
 from compute.mailbox import Delivery
 from compute.places import ready
@@ -146,8 +146,13 @@ class Dispatch:
             return CommandRefused(code="unknown-command", reason=sentence)
         if older := self._older(letter):
             return older
+        if kind in ALWAYS_ADMITTED:
+            return None
+        if self.waiting_count >= WAITING_MAX:
+            sentence = f"Expected fewer than {WAITING_MAX} commands that wait here, but not so"
+            return CommandRefused(code="busy", reason=sentence)
         unsent_max = self._bounds.unsent_max
-        if kind in ALWAYS_ADMITTED or self._journal.unsent_count() < unsent_max:
+        if self._journal.unsent_count() < unsent_max:
             return None
         sentence = f"Expected fewer than {unsent_max} facts that the log has not taken, but not so"
         return CommandRefused(code="draining", reason=sentence)

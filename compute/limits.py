@@ -12,7 +12,7 @@ from typing import Final
 COMMANDS_PER_TURN: Final = 100
 #: Records looked at in one turn while catching up: decoding only, nothing is done with them.
 SCAN_PER_TURN: Final = 1_000
-#: Commands that wait for their turn at most; beyond it the topic keeps them.
+#: Commands that wait for their turn at most; beyond it only what leads out of trouble is taken.
 WAITING_MAX: Final = 1_000
 #: Facts sent in one turn, and their bytes: one request to a broker that takes 1 MiB.
 EMIT_PER_TURN: Final = 500

@@ -62,9 +62,11 @@ def _comes(letter: Letter[object], incoming: Collection[str]) -> bool:
     )
 
 
-def _rank(letter: Letter[object]) -> int:
+def _rank(letter: Letter[object]) -> tuple[int, int]:
     """A guest that runs nowhere since its host was lost goes before one that is new."""
-    return 0 if isinstance(letter.command, EvacuateGuest) else 1
+    if isinstance(letter.command, EvacuateGuest):
+        return 0, -letter.command.priority
+    return 1, 0
 
 
 def _builds(running: Collection[Letter[object]]) -> int:

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from events.codec import encode_command
+from events.commands import (
+    AbortLiveMigration,
+    ChooseDestination,
+    DestroyGuest,
+    EvacuateGuest,
+    RaiseGeneration,
+    RollbackDestination,
+    RollbackSource,
+)
 from events.envelope import Letter
 from events.log import TopicPartition
 from projections.store import Batch, Order
 from statemachines.held import Held
 from statemachines.resume import deadline_s, resume
 from statemachines.rules import Rules
+
+#: Never behind a storm.
+_FIRST: Final = (
+    DestroyGuest,
+    RaiseGeneration,
+    AbortLiveMigration,
+    RollbackSource,
+    RollbackDestination,
+)
+RANK_MAX: Final = 10
 
 
 def orders_of(
@@ -52,4 +73,19 @@ def _order(
         value=encode_command(letter),
         deadline_s=deadline_s(letter, held, rules),
         created_at=created_at,
+        rank=rank_of(letter),
     )
+
+
+def rank_of(letter: Letter[object]) -> int:
+    """Say when a command goes, of those that wait to be sent or decided: the lowest first.
+
+    What ends an operation, or clears up, overtakes a storm. Of choices, a guest that runs nowhere
+    since its host was lost goes before a new one, and among those the highest priority.
+    """
+    command = letter.command
+    if isinstance(command, _FIRST):
+        return 0
+    if isinstance(command, ChooseDestination | EvacuateGuest):
+        return RANK_MAX - command.priority if letter.address.saga == "evacuate" else RANK_MAX
+    return RANK_MAX // 2

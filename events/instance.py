@@ -13,7 +13,8 @@ from dataclasses import dataclass
 class CommandRefused:
     """The host did not carry a command out: old generation, superseded, unknown, badly signed."""
 
-    #: Stable word: `older-generation`, `superseded`, `unknown-command`, `other-host`, `draining`.
+    #: Stable word: `older-generation`, `superseded`, `unknown-command`, `other-host`, `draining`,
+    #: `busy`.
     code: str
     reason: str
 

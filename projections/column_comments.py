@@ -231,13 +231,14 @@ _SENT = {
 }
 
 _OUTBOX = {
-    "id": "Order of insertion, and of sending.",
+    "id": "Order of insertion, and of sending among equals in rank.",
     **_SENT,
     "command": "Name of the command.",
     "host": "Host that shall carry it out, or @scheduler.",
     "value": "Encoded command.",
     "deadline_s": "Seconds that an answer may take, from the sending; 0: as long as it takes.",
     "created_at": f"{_APPENDED} the fact that called for it.",
+    "rank": "When it goes, of those that wait: the lowest first.",
     "fired": "1 once the log was told that its host is lost.",
 }
 

@@ -62,7 +62,7 @@ _UNSENT: Final = {
     True: _ORDER.where(OUTBOX.c.host == SCHEDULER_HOST, ~_IS_ANSWERED),
 }
 _UNSENT_NEXT: Final = {
-    scheduler: statement.order_by(OUTBOX.c.id).limit(bindparam("most"))
+    scheduler: statement.order_by(OUTBOX.c.rank, OUTBOX.c.id).limit(bindparam("most"))
     for scheduler, statement in _UNSENT.items()
 }
 
@@ -163,7 +163,7 @@ def still_owned(connection: Connection, owned: Owned, *, held: bool = True) -> l
 def unsent(
     connection: Connection, owned: Owned, limit: int, *, scheduler: bool
 ) -> tuple[Order, ...]:
-    """Return orders in the outbox, oldest first: for hosts, or for the scheduler."""
+    """Return orders in the outbox, by rank and age: for hosts, or for the scheduler."""
     if not (which := still_owned(connection, owned, held=False)):
         return ()
     rows = connection.execute(_UNSENT_NEXT[scheduler], {"which": which, "most": limit})

@@ -112,7 +112,7 @@ class SqlStore:
     # The owner's turns.
 
     def unsent(self, owned: Owned, limit: int, *, scheduler: bool) -> tuple[Order, ...]:
-        """Return orders in the outbox, oldest first: for hosts, or for the scheduler."""
+        """Return orders in the outbox, by rank and age: for hosts, or for the scheduler."""
         with reading(self._engine) as connection:
             return sql_owner.unsent(connection, owned, limit, scheduler=scheduler)
 

@@ -68,6 +68,8 @@ class Order(NamedTuple):
     #: Seconds that an answer may take, counted from the sending.
     deadline_s: int
     created_at: int
+    #: When it goes, of those that wait: the lowest first, and then the oldest.
+    rank: int = 5
 
 
 class Timer(NamedTuple):
@@ -242,7 +244,7 @@ class Store(Protocol):
     def unsent(
         self, owned: Mapping[TopicPartition, int], limit: int, *, scheduler: bool
     ) -> tuple[Order, ...]:
-        """Return orders in the outbox, oldest first: for hosts, or for the scheduler.
+        """Return orders in the outbox, by rank and age: for hosts, or for the scheduler.
 
         For the scheduler: only those without a stored answer.
         """

@@ -52,7 +52,7 @@ _INDEXES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "saga_steps": (("instance_uuid",),),
     "rejections": (("request_id",), ("subject",)),
     "parked": (("reason", "topic", "partition"),),
-    "outbox": (("topic", "partition", "id"), ("host",)),
+    "outbox": (("topic", "partition", "id"), ("rank", "id"), ("host",)),
     # Who looks for what is due reads what is due and nothing else, however much is waiting.
     "timers": (("due_at", "command_id"), ("host",)),
     "dues": (("due_at", "instance_uuid", "action"),),
@@ -125,7 +125,7 @@ CHECKPOINTS: Final = _operational(
     rules=bytes,
 )
 
-#: Numbered as they are put in, so that one partition's commands leave in the order of its log.
+#: Numbered as they are put in, so that of one rank a partition's commands leave in its log's order.
 OUTBOX: Final = Table(
     "outbox",
     METADATA,
@@ -145,6 +145,7 @@ OUTBOX: Final = Table(
             "value": bytes,
             "deadline_s": int,
             "created_at": int,
+            "rank": int,
             "fired": int,
         }.items()
     ),

@@ -15,6 +15,7 @@ from events.ids import SagaId, image_id
 from events.register import COMMANDS
 from statemachines.conditions import stays_on
 from statemachines.held import Held, Move, SagaState
+from statemachines.priorities import priority_of
 from statemachines.saga import Saga
 from statemachines.sagas.sides import DELETE_IMAGE
 from statemachines.states import MigrationType, VmState
@@ -103,6 +104,7 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "destination": _destination,
         "power_on": _power_on,
         "evidence": _evidence,
+        "priority": lambda _held, saga, _table: priority_of(saga),
         "rescue_image": lambda _held, saga, _table: saga.arguments.get("rescue_image_ref", ""),
         "attachments": lambda _held, saga, _table: saga.attachments,
         "ports": lambda _held, saga, _table: saga.attachments.ports,

@@ -12,6 +12,7 @@ from statemachines.conditions import unfenced
 from statemachines.held import Held
 from statemachines.image_demands import Lack, lack_of_image
 from statemachines.permissions import Circumstances
+from statemachines.priorities import DEFAULT, PRIORITIES
 from statemachines.sagas import BREAKING_IN, WINNERS
 from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
 
@@ -25,6 +26,8 @@ def lack(held: Held, fact: ActionRequested) -> Lack | None:
             return "bad-request", "a reset-state names active or error"
         case "evacuate" if fact.arguments.get("target_state") not in (None, "active", "stopped"):
             return "bad-request", "the target_state of an evacuation is active or stopped"
+        case "evacuate" if fact.arguments.get("priority", DEFAULT) not in PRIORITIES:
+            return "bad-request", "the priority of an evacuation is 0 to 9"
         case "evacuate" if hosts := _unfenced(held, fact):
             return "not-fenced", f"nobody vouched that {', '.join(hosts)} is off: it may run there"
         case _:

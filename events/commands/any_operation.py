@@ -16,6 +16,8 @@ class ChooseDestination:
     forced_host: str | None
     #: Hosts already tried, and the current one where it may not be chosen again.
     excluded_hosts: tuple[str, ...]
+    #: 0 to 9, of an evacuation; the highest goes first.
+    priority: int = 5
     #: Only say whether the host that was asked for may have the guest: it is there already.
     claims_nothing: bool = False
 

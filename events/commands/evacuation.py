@@ -20,3 +20,5 @@ class EvacuateGuest:
     #: Leave it running; else powered off.
     power_on: bool
     attachments: Attachments = NOTHING_ATTACHED
+    #: 0 to 9; of evacuations that wait for a place, the highest goes first.
+    priority: int = 5

@@ -54,6 +54,7 @@ OUTBOX: Columns = (
         "Seconds that an answer may take, from the sending; 0: as long as it takes.",
     ),
     ("created_at", INT, False, "µs UTC, when the log appended the fact that called for it."),
+    ("rank", INT, False, "When it goes, of those that wait: the lowest first."),
     ("fired", INT, False, "1 once the log was told that its host is lost."),
 )
 TIMERS: Columns = (
@@ -124,8 +125,9 @@ def upgrade() -> None:
     _create_numbered(
         "outbox",
         OUTBOX,
-        "Order of insertion, and of sending.",
+        "Order of insertion, and of sending among equals in rank.",
         ("topic", "partition", "id"),
+        ("rank", "id"),
         ("host",),
     )
     op.create_index("ux_outbox_command_id", "outbox", ["command_id"], unique=True)

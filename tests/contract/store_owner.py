@@ -72,6 +72,19 @@ class OwnerContract:
         assert found == tuple(order(each) for each in (*names, "c0"))
         assert store.unsent(owned, 2, scheduler=False) == found[:2]
 
+    def test_orders_of_a_lower_rank_overtake_those_that_wait(
+        self, store: Store, owned: Owned
+    ) -> None:
+        orders = [order("c1"), order("c2")._replace(rank=9), order("c3")._replace(rank=0)]
+        store.commit([batch(owned, orders=[*orders, order("c4")])])
+        choices = [choice("s1"), choice("s2")._replace(rank=1)]
+        store.commit([batch(owned, begin=1, orders=choices)])
+
+        found = store.unsent(owned, LIMIT, scheduler=False)
+
+        assert [each.command_id for each in found] == ["c3", "c1", "c4", "c2"]
+        assert [o.command_id for o in store.unsent(owned, 1, scheduler=True)] == ["s2"]
+
     def test_the_scheduler_and_the_hosts_have_orders_of_their_own(
         self, store: Store, owned: Owned
     ) -> None:

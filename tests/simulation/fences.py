@@ -89,10 +89,11 @@ class Fences:
         ]
         if not rows:
             return False
-        row = self._rng.choice(rows)
-        if row.task_state is not None:
-            self._cloud.watch.tainted.add(row.uuid)
-        self.ask(name, row.uuid, self._request(row))
+        # One of them, or all at once.
+        for row in rows if self._rng.random() < 0.3 else [self._rng.choice(rows)]:
+            if row.task_state is not None:
+                self._cloud.watch.tainted.add(row.uuid)
+            self.ask(name, row.uuid, self._request(row))
         return True
 
     def ask(self, name: str, uuid: str, request: ActionRequested) -> None:
@@ -110,7 +111,10 @@ class Fences:
             host=rng.choice(self._cloud.hosts).name if rng.random() < 0.1 else None,
             source_up=False,
             fenced_hosts=tuple(sorted(self._fenced)),
-            arguments={"target_state": "stopped"} if rng.random() < 0.2 else {},
+            arguments={
+                "priority": str(rng.randint(0, 9)),
+                **({"target_state": "stopped"} if rng.random() < 0.2 else {}),
+            },
         )
 
     def _is_quiet(self, name: str) -> bool:

@@ -149,7 +149,7 @@ class StoreModel(DuesModel):
     # The owner's turns.
 
     def unsent(self, owned: Owned, limit: int, *, scheduler: bool) -> tuple[Order, ...]:
-        """Return orders in the outbox, oldest first: for hosts, or for the scheduler."""
+        """Return orders in the outbox, by rank and age: for hosts, or for the scheduler."""
         ours = self._ours(owned)
         found = [
             order
@@ -158,7 +158,7 @@ class StoreModel(DuesModel):
             and (order.topic, order.partition) in ours
             and not (scheduler and order.command_id in self._db.answers)
         ]
-        return tuple(found[:limit])
+        return tuple(sorted(found, key=lambda order: order.rank)[:limit])
 
     def sent(self, owned: Owned, orders: Sequence[Order], now_us: int) -> None:
         """Take sent orders out of the outbox and start their timers, where still owned."""

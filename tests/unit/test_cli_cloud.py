@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from events.log import Message, TopicPartition
+from events.node import NodeForcedDown, NodeForcedUp
 from events.ports import RandomIds, SystemClock
 from events.requests import SagaResolved
 from projections.views import Views
 from regente.asking import Answer, Desk, UnknownThing, Wish
 from regente.cli.app import run
+from regente.cli.exits import Exit
 from regente.conducting import options_of
 from regente.deeds import Deeds
 from regente.embedded import Embedded
@@ -324,3 +326,34 @@ def test_the_own_host_and_a_full_one_are_refused_by_what_the_api_saw(cloud: Clou
         codes = {r.request_id: r.code for r in views.rejections()}
     assert codes[same.request_id] == "same-host"
     assert codes[full.request_id] == "host-full"
+
+
+def test_a_host_is_forced_down_and_what_was_on_it_evacuated(cloud: Cloud) -> None:
+    cloud.ask("create", "lost1", host="host2", flavor="m1.tiny")
+    cloud.ask("stop", "lost1")
+    refused = cloud.ask("evacuate", "lost1")
+    assert refused.verdict == "refused"
+    assert "Compute service of host2 is still in use." in str(refused.reason)
+    with cloud.desk() as (desk, _):
+        assert desk.force("host2", NodeForcedDown(user_id="o", reason="switched off"))
+
+    answer = cloud.ask("evacuate", "lost1")
+
+    assert answer.verdict == "accepted", answer.reason
+    (row,) = [r for r in cloud.rows("instance", "list") if r["display_name"] == "lost1"]
+    assert (row["host"], row["vm_state"]) == ("host1", "stopped")
+    with cloud.desk() as (desk, views):
+        assert desk.force("host2", NodeForcedUp(user_id="o", reason="mended"))
+        (move,) = views.migrations(instance_uuid=answer.instance_uuid)
+    assert (move.migration_type, move.status) in {
+        ("evacuation", "done"),
+        ("evacuation", "completed"),
+    }
+
+
+def test_a_host_that_never_started_can_not_be_forced_down(cloud: Cloud) -> None:
+    status, _ = cloud.command("node", "force-down", "host9", "--reason", "gone")
+
+    assert status == Exit.NO
+    with cloud.desk() as (desk, _), pytest.raises(UnknownThing, match="host9"):
+        desk.send(Wish(action="evacuate", instance="web1", fenced_hosts=("host9",)))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
+from compute import dispatch
 from compute.agent import digest_of
+from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import Guest, PowerState
 from compute.limits import Bounds
 from compute.world import power_failure
@@ -71,6 +75,27 @@ def test_guests_that_are_found_at_the_start_are_told_and_not_touched() -> None:
 
     assert [fact for _, fact in host.said()] == [i.GuestFound(power_state=4)]
     assert host.cloud.world.executions() == {}
+
+
+def test_a_host_at_which_too_much_waits_still_takes_what_leads_out_of_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatch, "WAITING_MAX", 2)
+    slow = Failure(kind=FailureKind.DELAY, delay_polls=5)
+    host = Host(
+        bounds=Bounds(max_concurrent_builds=1),
+        faults=lambda _host, call, _instance: slow if call == "BuildGuest.spawn" else None,
+    )
+    ids = [GUEST[:-1] + str(n) for n in range(4)]
+    builds = [host.ask(BUILD, instance_id=each) for each in ids]
+    destroy = host.ask(c.DestroyGuest(evidence="deleted"), instance_id=ids[1])
+    host.settle()
+
+    (refused,) = host.answers(builds[3])
+    assert isinstance(refused, i.CommandRefused)
+    assert refused.code == "busy"
+    assert host.answers(destroy) == [i.GuestDestroyed()]
+    assert host.answers(builds[2])[-1] == i.GuestBuilt(power_state=1)
 
 
 def test_new_work_is_refused_while_the_log_takes_nothing() -> None:

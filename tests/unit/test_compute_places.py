@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compute.fake_site import Failure, FailureKind
@@ -144,6 +146,30 @@ def test_guests_of_a_lost_host_are_built_before_new_ones() -> None:
         took_effect.update({n: None for n, x in names.items() if x.address.command_id in done})
 
     assert list(took_effect) == ["running", "lost", "new"]
+
+
+def test_of_guests_of_a_lost_host_those_of_the_highest_priority_are_built_first() -> None:
+    host = Host(bounds=Bounds(max_concurrent_builds=1))
+    host.ask(BUILD)
+    while not host.journal.open_tasks():
+        host.parts.agent.turn()
+    evacuate = sample(c.EvacuateGuest)
+    assert isinstance(evacuate, c.EvacuateGuest)
+    number_of = {
+        host.ask(
+            replace(evacuate, priority=priority), instance_id=f"{GUEST[:-1]}{number + 4}"
+        ).address.command_id: number
+        for number, priority in enumerate((5, 2, 9, 5))
+    }
+    begun: dict[int, None] = {}
+
+    while len(begun) < len(number_of):
+        for part in host.parts.turns:
+            part.turn()
+        done = host.cloud.world.executions()
+        begun.update({number_of[each]: None for each in done if each in number_of})
+
+    assert list(begun) == [2, 0, 3, 1]
 
 
 def test_with_every_place_taken_a_delete_an_abort_and_a_fence_begin_at_once() -> None:
