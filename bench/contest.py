@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
@@ -28,6 +29,14 @@ class Took:
     cpu_s: float = 0.0
     #: The most memory that the process has held so far, its libraries included.
     memory_mb: float = 0.0
+    #: What it held at times on the way.
+    held_mb: list[float] = field(default_factory=list)
+
+
+def resident_mb() -> float:
+    """Return the memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 @contextmanager

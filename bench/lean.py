@@ -121,11 +121,11 @@ class Lean:
         self._consumer.close()
         self._connection.close()
 
-    def step(self, timeout_ms: int = 1_000) -> list[int]:
-        """Take what there is, in one transaction; return what the writers' clocks said, µs."""
+    def step(self, timeout_ms: int = 1_000) -> dict[int, int]:
+        """Take what there is, in one transaction; return the next offset of each partition."""
         polled = self._consumer.poll(timeout_ms=timeout_ms)
         if not polled:
-            return []
+            return {}
         decode, schemas = fastavro.schemaless_reader, self._schemas
         facts: list[tuple[int, str, Any]] = []
         offsets: dict[int, int] = {}
@@ -140,7 +140,7 @@ class Lean:
         self._cursor.execute(_OFFSETS, (self._topic, list(offsets), list(offsets.values())))
         self._connection.commit()
         self.taken += len(facts)
-        return [fact["meta"]["occurred_at"] for _, _, fact in facts]
+        return offsets
 
     def _fold(
         self, facts: list[tuple[int, str, Any]]

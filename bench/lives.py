@@ -129,13 +129,14 @@ class Life:
             for action in self.random.choice(LIVES):
                 if (action == "create") == (self.held is not None):
                     continue
-                for message in self._operation(action, hosts):
+                for message in self.operation(action, hosts):
                     yield message
                     said += 1
             if self.held is not None and self.held.vm_state == "deleted":
                 return
 
-    def _operation(self, action: str, hosts: int) -> Iterator[Message]:
+    def operation(self, action: str, hosts: int, illegal: float = 0.009) -> Iterator[Message]:
+        """Yield what is said in the course of an operation, and the power report after it."""
         flavor = FLAVOR if action in ("create", "resize") else None
         request = ActionRequested(
             action=action, user_id="user", project_id="project", flavor=flavor
@@ -169,7 +170,7 @@ class Life:
         if self.held is not None and self.held.host is not None and self.held.vm_state != "deleted":
             report = instance.PowerStateReported(power_state=self.held.power_state)
             yield self._say(COMPUTE + self.held.host, report)
-            if self.random.random() < 0.009:  # Illegal: it answers nothing.
+            if self.random.random() < illegal:  # Illegal: it answers nothing.
                 yield self._say(COMPUTE + self.held.host, instance.GuestBuilt(power_state=1))
 
     def _say(

@@ -6,7 +6,9 @@ table of what the lives did to the two states goes with them, for a pipeline tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,7 @@ from events.log import Log, Message, TopicPartition
 from events.ports import SystemClock
 from events.seal import MasterKeyring
 from events.sqlite_log import SqliteLog
-from events.topics import Topics
+from events.topics import CONTROL_KEY, Topics
 
 PARTITIONS: Final = 6
 HOSTS: Final = 20
@@ -75,8 +77,16 @@ def begun(address: str, prefix: str, *, hosts: int, partitions: int = PARTITIONS
     admin.create(topics.specs(partitions))
     book = Rulebook(speaker=Speaker(writer, KEYRING, clock), reader=reader, topics=topics)
     book.begin({})
-    for n in range(hosts):
-        book.say(KeyOpened(key_id=f"host{n}/1"))
+    partitions_of_keys = book.partitions()
+    speaker = Speaker(writer, KEYRING, clock)
+    for start in range(0, hosts, CHUNK // len(partitions_of_keys)):
+        speaker.say(
+            [
+                (each, CONTROL_KEY, KeyOpened(key_id=f"host{n}/1"))
+                for n in range(start, min(start + CHUNK // len(partitions_of_keys), hosts))
+                for each in partitions_of_keys
+            ]
+        )
     for each in (writer, reader, admin):
         each.close()
     return topics
@@ -94,21 +104,23 @@ def filled(address: str, prefix: str, *, instances: int, facts_each: int, seed: 
         seed=seed,
     )
     seen = Seen()
-    writer = open_log(address).writer()
-    count = 0
-    chunk: list[Message] = []
-    for message in messages(mix, topics, KEYRING, seen):
-        chunk.append(message)
-        if len(chunk) == CHUNK:
-            writer.append(chunk)
-            count, chunk = count + len(chunk), []
-    if chunk:
-        writer.append(chunk)
-    writer.close()
+    facts = append(address, messages(mix, topics, KEYRING, seen))
     return Load(
         address=address,
         prefix=prefix,
-        facts=count + len(chunk),
+        facts=facts,
         accepted=seen.accepted,
         transitions=[[*met, *left] for met, left in seen.transitions.items()],
     )
+
+
+def append(address: str, found: Iterable[Message]) -> int:
+    """Leave messages in a log, in order; return how many there were."""
+    writer = open_log(address).writer()
+    count = 0
+    messages = iter(found)
+    while chunk := list(islice(messages, CHUNK)):
+        writer.append(chunk)
+        count += len(chunk)
+    writer.close()
+    return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.servers.postgres import PostgresServer
 
@@ -15,6 +15,33 @@ class Scale:
     instances: int = 3_000
     facts_each: int = 20
     runs: int = 5
+    #: Runs of what takes long.
+    long_runs: int = 2
+    few_instances: int = 10_000
+    many_instances: int = 1_000_000
+    many_active: int = 50_000
+    growth_facts: int = 150_000
+    memory_instances: int = 200_000
+    memory_facts: int = 1_000_000
+    hosts: int = 10_000
+    latency_s: int = 20
+    sagas: int = 300
+
+    def divided(self, by: int) -> Scale:
+        """Return a smaller one, to try the bench itself."""
+        return replace(
+            self,
+            instances=self.instances // by,
+            few_instances=self.few_instances // by,
+            many_instances=self.many_instances // by,
+            many_active=self.many_active // by,
+            growth_facts=self.growth_facts // by,
+            memory_instances=self.memory_instances // by,
+            memory_facts=self.memory_facts // by,
+            hosts=self.hosts // by,
+            latency_s=max(3, self.latency_s // by),
+            sagas=max(20, self.sagas // by),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

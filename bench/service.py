@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from bench.contest import Took, measured
+from bench.contest import Took, measured, resident_mb
 from bench.load import KEYRING, Load
 from conductor.collector import collect_seldom
 from conductor.wiring import Conductor, Options, Ports
-from events.log import TopicPartition
+from events.log import LogGroup, TopicPartition
 from events.ports import SystemClock
 from projections import schema
 from projections.sql_store import open_store
@@ -25,8 +25,16 @@ from projections.sql_store import open_store
 @contextmanager
 def conducting(load: Load, url: str) -> Iterator[Conductor]:
     """Give a conductor of a group of its own that has taken every partition over."""
+    group = load.log().group(f"bench-{time.monotonic_ns()}")
+    with conducting_in(group, load, url) as conductor:
+        yield conductor
+
+
+@contextmanager
+def conducting_in(group: LogGroup, load: Load, url: str) -> Iterator[Conductor]:
+    """Give a conductor of this group that has some partitions."""
     store, log = open_store(url), load.log()
-    group, reader, writer = log.group(f"bench-{time.monotonic_ns()}"), log.reader(), log.writer()
+    reader, writer = log.reader(), log.writer()
     ports = Ports(
         group=group,
         reader=reader,
@@ -52,10 +60,11 @@ def until(conductor: Conductor, done: Callable[[], bool]) -> None:
         conductor.turn()
 
 
-def is_folded(conductor: Conductor, ends: Mapping[TopicPartition, int]) -> bool:
-    """Say whether every partition has been folded to the end that is wanted."""
+def folded(conductor: Conductor, ends: Mapping[TopicPartition, int]) -> float:
+    """Return the share of what is wanted that has been folded."""
     owned = conductor.owned.partitions
-    return all(tp in owned and owned[tp].fold.next_offset >= end for tp, end in ends.items())
+    taken = sum(min(owned[tp].fold.next_offset, end) for tp, end in ends.items() if tp in owned)
+    return taken / sum(ends.values())
 
 
 def backlog(load: Load, url: str) -> Took:
@@ -64,7 +73,11 @@ def backlog(load: Load, url: str) -> Took:
     with conducting(load, url) as conductor:
         collect_seldom()  # As every worker does at its beginning.
         with measured() as took:
-            until(conductor, lambda: is_folded(conductor, ends))
+            took.held_mb.append(resident_mb())
+            for look in (0.25, 0.5, 0.75, 1.0):
+                while folded(conductor, ends) < look:
+                    conductor.turn()
+                took.held_mb.append(resident_mb())
         counts = conductor.worker.counts
     check(load, counts)
     return took

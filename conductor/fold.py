@@ -15,6 +15,7 @@ from typing import Final, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
 from conductor.due_rows import due_changes, due_rows
+from conductor.limits import CACHE_INSTANCES_MAX
 from conductor.opening import (
     START_OF_CHAIN,
     believed,
@@ -156,8 +157,11 @@ class Fold:
             self._take(now, record)
         return self._batch(now)
 
-    def keep(self) -> None:
-        """Go on from the batch in hand: it is known to be in the database."""
+    def keep(self, *, room: int = CACHE_INSTANCES_MAX) -> None:
+        """Go on from the batch in hand: it is known to be in the database.
+
+        So many instances stay in memory, those of this batch first.
+        """
         now = self._now
         assert now is not None, f"Expected a batch of {self.partition} in hand, but none"
         self.next_offset = now.end
@@ -165,6 +169,7 @@ class Fold:
         self.leader_epoch = now.leader_epoch
         self.rules = now.rules
         self.counts += now.counts
+        self._states.room = room
         self._states.keep(now.held, now.nodes)
         self._now = None
 

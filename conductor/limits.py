@@ -16,8 +16,9 @@ SCHEDULER_ORDERS_MAX: Final = 50
 TIMERS_MAX: Final = 200
 #: Heartbeats read in one turn.
 HEARTBEATS_MAX: Final = 5_000
-#: Instances whose state a partition keeps in memory between batches (about 2 kB each).
-CACHE_INSTANCES_MAX: Final = 50_000
+#: Instances whose state a worker keeps in memory between batches, about 11 kB each, shared among
+#: its partitions; others are read again, in one query a batch.
+CACHE_INSTANCES_MAX: Final = 12_000
 #: Instances looked at in one turn of the repair after a takeover.
 REPAIR_INSTANCES_MAX: Final = 1_000
 #: Deaths at the same offset after which a record is set aside: once may be somebody's kill.

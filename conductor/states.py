@@ -20,6 +20,8 @@ class States:
 
     def __init__(self, load: Load) -> None:
         self._load = load
+        #: Instances that may stay between batches.
+        self.room = CACHE_INSTANCES_MAX
         self._instances: OrderedDict[str, Held | None] = OrderedDict()
         self._nodes: dict[str, NodeHeld | None] = {}
 
@@ -60,5 +62,5 @@ class States:
             self._instances[key] = held
             self._instances.move_to_end(key)
         self._nodes.update(nodes)
-        while len(self._instances) > CACHE_INSTANCES_MAX:
+        while len(self._instances) > self.room:
             self._instances.popitem(last=False)

@@ -172,7 +172,8 @@ class Worker:
     def _committed(self, batch: Batch) -> None:
         mine = self._owned.partitions[batch.partition]
         before, settings = Counter(mine.fold.counts), mine.fold.rules.settings
-        mine.fold.keep()
+        shares = sum(tp.topic == batch.partition.topic for tp in self._owned.partitions)
+        mine.fold.keep(room=limits.CACHE_INSTANCES_MAX // shares)
         if mine.fold.rules.settings != settings:
             mine.repaired = False  # What falls due by itself may be other things now.
         self.counts += mine.fold.counts - before
