@@ -204,14 +204,17 @@ class Views:
     def stuck(self, now_us: int, *, overdue_s: int, limit: int = ROWS_MAX) -> tuple[Stuck, ...]:
         """Return what doesn't go on by itself.
 
-        Sagas that need an operator, sagas `overdue_s` past the deadline of their step, and
+        Sagas that need an operator, sagas `overdue_s` past the deadline of what they wait for, and
         instances that nova left in the middle of something longer ago than `overdue_s` (they have
-        no saga).
+        no saga). A deadline counts from the sending of the command, and is put off by an outage of
+        the log: what waits to be sent, or has a timer that is not over, is inside it.
         """
         since = now_us - overdue_s * _US_PER_S
         overdue = (_SAGAS.deadline_s > 0) & (
             _SAGAS.entered_at + _SAGAS.deadline_s * _US_PER_S < since
         )
+        overdue &= _SAGAS.saga_id.not_in(select(TIMERS.c.saga_id).where(TIMERS.c.due_at >= since))
+        overdue &= _SAGAS.saga_id.not_in(select(OUTBOX.c.saga_id))
         is_stuck = (_SAGAS.status == "needs_operator") | ((_SAGAS.status == "running") & overdue)
         sagas = self._rows(SagaRow, [is_stuck], (_SAGAS.entered_at, _SAGAS.saga_id), limit)
         left = _left_by_nova(since).limit(limit)

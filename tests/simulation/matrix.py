@@ -26,7 +26,7 @@ from tests.simulation.laws import Broken
 from tests.simulation.moments import Actor, Moment, Target
 from tests.simulation.patching import patched
 from tests.simulation.processes import Process, S
-from tests.simulation.routes import Route, arm, make, prepare, route_to
+from tests.simulation.routes import Route, arm, go, make, prepare, route_to
 from tests.simulation.troubles import CONDUCTORS, HOSTS, Trouble, Victim
 
 #: What a user asks meanwhile.
@@ -197,8 +197,7 @@ class _Run:
                 arm(lab, self._route)
                 lab.traps.append(Trap(self._is_moment, self._strike))
                 make(lab, request)
-                lab.turn()
-                lab.settle()
+                go(lab, self._route)
                 if (second := self._second) is not None:
                     lab.until(lambda: second.is_sprung, "the second blow")
                     lab.turn()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from compute.endings import AGENTS_OWN
@@ -24,7 +24,7 @@ from projections.rows import SagaRow, SagaStepRow
 from statemachines.held import Held
 from statemachines.owing import TABLE_OF
 from statemachines.rules import SETTINGS
-from statemachines.saga import HOST_LOST, TIMED_OUT, End, Role, Saga, Step, To, branches
+from statemachines.saga import HOST_LOST, TIMED_OUT, Again, End, Role, Saga, Step, To, branches
 from statemachines.saga_check import failures_of, ways_of
 from statemachines.sagas import BY_ACTION, SAGAS
 from tests.answers import sample
@@ -73,6 +73,8 @@ class Route:
     at: str | None = None
     #: Is it asked while what that other one asks for is being done?
     within: bool = False
+    #: Does the instance's host start anew when all is done?
+    restart: bool = False
 
     def lab(self) -> Lab:
         """Return a lab under the settings of the beginning, and of the route."""
@@ -256,14 +258,34 @@ def scripts_to(table: Saga, step: str) -> Iterator[tuple[tuple[str, str, str], .
 
 
 def _owing_scripts(debt: str) -> Iterator[Route]:
-    """Yield what may leave a host owing something."""
+    """Yield what may leave a host owing something, or have a side saga begin beside."""
     for action, table in beginnings():
         for step in table.steps.values():
-            ways = [w for w in ways_of(step, HOST_LOST) if isinstance(w, To | End)]
-            if any(w.owe is not None and TABLE_OF[w.owe].name == debt for w in ways):
-                for script in scripts_to(table, step.name):
-                    yield Route(action, (*script, (table.name, step.name, HOST_LOST)))
-                    break
+            words = [w for w in failures_of(step) if _can_provoke(step, w) and _owes(step, w, debt)]
+            for script in islice(scripts_to(table, step.name), 1):
+                yield from (Route(action, (*script, (table.name, step.name, w))) for w in words)
+
+
+def _owes(step: Step, word: str, debt: str) -> bool:
+    for way in branches(step.on.get(word, Again())):
+        if isinstance(way, To | End) and way.owe is not None and TABLE_OF[way.owe].name == debt:
+            return True
+        if isinstance(way, End | Again) and way.beside == debt:
+            return True
+    return False
+
+
+def _restarts() -> Iterator[Route]:
+    """Yield what may leave a guest on a host that does not vouch for it when it starts."""
+    for action, table in beginnings():
+        for step in table.steps.values():
+            words = failures_of(step) if step.after_no_return else ()
+            for script in islice(scripts_to(table, step.name), 1):
+                yield from (
+                    Route(action, (*script, (table.name, step.name, word)), restart=True)
+                    for word in words
+                    if _can_provoke(step, word) and word not in (TIMED_OUT, HOST_LOST)
+                )
 
 
 @cache
@@ -287,7 +309,7 @@ def route_to(saga: str, step: str) -> Route | None:
     if started_by:
         candidates = _candidates(started_by, table, step)
     else:
-        candidates = islice(_owing_scripts(saga), CANDIDATES_MAX)
+        candidates = chain(islice(_owing_scripts(saga), CANDIDATES_MAX), _restarts())
     for route in candidates:
         if (saga, step) in stays_of(route):
             return route
@@ -302,6 +324,19 @@ def _candidates(started_by: list[str], table: Saga, step: str) -> Iterator[Route
         yield Route(started_by[0], scripts[0], at=at, within=within)
 
 
+def go(lab: Lab, route: Route) -> None:
+    """Let what was asked come to its end; raises NoRest."""
+    lab.turn()
+    lab.settle()
+    held = lab.held
+    if route.restart and held is not None and held.host is not None:
+        power_failure(lab.world, held.host)
+        lab.host(held.host).kill(S)
+        lab.until(lambda: lab.host(str(held.host)).process.is_up, "the host up")
+        lab.turn()
+        lab.settle()
+
+
 @cache
 def stays_of(route: Route) -> frozenset[tuple[str, str]]:
     """Return every (saga, step) at which one stands in the course of a route."""
@@ -313,8 +348,7 @@ def stays_of(route: Route) -> frozenset[tuple[str, str]]:
     make(lab, request)
     arm(lab, route)
     try:
-        lab.turn()
-        lab.settle()
+        go(lab, route)
     except NoRest:
         return frozenset()
     rows = lab.database.rows

@@ -22,9 +22,12 @@ from projections.views import Views
 from tests.contract.store_data import (
     Named,
     S,
+    batch,
     claim,
     instance,
     node,
+    order,
+    own,
     parked,
     rejection,
     saga,
@@ -202,6 +205,25 @@ def test_stuck_is_what_needs_a_person_or_is_overdue(given: Given) -> None:
         ("s2", "running", None),
         ("s1", "needs_operator", "both"),
     ]
+
+
+def test_nothing_is_stuck_while_every_wait_is_inside_its_deadline(given: Given) -> None:
+    store = SqlStore(given.engine)
+    owned = own(store)
+    rows = [saga(name, deadline_s=10, entered_at=0) for name in ("unsent", "sent", "forgotten")]
+    orders = [order(name)._replace(saga_id=name, deadline_s=10) for name in ("unsent", "sent")]
+    store.commit([batch(owned, rows=rows, orders=orders)])
+    store.sent(owned, orders[1:], now_us=100 * S)
+
+    def stuck(at_s: int) -> set[str]:
+        return {str(each.saga_id) for each in given.views.stuck(at_s * S, overdue_s=5)}
+
+    assert stuck(14) == set()
+    assert stuck(110) == {"forgotten"}
+    assert stuck(115) == {"forgotten"}
+    assert stuck(116) == {"forgotten", "sent"}
+    store.postpone(owned, 200 * S)  # as after an outage of the log
+    assert stuck(116) == {"forgotten"}
 
 
 def test_stuck_is_what_nova_left_in_the_middle_and_not_what_waits_for_a_user(given: Given) -> None:
