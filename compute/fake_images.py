@@ -1,7 +1,8 @@
-"""How the fake driver makes and deletes images, shelves, offloads and unshelves; what a crash left.
+"""How the fake driver makes and deletes images, shelves, offloads and unshelves.
 
 An upload that fails or dies leaves its half of an image in the store: the conductor, who alone
-knows whether anybody still wants it, has it deleted.
+knows whether anybody still wants it, has it deleted. What a crash left is told by
+`fake_image_outcomes`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from compute.fake_attachments import as_it_is, holds, let_go, let_go_at_once, take_hold
+from compute.fake_attachments import let_go, take_hold
 from compute.fake_effects import Effect, Place
-from compute.fake_site import Failure, Operation, Said, Site, check, failed, half_of, power_of
+from compute.fake_site import Failure, Operation, Said, Site, check, failed, half_of
 from compute.hypervisor import PowerState
 from compute.image_store import Image, ImageKind, ImageStatus
 from compute.world import PRESENT, Half, Role, World
 from events import commands as c
 from events import images as g
-from events.envelope import Letter
 
 CALLS: Final = (
     "OffloadGuest",
@@ -37,7 +37,6 @@ CALLS: Final = (
 #: Commands that carry what their guest holds, for their host to take hold of.
 TAKES_HOLD: Final = (c.StartShelvedGuest, c.UnshelveGuest)
 _OFF: Final = PowerState.SHUTDOWN
-_DIED: Final = "the agent died while it was at it"
 _Upload = Generator[Said, None, Failure | None]
 
 
@@ -81,7 +80,7 @@ def _snapshot(
     yield (g.ImageUploaded(image_id=image.image_id),)
 
 
-def _backups(world: World, instance_id: str, backup_type: str) -> list[Image]:
+def backups(world: World, instance_id: str, backup_type: str) -> list[Image]:
     """Return the backups of a type, the oldest first."""
     return [
         image
@@ -97,7 +96,7 @@ def _rotate(site: Site, instance_id: str, command: c.RotateBackups) -> Operation
     if failure := (yield from check(site, instance_id, command)):
         yield (failed(command, None, failure.reason, failure.kind),)
         return
-    found = _backups(site.world, instance_id, command.backup_type)
+    found = backups(site.world, instance_id, command.backup_type)
     for image in found[: max(0, len(found) - command.rotation)]:
         site.world.images.delete(image.image_id)
         yield (g.ImageDeleted(image_id=image.image_id),)
@@ -151,7 +150,7 @@ def _offload_problem(site: Site, half: Half | None, image_id: str | None) -> str
         return None  # It was offloaded before, or never was here.
     if half.role not in PRESENT:
         return f"there is no guest on {site.host}"
-    if _is_missing(site.world, image_id):
+    if is_missing(site.world, image_id):
         return f"image {image_id} is not there: what is here may be all that is left"
     return None
 
@@ -178,7 +177,7 @@ def _unshelve(site: Site, instance_id: str, command: c.UnshelveGuest) -> Operati
         reason = failure.reason if failure else f"there is something of it on {site.host} already"
         yield (failed(command, None, reason),)
         return
-    if _is_missing(site.world, command.shelved_image):
+    if is_missing(site.world, command.shelved_image):
         yield (g.ShelvedImageMissing(reason=f"Image {command.shelved_image} could not be found."),)
         return
     half = Half(
@@ -202,7 +201,8 @@ def _unshelve(site: Site, instance_id: str, command: c.UnshelveGuest) -> Operati
     yield (g.GuestUnshelved(power_state=PowerState.RUNNING),)
 
 
-def _is_missing(world: World, image_id: str | None) -> bool:
+def is_missing(world: World, image_id: str | None) -> bool:
+    """Say whether an image that was asked for is not there, or not whole."""
     if image_id is None:
         return False
     image = world.images.get(image_id)
@@ -263,121 +263,4 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     c.DeleteImage: _delete_image,
     c.CreateVolumeSnapshot: _create_snapshot,
     c.DeleteVolumeSnapshot: _delete_snapshot,
-}
-
-
-# After a crash.
-
-_UPLOADED: Final = (g.ImageUploadPending(), g.ImageUploadStarted())
-#: What is there: (world, instance, command, what the host has of it) → the facts, or None.
-_Outcome = Callable[[World, str, Any, Half | None], tuple[object, ...] | None]
-
-
-def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ...] | None:
-    """Say what became of a command of which only the world is left; None for any other command."""
-    look = _OUTCOMES.get(type(letter.command))
-    if look is None:
-        return None
-    instance_id = letter.address.instance_id
-    half = world.half(host, instance_id)
-    done = look(world, instance_id, letter.command, half)
-    if done is not None and _holds_as_asked(world, host, letter):
-        held = as_it_is(world, host, instance_id)
-        return (*done[:-1], *held, done[-1])
-    if half and half.role is Role.BUILDING:
-        world.change(gone=[half])
-        held = let_go_at_once(world, host, instance_id)
-    else:
-        held = as_it_is(world, host, instance_id)
-    return (*held, failed(letter.command, half, _DIED))
-
-
-def _holds_as_asked(world: World, host: str, letter: Letter[object]) -> bool:
-    """Say whether a host has what it was to take hold of, or nothing where it was to let go."""
-    command, instance_id = letter.command, letter.address.instance_id
-    if isinstance(command, c.OffloadGuest):
-        return world.attached(host, instance_id) is None
-    if isinstance(command, TAKES_HOLD):
-        return holds(world, host, instance_id, command.attachments)
-    return True
-
-
-def _snapshot_outcome(
-    world: World, _instance_id: str, command: c.SnapshotGuest, _half: Half | None
-) -> tuple[object, ...] | None:
-    if _is_missing(world, command.image_id):
-        return None
-    return (g.SnapshotStarted(), *_UPLOADED, g.ImageUploaded(image_id=command.image_id))
-
-
-def _rotate_outcome(
-    world: World, instance_id: str, command: c.RotateBackups, _half: Half | None
-) -> tuple[object, ...] | None:
-    left = _backups(world, instance_id, command.backup_type)
-    return (g.BackupsRotated(),) if len(left) <= command.rotation else None
-
-
-def _delete_outcome(
-    world: World, _instance_id: str, command: c.DeleteImage, _half: Half | None
-) -> tuple[object, ...] | None:
-    is_there = world.images.get(command.image_id) is not None
-    return None if is_there else (g.ImageDeleted(image_id=command.image_id),)
-
-
-def _create_snapshot_outcome(
-    world: World, _instance_id: str, command: c.CreateVolumeSnapshot, _half: Half | None
-) -> tuple[object, ...] | None:
-    is_there = world.images.get(command.snapshot_id) is not None
-    return (g.VolumeSnapshotCreated(snapshot_id=command.snapshot_id),) if is_there else None
-
-
-def _delete_snapshot_outcome(
-    world: World, _instance_id: str, command: c.DeleteVolumeSnapshot, _half: Half | None
-) -> tuple[object, ...] | None:
-    is_there = world.images.get(command.snapshot_id) is not None
-    return None if is_there else (g.VolumeSnapshotDeleted(snapshot_id=command.snapshot_id),)
-
-
-def _shelve_outcome(
-    world: World, _instance_id: str, command: c.ShelveGuest, half: Half | None
-) -> tuple[object, ...] | None:
-    if _is_missing(world, command.image_id) or power_of(half) is not _OFF:
-        return None
-    return (*_UPLOADED, g.GuestShelved(power_state=_OFF, image_id=command.image_id))
-
-
-def _offload_outcome(
-    _world: World, _instance_id: str, _command: c.OffloadGuest, half: Half | None
-) -> tuple[object, ...] | None:
-    return (g.GuestOffloaded(power_state=_OFF),) if half is None else None
-
-
-def _start_outcome(
-    _world: World, _instance_id: str, _command: c.StartShelvedGuest, half: Half | None
-) -> tuple[object, ...] | None:
-    if power_of(half) is not PowerState.RUNNING:
-        return None
-    return (g.ShelvedGuestStarting(), g.ShelvedGuestStarted(power_state=PowerState.RUNNING))
-
-
-def _unshelve_outcome(
-    _world: World, _instance_id: str, _command: c.UnshelveGuest, half: Half | None
-) -> tuple[object, ...] | None:
-    if half is None or half.role is not Role.GUEST:
-        return None
-    accepted = g.UnshelveAccepted(node=half.host)
-    return (accepted, g.GuestUnshelved(power_state=half.power_state))
-
-
-_OUTCOMES: Final[Mapping[type, _Outcome]] = {
-    c.SnapshotGuest: _snapshot_outcome,
-    c.SnapshotVolumes: _snapshot_outcome,
-    c.RotateBackups: _rotate_outcome,
-    c.DeleteImage: _delete_outcome,
-    c.CreateVolumeSnapshot: _create_snapshot_outcome,
-    c.DeleteVolumeSnapshot: _delete_snapshot_outcome,
-    c.ShelveGuest: _shelve_outcome,
-    c.OffloadGuest: _offload_outcome,
-    c.StartShelvedGuest: _start_outcome,
-    c.UnshelveGuest: _unshelve_outcome,
 }

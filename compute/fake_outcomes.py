@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from compute import fake_attachment_actions, fake_images, fake_rebuild, fake_standby
+from compute import fake_attachment_actions, fake_image_outcomes, fake_rebuild, fake_standby
 from compute.endings import ENDINGS
 from compute.fake_attachments import as_it_is, holds, let_go_at_once
 from compute.fake_effects import LEAVES_NOTHING
@@ -30,7 +30,7 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
     """Return the facts that answer a command of which only the world is left."""
     if isinstance(letter.command, c.RebuildGuest):
         return fake_rebuild.outcome(world, host, letter)
-    if (of_images := fake_images.outcome(world, host, letter)) is not None:
+    if (of_images := fake_image_outcomes.outcome(world, host, letter)) is not None:
         return of_images
     command = letter.command
     if type(command) in fake_attachment_actions.CHANGES:

@@ -106,6 +106,7 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "evidence": _evidence,
         "priority": lambda _held, saga, _table: priority_of(saga),
         "rescue_image": lambda _held, saga, _table: saga.arguments.get("rescue_image_ref", ""),
+        "attached": lambda _held, saga, _table: saga.attachments,
         "attachments": lambda _held, saga, _table: saga.attachments,
         "ports": lambda _held, saga, _table: saga.attachments.ports,
         "volume": _volume,

@@ -73,6 +73,8 @@ class OffloadGuest:
     """
 
     shelved_image: str | None
+    #: All that is to be let go: after a crash the host says of each whether it still has it.
+    attached: Attachments = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
