@@ -54,7 +54,9 @@ def build_notifier(
     options = NotifierOptions(
         versioned_notifications_topics=told.topics,
         manner=Manner(
-            notify_on_state_change=told.notify_on_state_change or None, plane=topics.prefix
+            notify_on_state_change=told.notify_on_state_change or None,
+            bdms_in_notifications=told.bdms_in_notifications,
+            plane=topics.prefix,
         ),
         from_beginning=from_beginning,
     )

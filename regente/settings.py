@@ -149,6 +149,9 @@ class Notifications(_Group):
     notify_on_state_change: Literal["", "vm_state", "vm_and_task_state"] = Field(
         default="", description="changes for which instance.update is sent; empty: for none"
     )
+    bdms_in_notifications: bool = Field(
+        default=False, description="block_devices names the volumes of the guest"
+    )
     connection: str = Field(
         default="",
         description="a database of its own; empty: notifications.sqlite in the state folder",

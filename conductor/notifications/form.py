@@ -39,6 +39,8 @@ class Occasion:
     before: Held | None
     after: Held
     saga: SagaState | None
+    #: Are volumes named in payloads? Nova leaves them out by default.
+    has_block_devices: bool = False
 
 
 Condition = Callable[[Occasion], bool]

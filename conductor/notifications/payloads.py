@@ -76,17 +76,16 @@ def update_payload(old: Held, shown: Held, at: Occasion) -> Data:
 def task_payload(at: Occasion, exception: Data) -> Data:
     """Return the payload of a `compute_task.*.error`: what the conductor could not bring about."""
     held, saga = at.after, at.saga
-    forced = None if saga is None or saga.forced_host is None else [saga.forced_host]
     move = held.move
     mine = move is not None and saga is not None and move.saga_id == saga.saga_id
     wanted = move.new_flavor if move is not None and mine else held.flavor
-    spec = {
+    spec: Data = {
         "instance_uuid": held.instance_id,
         "project_id": held.project_id,
         "user_id": held.user_id,
         "availability_zone": None,
         "flavor": flavor_payload(wanted),
-        "force_hosts": forced,
+        "force_hosts": None if saga is None else saga.forced_host,
         "force_nodes": None,
         "ignore_hosts": None,
         "instance_group": None,
@@ -151,7 +150,7 @@ def instance_data(shown: Held, at: Occasion) -> Data:
         "task_state": shown.task_state,
         "progress": _progress(shown),
         "ip_addresses": [],
-        "block_devices": [],
+        "block_devices": _block_devices(shown) if at.has_block_devices else None,
         "metadata": {},
         "locked": shown.locked,
         "auto_disk_config": "MANUAL",
@@ -161,6 +160,24 @@ def instance_data(shown: Held, at: Occasion) -> Data:
         "locked_reason": None,
         "shares": None,
     }
+
+
+def _block_devices(shown: Held) -> list[Data]:
+    """Return the volumes of the guest, where nova is told to name them."""
+    return [
+        versioned(
+            "BlockDevicePayload",
+            "1.0",
+            {
+                "device_name": held.volume.device_name,
+                "boot_index": held.volume.boot_index,
+                "delete_on_termination": held.volume.delete_on_termination,
+                "volume_id": held.volume.volume_id,
+                "tag": None,
+            },
+        )
+        for held in shown.volumes
+    ]
 
 
 def flavor_payload(flavor: Flavor) -> Data:

@@ -48,6 +48,8 @@ class Manner:
 
     #: `instance.update` for changes of vm_state, of both states, or not at all.
     notify_on_state_change: StateChange = None
+    #: Are the guest's volumes named in `block_devices`?
+    bdms_in_notifications: bool = False
     #: The host after `nova-api:` and `nova-conductor:`, which are no hosts of the log.
     plane: str = "regente"
 
@@ -164,7 +166,13 @@ class _Teller:
         yield self._notice(UPDATE, publisher, payload)
 
     def _occasion(self, saga: SagaState | None) -> Occasion:
-        return Occasion(envelope=self._envelope, before=self._before, after=self._after, saga=saga)
+        return Occasion(
+            envelope=self._envelope,
+            before=self._before,
+            after=self._after,
+            saga=saga,
+            has_block_devices=self._manner.bdms_in_notifications,
+        )
 
     def _shown(self, view: View) -> Held:
         before, after = self._before or self._after, self._after
