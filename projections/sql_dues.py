@@ -16,21 +16,19 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     union,
     update,
 )
 
 from events.log import TopicPartition
 from projections.bulk import Bulk
-from projections.sql_owner import Owned, still_owned
+from projections.sql_owner import Owned, by_topic, of_topic, still_owned
 from projections.store import DueRow, Standing
 from projections.tables import DUES, ROWS
 
-_WHICH = tuple_(DUES.c.topic, DUES.c.partition).in_(bindparam("which", expanding=True))
 _ELAPSED: Final = (
     select(DUES)
-    .where(_WHICH, DUES.c.due_at <= bindparam("now_us"))
+    .where(*of_topic(DUES), DUES.c.due_at <= bindparam("now_us"))
     .order_by(DUES.c.due_at, DUES.c.instance_uuid, DUES.c.action)
     .limit(bindparam("most"))
 )
@@ -44,7 +42,7 @@ _PUT_OFF: Final = (
     .values(due_at=bindparam("until_us"))
 )
 _UNTIL = bindparam("until_us", type_=DUES.c.due_at.type)
-_POSTPONE: Final = update(DUES).where(_WHICH, DUES.c.due_at < _UNTIL).values(due_at=_UNTIL)
+_POSTPONE: Final = update(DUES).where(*of_topic(DUES), DUES.c.due_at < _UNTIL).values(due_at=_UNTIL)
 
 _INSTANCES = ROWS["instances"]
 _STATES = ROWS["instance_states"]
@@ -56,8 +54,13 @@ def elapsed(connection: Connection, owned: Owned, now_us: int, limit: int) -> tu
     """Return what has fallen due by itself, the longest overdue first."""
     if not (which := still_owned(connection, owned, held=False)):
         return ()
-    rows = connection.execute(_ELAPSED, {"which": which, "now_us": now_us, "most": limit})
-    return tuple(DueRow(*row) for row in rows)
+    found = [
+        DueRow(*row)
+        for each in by_topic(which)
+        for row in connection.execute(_ELAPSED, each | {"now_us": now_us, "most": limit})
+    ]
+    found.sort(key=lambda each: (each.due_at, each.instance_uuid, each.action))
+    return tuple(found[:limit])
 
 
 def put_off(connection: Connection, dues: Sequence[DueRow], until_us: int) -> None:
@@ -73,8 +76,8 @@ def put_off(connection: Connection, dues: Sequence[DueRow], until_us: int) -> No
 
 def postpone(connection: Connection, owned: Owned, until_us: int) -> None:
     """Move every earlier due time to `until_us`."""
-    if which := still_owned(connection, owned):
-        connection.execute(_POSTPONE, {"which": which, "until_us": until_us})
+    for each in by_topic(still_owned(connection, owned)):
+        connection.execute(_POSTPONE, each | {"until_us": until_us})
 
 
 def may_fall_due(

@@ -47,6 +47,24 @@ def _in(table: Table) -> ColumnElement[bool]:
     return tuple_(table.c.topic, table.c.partition).in_(bindparam("which", expanding=True))
 
 
+def of_topic(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition that a row is of some partitions of one topic.
+
+    In words that every planner makes an index of (topic, partition, …) of, with statistics or
+    without: a list of pairs it would rather scan a table for.
+    """
+    numbers: BindParameter[int] = bindparam("numbers", expanding=True)
+    return table.c.topic == bindparam("home_topic"), table.c.partition.in_(numbers)
+
+
+def by_topic(which: Iterable[TopicPartition]) -> list[dict[str, object]]:
+    """Return the values for `of_topic`, a set for each topic."""
+    numbers: dict[str, list[int]] = {}
+    for each in which:
+        numbers.setdefault(each.topic, []).append(each.partition)
+    return [{"home_topic": topic, "numbers": found} for topic, found in sorted(numbers.items())]
+
+
 _EPOCHS: Final = (
     select(CHECKPOINTS.c.topic, CHECKPOINTS.c.partition, CHECKPOINTS.c.epoch)
     .where(_in(CHECKPOINTS))
@@ -103,7 +121,7 @@ _TOLD: Final = update(ANSWERS).where(ANSWERS.c.command_id.in_(_COMMANDS)).values
 _TIMER = [TIMERS.c[each] for each in Timer._fields]
 _DUE: Final = (
     select(*_TIMER)
-    .where(_in(TIMERS), TIMERS.c.fired == 0, TIMERS.c.due_at <= bindparam("now_us"))
+    .where(*of_topic(TIMERS), TIMERS.c.due_at <= bindparam("now_us"), TIMERS.c.fired == 0)
     .order_by(TIMERS.c.due_at, TIMERS.c.command_id)
     .limit(bindparam("most"))
 )
@@ -196,8 +214,12 @@ def due(connection: Connection, owned: Owned, now_us: int, limit: int) -> tuple[
     """Return timers whose time has come and that have not been marked as fired."""
     if not (which := still_owned(connection, owned, held=False)):
         return ()
-    rows = connection.execute(_DUE, {"which": which, "now_us": now_us, "most": limit})
-    return tuple(Timer(*row) for row in rows)
+    found = [
+        Timer(*row)
+        for each in by_topic(which)
+        for row in connection.execute(_DUE, each | {"now_us": now_us, "most": limit})
+    ]
+    return tuple(sorted(found, key=lambda each: (each.due_at, each.command_id))[:limit])
 
 
 def waiting_on_lost(connection: Connection, owned: Owned, limit: int) -> tuple[Timer, ...]:

@@ -54,8 +54,8 @@ _INDEXES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "parked": (("reason", "topic", "partition"),),
     "outbox": (("topic", "partition", "id"), ("rank", "id"), ("host",)),
     # Who looks for what is due reads what is due and nothing else, however much is waiting.
-    "timers": (("due_at", "command_id"), ("host",)),
-    "dues": (("due_at", "instance_uuid", "action"),),
+    "timers": (("topic", "partition", "due_at"), ("host",)),
+    "dues": (("topic", "partition", "due_at"),),
     "reservations": (("host",),),
     "answers": (("topic", "partition"),),
 }

@@ -1,4 +1,4 @@
-"""What falls due by itself; and deadlines found by their time, however many are waiting.
+"""What falls due by itself: actions that come once a state has lasted long enough.
 
 Frozen: a later change of a table is a later revision. What the table is for is in
 `projections.tables`.
@@ -33,17 +33,11 @@ DUES = (
 
 
 def upgrade() -> None:
-    """Make the table, and index timers by their time alone."""
+    """Make the table, indexed by what is looked for."""
     op.create_table(
         "dues",
         *(sa.Column(name, kind, nullable=False, comment=comment) for name, kind, comment in DUES),
         sa.PrimaryKeyConstraint("instance_uuid", "action", name="pk_dues"),
         sqlite_strict=True,
     )
-    _index("dues", "due_at", "instance_uuid", "action")
-    op.drop_index("ix_timers_topic_partition_due_at", "timers")
-    _index("timers", "due_at", "command_id")
-
-
-def _index(table: str, *columns: str) -> None:
-    op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
+    op.create_index("ix_dues_topic_partition_due_at", "dues", ["topic", "partition", "due_at"])

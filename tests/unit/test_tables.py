@@ -91,8 +91,8 @@ def test_every_column_says_what_it_means_and_nothing_else_is_said() -> None:
 @pytest.mark.parametrize(
     ("table", "columns"),
     [
-        ("timers", ("due_at", "command_id")),
-        ("dues", ("due_at", "instance_uuid", "action")),
+        ("timers", ("topic", "partition", "due_at")),
+        ("dues", ("topic", "partition", "due_at")),
         ("outbox", ("topic", "partition", "id")),
         ("sagas", ("status", "partition")),
         ("instance_actions", ("request_id",)),

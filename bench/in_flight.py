@@ -1,0 +1,245 @@
+"""`python -m bench.in_flight`: what 10,000 sagas in flight cost one worker, beside 100.
+
+Both fold as many facts about as many instances: each is created and migrated live; but in one case
+100 are under way at a time, in the other all. Batches are small, so that in both a batch holds one
+fact of an instance: what a large batch saves by writing an instance once for many facts is another
+matter. Beside it, what a look for what is due costs with as many waiting.
+
+The log is a file, the rows are in a real PostgreSQL (with --sqlite: in a file too). Each contestant
+runs in a process of its own, turn about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from bench.contest import Took, apart, measured
+from bench.lives import Life, Seen
+from bench.load import CHUNK, HOSTS, KEYRING, Load, begun, open_log
+from bench.service import check, folded, new_database
+from conductor.wiring import Conductor, Options, Ports
+from events.log import Message, TopicPartition
+from events.ports import SystemClock
+from events.topics import Topics
+from projections.bulk import bulk_of
+from projections.engine import open_engine
+from projections.sql_store import SqlStore, open_store
+from projections.store import DueRow, Timer
+from projections.tables import DUES, TIMERS
+from projections.transactions import writing
+from tests.servers.postgres import PostgresServer
+
+FEW: Final = 100
+MANY: Final = 10_000
+#: Rows that wait while others are looked for.
+WAITING: Final = (100, 100_000)
+#: Records of a batch: as many as there are sagas in flight in the small case.
+BATCH: Final = 100
+#: One worker owns them all.
+PARTITIONS: Final = 1
+#: More than this is more than was asked for.
+GROWTH_MAX: Final = 1.10
+LOOKS: Final = 200
+
+
+class Moved(Life):
+    """An instance that is created and migrated live, and no more."""
+
+    def facts(self, hosts: int, wanted: int) -> Iterator[Message]:
+        """Yield the facts of both operations."""
+        for action in ("create", "live_migrate"):
+            yield from self.operation(action, hosts)
+
+
+class Filled(NamedTuple):
+    """A log, and how many sagas were open at a time in it."""
+
+    load: Load
+    in_flight: int
+
+
+class Cost(NamedTuple):
+    """What a fact cost, and what the process held at most."""
+
+    cpu_us: float
+    wall_us: float
+    memory_mb: float
+
+
+def filled(folder: str, *, instances: int, at_a_time: int) -> Filled:
+    """Leave a log in which so many instances are at work at a time."""
+    address = f"{folder}/log-{at_a_time}.sqlite"
+    topics = begun(address, f"f{at_a_time}", hosts=HOSTS, partitions=PARTITIONS)
+    seen, writer, count, most = Seen(), open_log(address).writer(), 0, 0
+    for start in range(0, instances, at_a_time):
+        numbers = range(start, min(start + at_a_time, instances))
+        lives = [_life(n, topics, seen) for n in numbers]
+        chunk: list[Message] = []
+        for message, open_count in _in_turn(lives):
+            most = max(most, open_count)
+            chunk.append(message)
+            if len(chunk) == CHUNK:
+                writer.append(chunk)
+                count, chunk = count + len(chunk), []
+        writer.append(chunk)
+        count += len(chunk)
+    writer.close()
+    load = Load(
+        address=address,
+        prefix=topics.prefix,
+        facts=count,
+        accepted=seen.accepted,
+        partitions=PARTITIONS,
+    )
+    return Filled(load, most)
+
+
+def _life(number: int, topics: Topics, seen: Seen) -> Moved:
+    draw = random.Random(number)
+    uuid = str(UUID(int=draw.getrandbits(128), version=4))
+    return Moved(uuid, topics, KEYRING, PARTITIONS, draw, SystemClock().now_us(), seen)
+
+
+def _in_turn(lives: list[Moved]) -> Iterator[tuple[Message, int]]:
+    """Yield the facts of all, one of each in turn, and how many sagas are open after each."""
+    going = [(life, life.facts(HOSTS, 0)) for life in lives]
+    open_count = 0
+    while going:
+        still = []
+        for life, facts in going:
+            before = life.held is not None and life.held.saga is not None
+            message = next(facts, None)
+            after = life.held is not None and life.held.saga is not None
+            open_count += int(after) - int(before)
+            if message is not None:
+                yield message, open_count
+                still.append((life, facts))
+        going = still
+
+
+def fold(load: Load, url: str) -> Took:
+    """Return what it took one worker to fold the log."""
+    ends, log = load.ends(), load.log()
+    ports = Ports(
+        group=log.group("bench"),
+        reader=log.reader(),
+        writer=log.writer(),
+        store=open_store(url),
+        clock=SystemClock(),
+        keyring=KEYRING,
+        topics=load.topics,
+    )
+    conductor = Conductor(ports, Options(batch_records_max=BATCH))
+    worker = conductor.worker
+    while not conductor.owned.partitions:
+        worker.turn()
+    gc.collect()
+    with measured() as took:
+        while folded(conductor, ends) < 1:
+            worker.turn()
+    check(load, worker.counts)
+    conductor.stop()
+    ports.store.close()
+    took.memory_mb = memory_mb()
+    return took
+
+
+def memory_mb() -> float:
+    """Return the most memory that this process has held; not what its parent had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [each for each in lines if each.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
+def cost(found: Filled, url: str) -> Cost:
+    """Measure one contestant once, on an empty database."""
+    took = apart(fold, found.load, new_database(url))
+    per_fact = 1e6 / found.load.facts
+    return Cost(took.cpu_s * per_fact, took.wall_s * per_fact, took.memory_mb)
+
+
+# What is due.
+
+
+def look(url: str, waiting: int) -> float:
+    """Return the µs of a look for what is due, nothing being due, with so many rows waiting."""
+    engine = open_engine(new_database(url))
+    home = TopicPartition(Topics().instance_events, 0)
+    later = 10**15
+    timers = [
+        (*Timer(f"c{n}", *home, f"i{n}", "s", "ask", 1, "h", later + n), 0) for n in range(waiting)
+    ]
+    dues = [DueRow(f"i{n}", "confirm_resize", *home, n, 60, later + n) for n in range(waiting)]
+    with writing(engine) as connection:
+        bulk_of(engine).load(connection, TIMERS, timers)
+        bulk_of(engine).load(connection, DUES, dues)
+    store = SqlStore(engine)
+    owned = {tp: c.epoch for tp, c in store.take_over([home]).items()}
+    spent: list[float] = []
+    for _ in range(LOOKS):
+        begin = time.perf_counter()
+        assert not store.due(owned, 1, 200)
+        assert not store.elapsed(owned, 1, 200)
+        spent.append(time.perf_counter() - begin)
+    store.close()
+    return statistics.median(spent) * 1e6
+
+
+def main() -> int:
+    """Measure and print; return 1 where it grows by more than it may."""
+    parser = argparse.ArgumentParser(prog="python -m bench.in_flight", description=__doc__)
+    parser.add_argument("--sagas", type=int, default=MANY, help="in flight in the large case")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--sqlite", action="store_true", help="rows in a file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="regente-bench-") as folder, ExitStack() as open_:
+        new = _databases(folder, None if options.sqlite else open_.enter_context(PostgresServer()))
+        cases = [filled(folder, instances=options.sagas, at_a_time=n) for n in (FEW, options.sagas)]
+        costs: list[list[Cost]] = [[], []]
+        for run in range(options.runs):
+            for case, found in zip(cases, costs, strict=True):
+                found.append(cost(case, new(f"{case.load.prefix}-{run}")))
+                print(f"{case.in_flight} in flight: {found[-1]}", file=sys.stderr, flush=True)
+        looks = [look(new(f"due-{each}"), each) for each in WAITING]
+    return _report(cases, costs, looks)
+
+
+def _databases(folder: str, postgres: PostgresServer | None) -> Callable[[str], str]:
+    """Return what makes an empty database and names its address."""
+    if postgres is not None:
+        return postgres.create_database
+    return lambda name: f"sqlite:///{folder}/rows-{name}.sqlite"
+
+
+def _report(cases: list[Filled], costs: list[list[Cost]], looks: list[float]) -> int:
+    few, many = [Cost(*(statistics.median(c) for c in zip(*case, strict=True))) for case in costs]
+    growth = Cost(*(there / here for here, there in zip(few, many, strict=True)))
+    print(f"| {cases[0].load.facts:,} facts | in flight | CPU µs a fact | µs a fact | MB at most |")
+    print("|---|---|---|---|---|")
+    for case, found in zip(cases, (few, many), strict=True):
+        print(
+            f"| | {case.in_flight:,} | {found.cpu_us:.0f} | {found.wall_us:.0f}"
+            f" | {found.memory_mb:.0f} |"
+        )
+    print(
+        f"| growth | | {growth.cpu_us:.2f} | {growth.wall_us:.2f} | {growth.memory_mb:.2f}"
+        f" (at most {GROWTH_MAX}) |"
+    )
+    for waiting, spent in zip(WAITING, looks, strict=True):
+        print(f"a look for what is due, {waiting:,} waiting: {spent:.0f} µs")
+    return 0 if max(growth.cpu_us, growth.memory_mb) <= GROWTH_MAX else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
