@@ -18,6 +18,7 @@ from events import instance as i
 from events import migration as m
 from events import standby as s
 from events import start_up as u
+from events import upkeep as k
 
 ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
     {
@@ -48,6 +49,10 @@ ENDINGS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
         c.SoftDeleteGuest: (s.GuestSoftDeleted, s.GuestSoftDeleteFailed),
         c.UndeleteGuest: (s.GuestUndeleted, s.GuestUndeleteFailed),
         c.RebuildGuest: (g.GuestRebuilt, g.GuestRebuildFailed, g.GuestRebuildFaulted),
+        c.TriggerCrashDump: (k.CrashDumpTriggered, k.CrashDumpFailed),
+        c.SetAdminPassword: (k.AdminPasswordSet, k.AdminPasswordSetFailed),
+        c.ReadDiagnostics: (k.DiagnosticsRead, k.DiagnosticsReadFailed),
+        c.TakePowerUpdate: (k.PowerUpdateTaken, k.PowerUpdateFailed),
         c.PrepareResize: (m.ResizePrepared, m.ResizePrepareFailed),
         c.ResizeGuest: (m.ResizeMigrated, m.ResizeFailed, m.ResizeFaulted),
         c.FinishResize: (m.ResizeFinished, m.ResizeFinishFailed),

@@ -16,6 +16,7 @@ from compute import (
     fake_images,
     fake_rebuild,
     fake_standby,
+    fake_upkeep,
 )
 from compute.fake_attachments import (
     STAGES,
@@ -53,6 +54,7 @@ from events.parts import NOTHING_ATTACHED
 EFFECTS: Final[Mapping[type, Effect]] = {
     **_PLAIN,
     **fake_standby.EFFECTS,
+    **fake_upkeep.EFFECTS,
     **fake_images.EFFECTS,
 }
 #: Commands that carry what their guest holds, for their host to take hold of.

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from compute import fake_attachment_actions, fake_image_outcomes, fake_rebuild, fake_standby
+from compute import (
+    fake_attachment_actions,
+    fake_image_outcomes,
+    fake_rebuild,
+    fake_standby,
+    fake_upkeep,
+)
 from compute.endings import ENDINGS
 from compute.fake_attachments import as_it_is, holds, let_go_at_once
 from compute.fake_effects import LEAVES_NOTHING
@@ -123,6 +129,7 @@ _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.RollbackDestination: _has_nothing,
     c.RollbackSource: _runs_on,
     **fake_standby.IS_DONE,
+    **fake_upkeep.IS_DONE,
 }
 
 

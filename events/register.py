@@ -24,6 +24,7 @@ from events import (
     requests,
     standby,
     start_up,
+    upkeep,
 )
 
 
@@ -56,6 +57,7 @@ FACTS: Final[Mapping[str, type]] = MappingProxyType(
             images,
             migration,
             standby,
+            upkeep,
             evacuation,
             start_up,
             attachments,

@@ -25,6 +25,7 @@ from regente.flavors import FLAVORS
 from regente.requests import Appended, Requests
 from statemachines.node import FORCED_DOWN
 from statemachines.permissions import PERMISSIONS
+from statemachines.refused import SECRETS
 
 #: After this the caller is told that the request is recorded and not judged yet.
 VERDICT_S: Final = 10.0
@@ -93,11 +94,16 @@ class Desk:
         """Leave the request in the log; return where, and the instance that it is about.
 
         A flavor, host or uuid that nobody knows is the judge's to refuse, so that the refusal is
-        recorded. Raises UnknownThing for an action or a name that nobody knows; LogUnavailable.
+        recorded. Raises UnknownThing for an action or a name that nobody knows, and for a secret,
+        which must not come into the log; LogUnavailable.
         """
         action = known_action(wish.action)
         row = None if action == "create" else self._instance(wish.instance)
         arguments = dict(wish.arguments)
+        if secrets := sorted(SECRETS & arguments.keys()):
+            raise UnknownThing(
+                f"Expected no secret, but {secrets[0]}: what is in the log stays there."
+            )
         flavor = FLAVORS.get(arguments.get("flavor", ""))
         if flavor is not None:
             del arguments["flavor"]

@@ -105,6 +105,10 @@ ARGUMENTS: Final[Mapping[str, Argument]] = MappingProxyType(
         "power_on": _power_on,
         "evidence": _evidence,
         "priority": lambda _held, saga, _table: priority_of(saga),
+        "secret_ref": lambda _held, saga, _table: saga.arguments.get("secret_ref", ""),
+        "target_power_state": lambda _held, saga, _table: (
+            "POWER_ON" if saga.saga == "power_update_on" else "POWER_OFF"
+        ),
         "rescue_image": lambda _held, saga, _table: saga.arguments.get("rescue_image_ref", ""),
         "attached": lambda _held, saga, _table: saga.attachments,
         "attachments": lambda _held, saga, _table: saga.attachments,

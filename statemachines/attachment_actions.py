@@ -48,12 +48,12 @@ Taken = tuple[Held, dict[str, str]]
 
 def refused(held: Held, request: ActionRequested) -> Rejected | None:
     """Say why the state refuses an action on what the guest holds; None where it takes it."""
-    if request.action not in _ACTIONS:
-        return None
     running = [s for s in held.sides if SAGAS[s.saga].of_guest]
     if len(running) >= AT_ONCE_MAX:
         sentence = f"Expected fewer than {AT_ONCE_MAX} side actions of {held.instance_id}"
         return Rejected("too-many-actions", f"{sentence}, but {len(running)}")
+    if request.action not in _ACTIONS:
+        return None
     try:
         _ACTIONS[request.action](held, request.arguments, "", 0)
     except BadArgument as e:

@@ -140,6 +140,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "was_stopped": _was_stopped,
         "waits_for_confirm": _waits_for_confirm,
         "took_over": _took_over,
+        "nothing_else_runs": lambda held, _saga, _rules: held.saga is None,
         "same_host": _same_host,
         "guest_moved": _guest_moved,
         "on_a_host": lambda held, _saga, _rules: held.host is not None,

@@ -24,6 +24,8 @@ def lack(held: Held, fact: ActionRequested) -> Lack | None:
             return "bad-request", "a resize names its flavor"
         case "reset_state" if fact.arguments.get("state") not in ("active", "error"):
             return "bad-request", "a reset-state names active or error"
+        case "set_admin_password" if not fact.arguments.get("secret_ref"):
+            return "bad-request", "a password is named by its secret_ref"
         case "evacuate" if fact.arguments.get("target_state") not in (None, "active", "stopped"):
             return "bad-request", "the target_state of an evacuation is active or stopped"
         case "evacuate" if fact.arguments.get("priority", DEFAULT) not in PRIORITIES:

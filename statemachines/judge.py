@@ -29,6 +29,7 @@ from statemachines.dues import named, request_of
 from statemachines.held import Asked, Held, SagaState
 from statemachines.parking import is_set_aside
 from statemachines.permissions import PERMISSIONS, refusal
+from statemachines.refused import never_taken
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
@@ -217,6 +218,8 @@ def _judge_action(
     permission = PERMISSIONS.get(fact.action)
     if permission is None:
         return _reject(envelope, "unknown-action", f"there is no action {fact.action!r}")
+    if (never := never_taken(fact)) is not None:
+        return Rejected(never.code, never.sentence)
     if held is None:
         if fact.action != "create":
             return Rejected(
@@ -245,7 +248,7 @@ def _judge_circumstances(
     if refused is not None:
         return Rejected(refused.code, refused.sentence)
     if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:
-        return _reject(envelope, "unsupported", f"{fact.action} is not carried out here")
+        return Rejected("unsupported", f"Regente does not carry out {fact.action}.")
     if (lacks := lack(held, fact)) is not None:
         return _reject(envelope, *lacks)
     saga = held.saga

@@ -92,6 +92,7 @@ def broken_off() -> World:
 #: Where an action begins that is not asked of a guest that was just built.
 _FROM: dict[str, Callable[[], World]] = {
     "start": stopped,
+    "external_event_power_update_on": stopped,
     "unpause": paused,
     "resume": lambda: after("suspend"),
     "unrescue": lambda: after("rescue"),
@@ -104,6 +105,7 @@ _FROM: dict[str, Callable[[], World]] = {
 _FIELDS: dict[str, dict[str, typing.Any]] = {
     "resize": {"flavor": LARGE},
     "reset_state": {"arguments": {"state": "active"}},
+    "set_admin_password": {"arguments": {"secret_ref": "secrets/1"}},
     "evacuate": {"source_up": False, "fenced_hosts": ("h1",)},
 }
 
@@ -205,6 +207,11 @@ ACTIONS = (
     "unrescue",
     "soft_delete",
     "restore",
+    "trigger_crash_dump",
+    "get_diagnostics",
+    "set_admin_password",
+    "external_event_power_update_on",
+    "external_event_power_update_off",
     "resize",
     "migrate",
     "confirm_resize",

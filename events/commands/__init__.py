@@ -16,6 +16,7 @@ from events.commands import (
     resize,
     standby,
     start_up,
+    upkeep,
 )
 from events.commands.any_operation import (
     ChooseDestination as ChooseDestination,
@@ -185,6 +186,18 @@ from events.commands.standby import (
 from events.commands.start_up import (
     LookForGuest as LookForGuest,
 )
+from events.commands.upkeep import (
+    ReadDiagnostics as ReadDiagnostics,
+)
+from events.commands.upkeep import (
+    SetAdminPassword as SetAdminPassword,
+)
+from events.commands.upkeep import (
+    TakePowerUpdate as TakePowerUpdate,
+)
+from events.commands.upkeep import (
+    TriggerCrashDump as TriggerCrashDump,
+)
 
 #: Where the commands stand.
 MODULES = (
@@ -197,4 +210,5 @@ MODULES = (
     standby,
     evacuation,
     start_up,
+    upkeep,
 )

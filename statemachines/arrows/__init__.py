@@ -23,6 +23,7 @@ from statemachines.arrows import (
     resize,
     standby,
     start_up,
+    upkeep,
     winners,
 )
 from statemachines.arrows.build import OF_ANY_SAGA
@@ -31,7 +32,18 @@ from statemachines.machine import KEEP, Arrow, Table, compiled
 from statemachines.permissions import PERMISSIONS
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 
-FAMILIES = (build, power, standby, resize, live_migration, images, winners, evacuation, start_up)
+FAMILIES = (
+    build,
+    power,
+    standby,
+    upkeep,
+    resize,
+    live_migration,
+    images,
+    winners,
+    evacuation,
+    start_up,
+)
 
 
 def _requests() -> Iterator[Arrow]:

@@ -34,6 +34,13 @@ from statemachines.sagas.sides import ABORT, DEBT, DELETE_IMAGE, FENCE, FORCE_CO
 from statemachines.sagas.soft_delete import RESTORE, SOFT_DELETE
 from statemachines.sagas.standby import RESCUE, RESUME, SUSPEND, UNRESCUE
 from statemachines.sagas.start_up import START_UP
+from statemachines.sagas.upkeep import (
+    GET_DIAGNOSTICS,
+    POWER_UPDATE_OFF,
+    POWER_UPDATE_ON,
+    SET_ADMIN_PASSWORD,
+    TRIGGER_CRASH_DUMP,
+)
 
 SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
     {
@@ -54,6 +61,11 @@ SAGAS: Final[Mapping[str, Saga]] = MappingProxyType(
             UNRESCUE,
             SOFT_DELETE,
             RESTORE,
+            TRIGGER_CRASH_DUMP,
+            GET_DIAGNOSTICS,
+            SET_ADMIN_PASSWORD,
+            POWER_UPDATE_ON,
+            POWER_UPDATE_OFF,
             RESIZE,
             MIGRATE,
             CONFIRM,
@@ -100,6 +112,11 @@ BY_ACTION: Final[Mapping[str, Saga]] = MappingProxyType(
         "unrescue": UNRESCUE,
         "soft_delete": SOFT_DELETE,
         "restore": RESTORE,
+        "trigger_crash_dump": TRIGGER_CRASH_DUMP,
+        "get_diagnostics": GET_DIAGNOSTICS,
+        "set_admin_password": SET_ADMIN_PASSWORD,
+        "external_event_power_update_on": POWER_UPDATE_ON,
+        "external_event_power_update_off": POWER_UPDATE_OFF,
         "resize": RESIZE,
         "migrate": MIGRATE,
         "confirm_resize": CONFIRM,

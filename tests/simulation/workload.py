@@ -45,6 +45,7 @@ SIDE: Final = (
     *("attach_interface", "attach_interface", "detach_interface"),
     *("add_fixed_ip", "remove_fixed_ip", "inject_network_info"),
 )
+UPKEEP: Final = ("trigger_crash_dump", "get_diagnostics", "set_admin_password")
 LEGAL: Final[dict[str, tuple[str, ...]]] = {
     "active": (
         *("stop", "stop", "reboot_soft", "reboot_hard", "pause", "pause", "delete", "lock"),
@@ -52,9 +53,12 @@ LEGAL: Final[dict[str, tuple[str, ...]]] = {
         *_IMAGES,
         *_IMAGES,
         *SIDE,
+        *UPKEEP,
+        "external_event_power_update_off",
     ),
     "stopped": (
         *("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
+        *("external_event_power_update_on", "get_diagnostics"),
         *_IMAGES,
         *SIDE[:3],
     ),
@@ -170,6 +174,8 @@ class Workload:
                 return self._wishes()
             case "reset_state":
                 return {"state": rng.choice(("active", "error"))}
+            case "set_admin_password":
+                return {"secret_ref": "secrets/1"}
             case "backup":
                 rotation = str(rng.randint(0, 2))
                 return {"name": "n", "backup_type": "daily", "rotation": rotation}

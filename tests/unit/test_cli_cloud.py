@@ -141,6 +141,7 @@ def test_a_request_that_nobody_judges_is_pending_and_stands(cloud: Cloud) -> Non
         ("stopp", "web1", {}, r"59 actions, but stopp\. Did you mean .*stop"),
         ("stop", "nobody", {}, r"uuid or name nobody, but there is none"),
         ("create", "web9", {}, r"flavor=NAME of m1\.tiny.* but a create names none"),
+        ("set_admin_password", "web1", {"new_pass": "hunter2"}, "Expected no secret, but new_pass"),
     ],
 )
 def test_what_nobody_knows_is_named_and_nothing_is_appended(

@@ -84,6 +84,10 @@ SCENES: dict[str, Scene] = {
     "resume": (c.ResumeGuest(), Role.SAVED, OFF, None),
     "rescue": (c.RescueGuest(rescue_image=""), Role.GUEST, ON, None),
     "unrescue": (c.UnrescueGuest(), Role.RESCUED, ON, None),
+    "crash dump": (c.TriggerCrashDump(), Role.GUEST, ON, None),
+    "set password": (c.SetAdminPassword(secret_ref="secrets/1"), Role.GUEST, ON, None),
+    "diagnostics": (c.ReadDiagnostics(), Role.GUEST, ON, None),
+    "power update": (c.TakePowerUpdate(target_power_state="POWER_OFF"), Role.GUEST, ON, None),
     "soft delete": (c.SoftDeleteGuest(), Role.GUEST, ON, None),
     "undelete": (c.UndeleteGuest(), Role.GUEST, OFF, None),
     "prepare resize": (

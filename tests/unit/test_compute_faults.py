@@ -39,6 +39,10 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "RescueGuest": (c.RescueGuest(rescue_image=""), Role.GUEST, None),
     "UnrescueGuest": (c.UnrescueGuest(attachments=EVERYTHING), Role.RESCUED, None),
     "SoftDeleteGuest": (c.SoftDeleteGuest(), Role.GUEST, None),
+    "TriggerCrashDump": (c.TriggerCrashDump(), Role.GUEST, None),
+    "SetAdminPassword": (c.SetAdminPassword(secret_ref="secrets/1"), Role.GUEST, None),
+    "ReadDiagnostics": (c.ReadDiagnostics(), Role.GUEST, None),
+    "TakePowerUpdate": (c.TakePowerUpdate(target_power_state="POWER_OFF"), Role.GUEST, None),
     "UndeleteGuest": (c.UndeleteGuest(attachments=EVERYTHING), Role.GUEST, None),
     "PrepareResize": (
         c.PrepareResize(source="beta", old_flavor=SMALL, new_flavor=LARGE),

@@ -23,6 +23,8 @@ ALL = Manner(notify_on_state_change="vm_and_task_state")
 #: Sagas of which nova's compute and API notify nothing but what changes, if anything.
 SILENT = {
     "reset_state",
+    "set_admin_password",
+    "get_diagnostics",
     "add_fixed_ip",
     "remove_fixed_ip",
     "inject_network_info",

@@ -37,6 +37,7 @@ FACTS = (
     "instance",
     "images",
     "standby",
+    "upkeep",
     "migration",
     "node",
     "decisions",

@@ -1,0 +1,51 @@
+"""What is refused whatever the state: the operations that are not carried out here, and secrets.
+
+One sentence each, which names the operation. The README lists the operations as the only ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from events.requests import ActionRequested
+from statemachines.permissions import Refusal
+
+_CONSOLE: Final = (
+    "a console is a connection to the guest's host, nothing that happens to an instance"
+)
+_SHARE: Final = "no driver knows shares"
+#: The operations that are not carried out here, and why.
+UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{f"get_{kind}_console": _CONSOLE for kind in ("vnc", "spice", "serial", "mks")},
+        "get_console_output": "a console's output is on the guest's host, and no fact",
+        "attach_share": _SHARE,
+        "detach_share": _SHARE,
+    }
+)
+#: The argument by which nova lets a resize or cold migration go to another cell.
+CROSS_CELL: Final = "allow_cross_cell_move"
+#: Names under which clients of nova send a password; one that is in the log is there for ever.
+SECRETS: Final = frozenset({"adminPass", "admin_pass", "adminPassword", "new_pass", "password"})
+
+
+def never_taken(fact: ActionRequested) -> Refusal | None:
+    """Return why a request is refused whatever the state; None where the state decides."""
+    found = sorted(SECRETS & fact.arguments.keys())
+    if found:
+        return Refusal(
+            "secret",
+            f"Expected no secret in a request for {fact.action}, but it names {found[0]}: "
+            "what is in the log stays there; refer to it by secret_ref.",
+        )
+    why = UNSUPPORTED.get(fact.action)
+    if why is not None:
+        return Refusal("unsupported", f"Regente does not carry out {fact.action}: {why}.")
+    if fact.action in ("resize", "migrate") and fact.arguments.get(CROSS_CELL) == "true":
+        return Refusal(
+            "unsupported",
+            f"Regente does not carry out a cross-cell {fact.action}: it knows one cell.",
+        )
+    return None
