@@ -6,6 +6,8 @@ The permission, which looks at the two states, the host and the caller, is in
 
 from __future__ import annotations
 
+from typing import Final
+
 from events.ids import HostName, InstanceId
 from events.requests import ActionRequested
 from statemachines.conditions import unfenced
@@ -16,6 +18,19 @@ from statemachines.priorities import DEFAULT, PRIORITIES
 from statemachines.sagas import BREAKING_IN, WINNERS
 from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
 
+#: vm_states in which something is kept for a later action, which `stopped` would lead nowhere near.
+_WAITING: Final = frozenset(
+    {
+        VmState.BUILDING,
+        VmState.RESIZED,
+        VmState.RESCUED,
+        VmState.SUSPENDED,
+        VmState.SOFT_DELETED,
+        VmState.SHELVED,
+        VmState.SHELVED_OFFLOADED,
+    }
+)
+
 
 def lack(held: Held, fact: ActionRequested) -> Lack | None:
     """Return what a request should have named and did not; None where nothing is missing."""
@@ -24,6 +39,8 @@ def lack(held: Held, fact: ActionRequested) -> Lack | None:
             return "bad-request", "a resize names its flavor"
         case "reset_state" if fact.arguments.get("state") not in ("active", "error"):
             return "bad-request", "a reset-state names active or error"
+        case "force_stop" if held.vm_state in _WAITING:
+            return "vm-state", f"a forced stop of what is {held.vm_state} forgets what it waits for"
         case "set_admin_password" if not fact.arguments.get("secret_ref"):
             return "bad-request", "a password is named by its secret_ref"
         case "evacuate" if fact.arguments.get("target_state") not in (None, "active", "stopped"):

@@ -236,3 +236,18 @@ def test_what_was_never_launched_is_not_stopped_for_nova_would_refuse() -> None:
     held: Held = replace(built().here, launched_at=None, power_state=OFF)
 
     assert out_of_step(held) is None
+
+
+@pytest.mark.parametrize(
+    "world",
+    [resized(), after("rescue"), after("suspend"), after("soft_delete")],
+    ids=["resized", "rescued", "suspended", "soft-delete"],
+)
+def test_a_forced_stop_by_hand_does_not_forget_what_a_guest_waits_for(world: World) -> None:
+    states = world.states
+
+    outcome = world.request("force_stop")
+
+    assert isinstance(outcome.verdict, Rejected)
+    assert outcome.verdict.code == "vm-state"
+    assert world.states == states
