@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from compute.endings import ENDINGS
 from compute.hypervisor import PowerState
-from compute.world import Half, World
+from compute.world import PRESENT, Half, World
 from events import commands as c
 
 
@@ -88,8 +88,8 @@ def failed(
 
 
 def power_of(half: Half | None) -> PowerState:
-    """Return the power state of a half, or that there is none."""
-    return half.power_state if half else PowerState.NOSTATE
+    """Return the power state of the guest that a half is; none where it is no guest (any more)."""
+    return half.power_state if half and half.role in PRESENT else PowerState.NOSTATE
 
 
 def half_of(site: Site, instance_id: str) -> Half | None:

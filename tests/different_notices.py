@@ -91,7 +91,6 @@ DIFFERENT: Final[dict[str, Differs]] = {
     ),
     "init_resize_finish_crash": Differs(
         [
-            "+ instance.update error/None shutdown host2",
             "+ instance.update error/None pending host2",
         ],
         _CRASH,

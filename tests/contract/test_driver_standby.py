@@ -69,6 +69,17 @@ class StandbyContract(DriverStage):
         assert self.do("alpha", c.SoftDeleteGuest()) == [s.GuestSoftDeleted(power_state=0)]
         assert self.kinds("alpha", c.UndeleteGuest()) == ["GuestUndeleteFailed"]
 
+    def test_what_is_no_guest_has_no_power_state(self) -> None:
+        self.built()
+        prepare = c.PrepareResize(source="alpha", old_flavor=SMALL, new_flavor=SMALL)
+        self.do("beta", prepare)
+        self.do("alpha", c.ResizeGuest(destination="beta", new_flavor=SMALL))
+
+        for host in ("alpha", "beta"):  # The old disks, and the new ones: neither is a guest.
+            (failed,) = self.do(host, c.StopGuest())
+            assert isinstance(failed, i.GuestStopFailed)
+            assert failed.power_state == 0
+
 
 class TestStandbyInMemory(InMemory, StandbyContract):
     pass
