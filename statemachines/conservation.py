@@ -46,8 +46,9 @@ def _claims(held: Held) -> list[str]:
     found = [] if len(keys) == len(claims) else [f"one claim per host and saga, but {claims}"]
     hosts = {claim.host for claim in claims}
     is_at_home = hosts == {held.host} and held.vm_state != VmState.DELETED
-    if is_at_home or held.vm_state == VmState.ERROR:
-        # What a move that stranded left behind takes room until the instance is well or deleted.
+    if is_at_home or held.vm_state in (VmState.ERROR, VmState.SOFT_DELETED):
+        # What a move that stranded left behind takes room until the instance is well or deleted;
+        # put aside, it may still be all that is left of the guest.
         return found
     allowed = may_claim(held)
     return found + [

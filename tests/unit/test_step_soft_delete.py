@@ -6,6 +6,7 @@ import pytest
 
 from conductor.rows import instance_row
 from events import migration, standby
+from statemachines.conservation import broken_laws
 from statemachines.states import MigrationStatus
 from statemachines.verdict import Rejected
 from tests.beginnings import ACTIONS, after, begin, built, resized, stopped
@@ -291,3 +292,20 @@ def test_what_is_put_aside_in_the_middle_of_a_resize_has_the_size_of_its_new_hom
     assert world.here.host == "h2"
     assert world.here.flavor == LARGE
     assert [(c.host, c.vcpus) for c in world.here.claims] == [("h2", LARGE.vcpus)]
+
+
+def test_what_a_stranded_resize_left_is_kept_until_the_guest_is_gone_for_good() -> None:
+    world = begin("resize")
+    while world.saga.step != "finish":
+        world.succeed(world.letters[0])
+    must(world.says("h2", migration.ResizeFinishFailed(power_state=0, reason="x")))
+    must(world.request("soft_delete"))
+
+    must(world.says("h2", standby.GuestSoftDeleted(power_state=0)))
+
+    assert world.states == ("soft-delete", None)
+    assert sorted(c.host for c in world.here.claims) == ["h1", "h2"]
+    assert broken_laws(world.here) == ()
+    must(world.request("force_delete"))
+    world.settle()
+    assert world.here.claims == ()
