@@ -32,6 +32,7 @@ from statemachines.effects import take_effect, take_request
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.interpreter import again, begin_side, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
+from statemachines.leavings import clear_leavings
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
@@ -77,6 +78,7 @@ def step(held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome
         case Accepted():
             run = Run(_heard(waiting, envelope), envelope, rules)
             _evolve(run)
+            clear_leavings(run)
             return Outcome(verdict, held, _dated(waiting, run), tuple(run.notes))
         case Early():
             assert waiting is not None

@@ -6,6 +6,7 @@ again, and for those that need more than one instance (`conductor.conservation`)
 
 from __future__ import annotations
 
+from statemachines.claims import owner_has_guest
 from statemachines.held import Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
@@ -46,9 +47,11 @@ def _claims(held: Held) -> list[str]:
     found = [] if len(keys) == len(claims) else [f"one claim per host and saga, but {claims}"]
     hosts = {claim.host for claim in claims}
     is_at_home = hosts == {held.host} and held.vm_state != VmState.DELETED
-    if is_at_home or held.vm_state in (VmState.ERROR, VmState.SOFT_DELETED):
-        # What a move that stranded left behind takes room until the instance is well or deleted;
-        # put aside, it may still be all that is left of the guest.
+    is_unwell = held.vm_state in (VmState.ERROR, VmState.SOFT_DELETED)
+    is_missed = held.vm_state != VmState.DELETED and not owner_has_guest(held)
+    if is_at_home or is_unwell or is_missed:
+        # What a move that stranded left behind takes room until the instance is well or deleted:
+        # it may be all that is left of the guest.
         return found
     allowed = may_claim(held)
     return found + [
