@@ -82,6 +82,16 @@ def _of(reader: LogReader, at: TopicPartition, window: Window) -> Iterator[Recor
                 yield record
 
 
+def said_last(reader: LogReader, window: Window, fact: str) -> tuple[int, Document] | None:
+    """Return the newest fact of a name in a window, as plain values, and when the log got it."""
+    found: tuple[int, Document] | None = None
+    for record in records(reader, window):
+        content = _content(record, is_command=False)
+        if content["fact"] == fact and isinstance(content["payload"], dict):
+            found = record.timestamp_us, content["payload"]
+    return found
+
+
 def document(record: Record, topics: Topics, master: MasterKeyring | None) -> Document:
     """Return a record as plain values: position, time, key, source, fact, payload, meta, seal."""
     is_command = record.topic.startswith(topics.commands(""))

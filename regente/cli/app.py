@@ -44,6 +44,7 @@ COMMANDS: Final = MappingProxyType(
         "instance list": "instance:List",
         "instance show": "instance:Show",
         "instance history": "instance:History",
+        "instance diagnostics": "instance:Diagnostics",
         "migration list": "migration:List",
         "migration show": "migration:Show",
         "saga list": "saga:List",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows
+from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows, iso
 from regente.cli.exits import Exit
 
 _SHORT: Final = ("uuid", "display_name", "vm_state", "task_state", "power_state", "host")
@@ -107,6 +107,43 @@ class History(ShowOne):
             for kind, shown in _TOLD.items()
         ]
         return ("uuid", *_TOLD), (row.uuid, *lists)
+
+
+class Diagnostics(ShowOne):
+    """Show the newest answer to get_diagnostics that the log has about an instance.
+
+    `request get_diagnostics INSTANCE --wait` asks its host for a new one.
+    """
+
+    exits = (Exit.NO,)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        return with_instance(super().get_parser(prog_name))
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], tuple[object, ...]]:
+        """Return what its host said, and when."""
+        from regente.log_view import Window, said_last
+        from regente.places import existing_log, topics_of
+
+        with self.views() as views:
+            row = views.instance(parsed_args.instance)
+        if row is None:
+            raise Refused(
+                f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
+            )
+        reader = existing_log(self.settings, self.folder).reader()
+        try:
+            window = Window(topics=(topics_of(self.settings).instance_events,), key=row.uuid)
+            found = said_last(reader, window, "DiagnosticsRead")
+        finally:
+            reader.close()
+        if found is None:
+            raise Refused(f"Expected diagnostics of {row.uuid}, but none were asked for.", Exit.NO)
+        at_us, said = found
+        return ("uuid", "read_at", *said), (row.uuid, iso(at_us), *said.values())
 
 
 def with_instance(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -358,3 +358,21 @@ def test_a_host_that_never_started_can_not_be_forced_down(cloud: Cloud) -> None:
     assert status == Exit.NO
     with cloud.desk() as (desk, _), pytest.raises(UnknownThing, match="host9"):
         desk.send(Wish(action="evacuate", instance="web1", fenced_hosts=("host9",)))
+
+
+def test_diagnostics_are_what_the_host_said_last(cloud: Cloud) -> None:
+    before, _ = cloud.command("instance", "diagnostics", "db7")
+    cloud.ask("create", "db7", flavor="m1.small")
+    none_yet, _ = cloud.command("instance", "diagnostics", "db7")
+
+    answer = cloud.ask("get_diagnostics", "db7")
+    status, out = cloud.command("instance", "diagnostics", "db7", "-f", "json")
+
+    assert (before, none_yet, status) == (1, 1, 0)
+    said = json.loads(out)
+    assert (said["uuid"], said["state"], said["driver"]) == (
+        answer.instance_uuid,
+        "running",
+        "fake",
+    )
+    assert (said["num_cpus"], said["memory_maximum_mb"]) == (1, 2048)
