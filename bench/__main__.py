@@ -24,7 +24,6 @@ from tests.servers.postgres import PostgresServer
 MEASURES: Final[Mapping[str, tuple[Callable[[Places], list[Figure]], tuple[str, ...]]]] = {
     "counted": (counted.measure, ("G",)),
     "backlog": (backlog.measure, ("0", "1", "9")),
-    "workers": (workers.measure, ("3",)),
     "latency": (latency.measure, ("4",)),
     "sagas": (sagas.measure, ("5",)),
     "auditing": (auditing.measure, ("6",)),
@@ -32,6 +31,7 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Places], list[Figure]], tuple[str, 
     "memory": (growth.measure_memory, ("8",)),
     "heartbeats": (heartbeats.measure, ("10",)),
     "starting": (starting.measure, ("11",)),
+    "workers": (workers.measure, ("3",)),
 }
 
 

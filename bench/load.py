@@ -92,19 +92,23 @@ def begun(address: str, prefix: str, *, hosts: int, partitions: int = PARTITIONS
     return topics
 
 
-def filled(address: str, prefix: str, *, instances: int, facts_each: int, seed: int = 1) -> Load:
+def filled(address: str, prefix: str, *, instances: int, facts_each: int) -> Load:
     """Leave a log with the facts of many lives, and say where it is."""
-    topics = begun(address, prefix, hosts=HOSTS)
+    begun(address, prefix, hosts=HOSTS)
+    return lived(address, prefix, instances=instances, facts_each=facts_each)
+
+
+def lived(address: str, prefix: str, *, instances: int, facts_each: int) -> Load:
+    """Add the facts of many lives to a log that has begun, and say where it is."""
     mix = Mix(
         instances=instances,
         facts_each=facts_each,
         hosts=HOSTS,
         partitions=PARTITIONS,
         begin_us=SystemClock().now_us(),
-        seed=seed,
     )
     seen = Seen()
-    facts = append(address, messages(mix, topics, KEYRING, seen))
+    facts = append(address, messages(mix, Topics(prefix), KEYRING, seen))
     return Load(
         address=address,
         prefix=prefix,

@@ -16,11 +16,11 @@ from typing import Any, Literal, NamedTuple
 
 import kafka
 from kafka import errors as broken
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
 
 from events.errors import LogRecreated
 from events.kafka_log.admin import KafkaAdmin
+from events.kafka_log.assignor import EachTopicAssignor
 from events.kafka_log.client import (
     Unreadable,
     answering,
@@ -89,7 +89,7 @@ class KafkaReader:
                 kafka.KafkaConsumer,
                 options,
                 group_id=group_id,
-                partition_assignment_strategy=[CooperativeStickyAssignor],
+                partition_assignment_strategy=[EachTopicAssignor],
                 session_timeout_ms=milliseconds(options.session_timeout_s),
                 heartbeat_interval_ms=milliseconds(options.session_timeout_s / 6),
                 max_poll_interval_ms=milliseconds(options.poll_interval_max_s),
