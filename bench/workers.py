@@ -13,9 +13,12 @@ from bench.contest import Figure, paired
 from bench.load import HOSTS, PARTITIONS, Load, begun, lived
 from bench.places import Places
 from conductor.collector import collect_seldom
+from conductor.wiring import Conductor
 
 #: Seconds that one may wait for the others.
 PATIENCE_S: Final = 60.0
+#: Seconds that a share is kept before it counts as settled.
+SETTLED_S: Final = 8.0
 
 
 def measure(places: Places) -> list[Figure]:
@@ -66,10 +69,7 @@ def one_of(load: Load, url: str, count: int, barrier: threading.Barrier) -> tupl
     group = load.log().group(load.prefix)
     with service.conducting_in(group, load, url) as conductor:
         mine = conductor.owned.partitions
-        end_s = time.monotonic() + PATIENCE_S
-        while len(mine) != 2 * PARTITIONS // count:  # Of both topics.
-            conductor.worker.turn()
-            assert time.monotonic() < end_s, f"Expected a share for each, but {sorted(mine)}"
+        _settle(conductor, 2 * PARTITIONS // count)  # Of both topics.
         barrier.wait(PATIENCE_S)
         collect_seldom()
         barrier.wait(PATIENCE_S)
@@ -80,3 +80,14 @@ def one_of(load: Load, url: str, count: int, barrier: threading.Barrier) -> tupl
         end = time.time()
         barrier.wait(PATIENCE_S)  # Nobody leaves before: that would divide the group anew.
     return begin, end
+
+
+def _settle(conductor: Conductor, share: int) -> None:
+    """Take turns until the worker has its share and keeps it: the others may be joining yet."""
+    mine = conductor.owned.partitions
+    since_s, end_s = time.monotonic(), time.monotonic() + PATIENCE_S
+    while time.monotonic() - since_s < SETTLED_S:
+        conductor.worker.turn()
+        if len(mine) != share:
+            since_s = time.monotonic()
+        assert since_s < end_s, f"Expected a share for each worker, but {sorted(mine)}"
