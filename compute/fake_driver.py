@@ -14,6 +14,7 @@ from compute.fake_operations import operation_of
 from compute.fake_outcomes import outcome
 from compute.fake_site import Faults, Operation, Site, Steering
 from compute.hypervisor import Capacity, Guest, Report
+from compute.inbox import purpose_of
 from compute.world import PRESENT, Half, Role, World
 from events.commands import AbortLiveMigration, ForceCompleteLiveMigration, LiveMigrateGuest
 from events.envelope import Letter
@@ -130,8 +131,8 @@ class FakeDriver:
         """Say what became of a command that had begun; nothing where it still runs."""
         address = letter.address
         for command_id, running in tuple(self._operations.items()):
-            is_same = type(running.letter.command) is type(letter.command)
-            if is_same and running.letter.address.instance_id == address.instance_id:
+            # Another saga may ask the same of the same guest: that is not what was begun here.
+            if purpose_of(running.letter) == purpose_of(letter):
                 self._operations[address.command_id] = self._operations.pop(command_id)
                 return ()
         return outcome(self._world, self._host, letter)

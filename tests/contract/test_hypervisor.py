@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compute.endings import AGENTS_OWN, ENDINGS, is_ending, is_success
@@ -298,6 +300,15 @@ class HypervisorContract(DriverStage):
 
         assert self.hosts["alpha"].outcome_of(later) == ()
         assert self.until_it_ends("alpha", later)[-1] == i.GuestBuilt(power_state=1)
+
+    def test_what_another_saga_asked_of_the_same_guest_goes_on_under_its_own_id(self) -> None:
+        self.built()
+        first = self.begin("alpha", c.DestroyGuest(evidence="deleted"))
+        other = self.letter("alpha", c.DestroyGuest(evidence="deleted"))
+        other = replace(other, address=replace(other.address, saga_id="another"))
+
+        assert isinstance(self.hosts["alpha"].outcome_of(other)[-1], i.GuestDestroyFailed)
+        assert self.until_it_ends("alpha", first)[-1] == i.GuestDestroyed()
 
 
 class TestFakeDriverInMemory(InMemory, HypervisorContract):

@@ -13,6 +13,7 @@ from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import PowerState
 from compute.world import Attached, Half, MemoryWorld, Role
 from events import commands as c
+from events.attachments import VolumeDetached
 from events.envelope import Address, Letter
 from tests.parts import ACCELERATOR, EVERYTHING, MORE, NETWORK, OTHER_VOLUME, PORT, VOLUME
 from tests.unit.compute_host import GUEST, LARGE, SMALL
@@ -221,6 +222,21 @@ def test_a_call_that_fails_leads_to_one_ending_and_one_running_guest(
     assert [is_ending(command, fact) for fact in said].count(True) == 1
     assert is_ending(command, said[-1])
     assert stage.world.executions() == {"command": 1}
+
+
+@pytest.mark.parametrize("call", ["BuildGuest.spawn", "EvacuateGuest.spawn"])
+def test_one_that_died_while_it_let_go_of_what_it_held_holds_nothing_afterwards(call: str) -> None:
+    stage = Stage(call, Failure())
+    stage.driver.begin(stage.letter)
+    while not (said := [r.fact for r in stage.driver.poll() if isinstance(r.fact, VolumeDetached)]):
+        pass
+    assert said
+    assert stage.world.half("alpha", GUEST) is None
+
+    outcome = FakeDriver(host="alpha", world=stage.world).outcome_of(stage.letter)
+
+    assert [type(fact).__name__ for fact in outcome[:-1]] == ["PortUnbound", "AcceleratorUnbound"]
+    assert stage.world.attached("alpha", GUEST) is None
 
 
 @pytest.mark.parametrize(
