@@ -219,6 +219,10 @@ def _nothing_let_go() -> AbstractContextManager[None]:
     return patched((fake_operations, "let_go", keep))
 
 
+def _tombstone_stands() -> AbstractContextManager[None]:
+    return patched((interpreter, "fell_tombstones", lambda _run, _host: None))
+
+
 _ALL: Final[Sequence[Planted]] = (
     Planted(
         name="unconditional checkpoint",
@@ -289,6 +293,12 @@ _ALL: Final[Sequence[Planted]] = (
         caught_by=("S2", "I20"),
     ),
     Planted(name="owner not told", switch=_owner_not_told, caught_by=("I21",)),
+    Planted(
+        name="tombstone that never falls",
+        switch=_tombstone_stands,
+        caught_by=("S3",),
+        rates={"host_out": 0.03, "host_cut_off": 0.01},
+    ),
     Planted(name="nothing let go", switch=_nothing_let_go, caught_by=("I16",)),
     Planted(
         name="clean-up before confirm", switch=_clean_up_before_confirm, caught_by=("S7", "I9")
