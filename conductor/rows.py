@@ -11,6 +11,7 @@ from typing import assert_never
 from uuid import uuid5
 
 from conductor.dates import deleted_at
+from conductor.guest_rows import guest_rows
 from conductor.step import Outcome
 from events.ids import NAMESPACE, uuid_of
 from projections.rows import (
@@ -105,6 +106,7 @@ def state_rows(
                     c.created_at,
                 ),
             )
+    guest_rows(changes, before, after)
     parked = () if before is None else before.parked
     if parked is not after.parked:
         _parked_rows(changes, after, parked)

@@ -30,6 +30,7 @@ from statemachines.doubts import side_of
 from statemachines.dues import elapsed, request_of
 from statemachines.effects import take_effect, take_request
 from statemachines.held import Head, Heard, Held, SagaState
+from statemachines.immediate import done, metadata_asked, tags_asked
 from statemachines.interpreter import again, begin_side, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
 from statemachines.leavings import clear_leavings
@@ -42,7 +43,7 @@ from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import Run
 from statemachines.saga import End, Owe
-from statemachines.sagas import BY_ACTION, SAGAS
+from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import TaskState, VmState
 from statemachines.values import replace
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
@@ -152,6 +153,8 @@ def _new(envelope: Envelope[object]) -> Held:
         flavor=request.flavor,
         created_at=now,
         updated_at=now,
+        metadata=metadata_asked(request.arguments),
+        tags=tags_asked(request.arguments),
     )
     return held_from(held, asked, now)
 
@@ -250,8 +253,8 @@ def _act(run: Run, request: ActionRequested) -> None:
     request = routed(run.held, request, run.rules)
     action = request.action
     permission = PERMISSIONS[action]
-    if action == "lock" or action == "unlock":
-        run.held = replace(run.held, locked=action == "lock")
+    if action in IMMEDIATE:
+        run.held = done(run.held, request)
         _note_immediate(run, request)
         return
     table = BY_ACTION[action]

@@ -79,6 +79,8 @@ class Shape:
     def on_conflict(self) -> str:
         """The end of an INSERT that replaces what stands under the same key."""
         rest = [each for each in self.columns if each not in self.key]
+        if not rest:
+            return "ON CONFLICT DO NOTHING"  # All of it is key: what stands there is the same.
         sets = ", ".join(f"{each} = excluded.{each}" for each in rest)
         return f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {sets}"
 

@@ -298,6 +298,49 @@ _CERTIFICATES = {
     "body": "Positions, and rows and digest of each table, JSON.",
 }
 
+_BLOCK_DEVICE_MAPPING = {
+    "instance_uuid": "Instance that has the volume.",
+    "volume_id": "Uuid of the volume, as the request named it.",
+    "device_name": "Name under which the guest sees it: /dev/vdb.",
+    "boot_index": "0 for the disk that the guest boots from; NULL for no boot disk.",
+    "source_type": "volume: nothing else is held here.",
+    "destination_type": "volume: nothing else is held here.",
+    "delete_on_termination": "1 if it goes with the instance, else 0.",
+    "status": "attaching, in-use, swapping or detaching.",
+    "hosts": "Hosts that said that they are connected to it, with commas.",
+    "created_at": f"{_APPENDED} the request that named it.",
+}
+
+_VIRTUAL_INTERFACES = {
+    "instance_uuid": "Instance that has the interface.",
+    "uuid": "Uuid of its port: named by the request, or a function of the log.",
+    "network_id": "Uuid of its network; empty where only the port was named.",
+    "fixed_ips": "Addresses of the port, with commas.",
+    "status": "attaching, in-use or detaching.",
+    "hosts": "Hosts that said that the port is bound to them, with commas.",
+    "active_host": "Host to which its traffic goes; NULL while to none.",
+    "created_at": f"{_APPENDED} the request that named it.",
+}
+
+_ACCELERATORS = {
+    "instance_uuid": "Instance that has the accelerator.",
+    "uuid": "Identity of the accelerator request, a function of the log.",
+    "device_profile": "Device profile that the flavor names.",
+    "hosts": "Hosts that said that a device of theirs is bound, with commas.",
+    "created_at": f"{_APPENDED} the request that named it.",
+}
+
+_INSTANCE_METADATA = {
+    "instance_uuid": "Instance that it is about.",
+    "key": "Key that a user chose.",
+    "value": "Value that a user chose.",
+}
+
+_TAGS = {
+    "resource_id": "Uuid of the instance that has the tag.",
+    "tag": "Tag that a user chose.",
+}
+
 COMMENTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "instances": _INSTANCES,
@@ -313,6 +356,11 @@ COMMENTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "parked": _PARKED,
         "quarantine": _QUARANTINE,
         "nodes": _NODES,
+        "block_device_mapping": _BLOCK_DEVICE_MAPPING,
+        "virtual_interfaces": _VIRTUAL_INTERFACES,
+        "accelerators": _ACCELERATORS,
+        "instance_metadata": _INSTANCE_METADATA,
+        "tags": _TAGS,
         "checkpoints": _CHECKPOINTS,
         "outbox": _OUTBOX,
         "timers": _TIMERS,

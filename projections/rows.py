@@ -259,6 +259,65 @@ class NodeRow(NamedTuple):
     body: bytes
 
 
+class BlockDeviceRow(NamedTuple):
+    """`block_device_mapping`: a volume of an instance, and where it is attached."""
+
+    instance_uuid: str
+    volume_id: str
+    device_name: str
+    boot_index: int | None
+    source_type: str
+    destination_type: str
+    delete_on_termination: int
+    #: `attaching`, `in-use`, `swapping` or `detaching`.
+    status: str
+    #: Host names with commas.
+    hosts: str
+    created_at: int
+
+
+class InterfaceRow(NamedTuple):
+    """`virtual_interfaces`: a port of an instance, and where it is bound."""
+
+    instance_uuid: str
+    uuid: str
+    network_id: str
+    #: Addresses with commas.
+    fixed_ips: str
+    #: `attaching`, `in-use` or `detaching`.
+    status: str
+    #: Host names with commas.
+    hosts: str
+    active_host: str | None
+    created_at: int
+
+
+class AcceleratorRow(NamedTuple):
+    """`accelerators`: an accelerator request of an instance, and where it is bound."""
+
+    instance_uuid: str
+    uuid: str
+    device_profile: str
+    #: Host names with commas.
+    hosts: str
+    created_at: int
+
+
+class MetadataRow(NamedTuple):
+    """`instance_metadata`: what a user noted of an instance."""
+
+    instance_uuid: str
+    key: str
+    value: str
+
+
+class TagRow(NamedTuple):
+    """`tags`: a word that a user gave to an instance."""
+
+    resource_id: str
+    tag: str
+
+
 Row = (
     InstanceRow
     | InstanceStateRow
@@ -273,6 +332,11 @@ Row = (
     | ParkedRow
     | QuarantineRow
     | NodeRow
+    | BlockDeviceRow
+    | InterfaceRow
+    | AcceleratorRow
+    | MetadataRow
+    | TagRow
 )
 
 #: The tables that are functions of the log, each with its row type and the width of its key.
@@ -291,6 +355,11 @@ TABLES: Final[Mapping[str, tuple[type[Row], int]]] = MappingProxyType(
         "parked": (ParkedRow, 3),
         "quarantine": (QuarantineRow, 3),
         "nodes": (NodeRow, 1),
+        "block_device_mapping": (BlockDeviceRow, 2),
+        "virtual_interfaces": (InterfaceRow, 2),
+        "accelerators": (AcceleratorRow, 2),
+        "instance_metadata": (MetadataRow, 2),
+        "tags": (TagRow, 2),
     }
 )
 

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from projections.rows import (
+    AcceleratorRow,
     ActionEventRow,
     ActionRow,
+    BlockDeviceRow,
     FaultRow,
+    InterfaceRow,
+    MetadataRow,
     MigrationRow,
     RejectionRow,
     SagaRow,
+    TagRow,
 )
 
 
@@ -25,6 +30,17 @@ class History:
     migrations: tuple[MigrationRow, ...]
     sagas: tuple[SagaRow, ...]
     rejections: tuple[RejectionRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What an instance holds besides memory and disk, and what users noted of it."""
+
+    block_device_mapping: tuple[BlockDeviceRow, ...]
+    virtual_interfaces: tuple[InterfaceRow, ...]
+    accelerators: tuple[AcceleratorRow, ...]
+    metadata: tuple[MetadataRow, ...]
+    tags: tuple[TagRow, ...]
 
 
 class Service(NamedTuple):

@@ -24,11 +24,15 @@ from sqlalchemy import (
 
 from projections.rows import (
     TABLES,
+    AcceleratorRow,
     ActionEventRow,
     ActionRow,
+    BlockDeviceRow,
     ClaimRow,
     FaultRow,
     InstanceRow,
+    InterfaceRow,
+    MetadataRow,
     MigrationRow,
     NodeRow,
     ParkedRow,
@@ -36,12 +40,13 @@ from projections.rows import (
     RejectionRow,
     SagaRow,
     SagaStepRow,
+    TagRow,
 )
 from projections.sql_decide import room_of
 from projections.store import HostRoom
 from projections.tables import ANSWERS, LAST_SEEN, OUTBOX, RESERVATIONS, ROWS, TIMERS
 from projections.transactions import reading
-from projections.view_rows import History, Service, Stuck
+from projections.view_rows import History, Holdings, Service, Stuck
 
 R = TypeVar("R")
 
@@ -111,6 +116,22 @@ class Views:
             1,
         )
         return found[0] if found else None
+
+    def holdings(self, instance_uuid: str, limit: int = ROWS_MAX) -> Holdings:
+        """Return what an instance holds besides memory and disk, and what users noted of it."""
+
+        def of(kind: Callable[..., R]) -> tuple[R, ...]:
+            table = _TABLE_OF[kind]
+            owner, second = list(table.c)[:2]
+            return self._rows(kind, [owner == instance_uuid], (second,), limit)
+
+        return Holdings(
+            block_device_mapping=of(BlockDeviceRow),
+            virtual_interfaces=of(InterfaceRow),
+            accelerators=of(AcceleratorRow),
+            metadata=of(MetadataRow),
+            tags=of(TagRow),
+        )
 
     def history(self, instance_uuid: str, limit: int = ROWS_MAX) -> History:
         """Return what was asked of an instance, what was done, and what went wrong."""

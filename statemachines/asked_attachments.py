@@ -18,6 +18,7 @@ from events.ids import InstanceId, part_id
 from events.json_arguments import BadArgument, json_of
 from events.parts import Accelerator, Attachments, Port, Volume
 from events.requests import ActionRequested
+from statemachines.immediate import metadata_asked, tags_asked
 
 #: Volumes of one guest: as many letters as there are, as nova's libvirt driver has for virtio.
 VOLUMES_MAX: Final = 26
@@ -63,6 +64,8 @@ def wrong_in(request: ActionRequested) -> str | None:
     """Say what is wrong with what a create asks for; None where nothing is."""
     try:
         attachments_asked(request, "", None)
+        metadata_asked(request.arguments)
+        tags_asked(request.arguments)
     except BadArgument as e:
         return str(e)
     return None

@@ -23,6 +23,8 @@ def bury(run: Run) -> None:
     run.held = replace(
         left_over(run.held),
         power_state=0,
+        metadata={},
+        tags=(),
         deleted_at=run.now,
         claims=tuple(c for c in run.held.claims if c.host in owing),
         # Their turn will never come; the fold leaves a row for each.

@@ -282,6 +282,10 @@ class Held:
     volumes: tuple[HeldVolume, ...] = ()
     ports: tuple[HeldPort, ...] = ()
     accelerators: tuple[HeldAccelerator, ...] = ()
+    #: What users noted, by key, sorted.
+    metadata: dict[str, str] = field(default_factory=dict)
+    #: Words that users gave it, sorted.
+    tags: tuple[str, ...] = ()
     shadow: Shadow | None = None
     #: A person has to look at a record before anything more happens here.
     set_aside: bool = False

@@ -16,7 +16,7 @@ from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.migration import GuestArrived
 from events.start_up import GuestDoubted
-from statemachines import attachment_actions
+from statemachines import attachment_actions, immediate
 from statemachines.addressee import addressee, answering_host, asked_as, sagas_of
 from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
@@ -270,7 +270,7 @@ def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequ
     """A second delete is ignored while the first goes on; so is a second abort."""
     table = BY_ACTION.get(fact.action)
     if table is None:
-        return _ACCEPTED
+        return immediate.refused(held, fact) or _ACCEPTED
     if table.of_guest:
         return attachment_actions.refused(held, fact) or _ACCEPTED
     same = [s for s in sagas_of(held) if s.saga == table.name and s.needs_operator is None]

@@ -68,7 +68,7 @@ def update_payload(old: Held, shown: Held, at: Occasion) -> Data:
         "state_update": versioned("InstanceStateUpdatePayload", "1.0", states),
         "audit_period": audit_period(at.envelope.timestamp_us),
         "old_display_name": old.name if old.name != shown.name else None,
-        "tags": [],
+        "tags": list(shown.tags),
     }
     return versioned("InstanceUpdatePayload", "2.1", {**own, **instance_data(shown, at)})
 
@@ -151,7 +151,7 @@ def instance_data(shown: Held, at: Occasion) -> Data:
         "progress": _progress(shown),
         "ip_addresses": [],
         "block_devices": _block_devices(shown) if at.has_block_devices else None,
-        "metadata": {},
+        "metadata": dict(shown.metadata),
         "locked": shown.locked,
         "auto_disk_config": "MANUAL",
         "request_id": request_id,
@@ -241,7 +241,7 @@ def _new_flavor(at: Occasion) -> Data:
 def _create(at: Occasion) -> Data:
     return {
         "keypairs": [],
-        "tags": [],
+        "tags": list(at.after.tags),
         "trusted_image_certificates": None,
         "instance_name": f"instance-{at.after.instance_id[:8]}",
     }

@@ -336,6 +336,7 @@ def _immediate() -> Words:
     return {
         ("", "request:lock"): (then("instance.lock", By.API),),
         ("", "request:unlock"): (then("instance.unlock", By.API),),
+        ("", "request:update_tags"): (then(UPDATE, By.API),),
     }
 
 

@@ -31,6 +31,16 @@ _TOLD: Final = {
 }
 
 
+#: What a table shows of what an instance holds.
+_HELD: Final = {
+    "block_device_mapping": ("volume_id", "device_name", "status", "hosts"),
+    "virtual_interfaces": ("uuid", "network_id", "fixed_ips", "status", "active_host"),
+    "accelerators": ("uuid", "device_profile", "hosts"),
+    "metadata": ("key", "value"),
+    "tags": ("tag",),
+}
+
+
 class List(Lister):
     """List instances, oldest first."""
 
@@ -75,11 +85,17 @@ class Show(ShowOne):
 
         with self.views() as views:
             row = views.instance(parsed_args.instance)
-        if row is None:
-            raise Refused(
-                f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
-            )
-        return as_one(row, InstanceRow._fields)
+            if row is None:
+                raise Refused(
+                    f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
+                )
+            holdings = views.holdings(row.uuid)
+        names, values = as_one(row, InstanceRow._fields)
+        lists = (
+            Nested([each._asdict() for each in getattr(holdings, kind)], shown)
+            for kind, shown in _HELD.items()
+        )
+        return (*names, *_HELD), (*values, *lists)
 
 
 class History(ShowOne):

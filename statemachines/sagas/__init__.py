@@ -145,7 +145,9 @@ WINNERS: Final = frozenset({"delete", "soft_delete", "force_delete", "reset_stat
 BREAKING_IN: Final = frozenset({"reboot_hard"})
 
 #: Actions that take effect in the fold and ask nothing of a host.
-IMMEDIATE: Final = frozenset({"lock", "unlock"})
+IMMEDIATE: Final = frozenset(
+    {"lock", "unlock", "update_instance_metadata", "delete_instance_metadata", "update_tags"}
+)
 
 
 @cache

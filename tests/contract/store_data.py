@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final, get_type_hints
 
 from events.log import TopicPartition
 from events.topics import Topics
 from projections.rows import (
+    TABLES,
     Changes,
     ClaimRow,
     InstanceRow,
@@ -150,6 +151,15 @@ def node(host: str = "host1", **values: object) -> Named:
         body=b"node",
     )
     return "nodes", row._replace(**values)  # type: ignore[arg-type]  # a test names its fields
+
+
+def sample(table: str, n: int) -> Row:
+    """Return the n-th of some rows of a table, each under a key of its own."""
+    kind: Any = TABLES[table][0]
+    hints = get_type_hints(kind)
+    values: dict[object, Any] = {str: f"text{n}", int: n, bytes: b"%d" % n}
+    row: Row = kind(**{name: values.get(hint) for name, hint in hints.items()})
+    return row
 
 
 def claim(uuid: str, host: str = "host1", vcpus: int = 1) -> Named:

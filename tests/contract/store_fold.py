@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from events.log import TopicPartition
-from projections.rows import drop
+from projections.rows import TABLES, drop
 from projections.store import Batch, Fenced, Store
 from tests.contract.store_data import (
     BIGGEST,
@@ -24,6 +24,7 @@ from tests.contract.store_data import (
     own,
     parked,
     saga,
+    sample,
     state,
 )
 
@@ -105,6 +106,23 @@ class FoldContract:
         store.commit([first])
 
         assert store.checkpoints()[0].next_offset == 1
+
+    @pytest.mark.parametrize("table", TABLES)
+    @pytest.mark.parametrize("count", [1, 150])
+    def test_rows_of_every_table_are_written_written_again_and_dropped(
+        self, store: Store, table: str, count: int
+    ) -> None:
+        owned, width = own(store), TABLES[table][1]
+        rows = [(table, sample(table, n)) for n in range(count)]
+        store.commit([batch(owned, rows=rows)])
+        store.commit([batch(owned, begin=1, rows=rows)])
+        last = batch(owned, begin=2)
+        for _, row in rows:
+            drop(last.changes, table, row[:width])  # type: ignore[arg-type]  # no key has a null
+
+        store.commit([last])
+
+        assert store.checkpoints()[0].next_offset == 3
 
     @pytest.mark.parametrize("count", [1, 99, 100, 1500])
     def test_few_rows_and_many_take_different_ways_to_the_same_end(

@@ -35,7 +35,7 @@ from events.requests import ActionRequested, Flavor
 from events.seal import MasterKeyring, sealed_message
 from events.topics import Topics, partition_of
 from projections import schema
-from projections.rows import ClaimRow, InstanceRow, Row, SagaRow
+from projections.rows import ClaimRow, InstanceRow, MigrationRow, Row, SagaRow
 from projections.sql_store import SqlStore, open_store
 from projections.store import Store
 from statemachines.rules import SETTINGS
@@ -241,7 +241,11 @@ def claims_that_differ(store: SqlStore, world: World, hosts: Iterable[str]) -> l
         owner: set[str] = set() if row is None or row.host is None or row.deleted else {row.host}
         there = sorted(claims.get(uid, []))
         if there != sorted(owner | halves.get(uid, set())):
-            moves = [m for m in rows(store, "migrations") if m[2] == uid]
+            moves = [
+                m
+                for m in rows(store, "migrations")
+                if isinstance(m, MigrationRow) and m.instance_uuid == uid
+            ]
             found.append(f"{row}: claims on {there}, halves on {halves.get(uid)}, {moves[-1:]}")
     return found
 

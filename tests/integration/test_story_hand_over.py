@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from compute.world import Role
-from projections.rows import InstanceRow
+from projections.rows import InstanceRow, SagaRow
 from tests.e2e.cloud import SMALL
 from tests.integration.theatre import Theatre, theatre
 
@@ -65,7 +65,9 @@ def migrate_and_die(stage: Theatre) -> None:
 
     # The rows know the new owner already, and whom the saga waits for.
     assert (instance(stage).host, instance(stage).task_state) == (DESTINATION, "migrating")
-    (saga,) = [r for r in stage.table("sagas") if r[2] == "live_migration"]
+    (saga,) = [
+        r for r in stage.table("sagas") if isinstance(r, SagaRow) and r.saga == "live_migration"
+    ]
     named = saga._asdict()
     assert (named["step"], named["waits_for"], named["status"]) == (
         "finish",

@@ -40,6 +40,7 @@ _IMAGES: Final = (
     *("snapshot", "snapshot_volume_backed", "backup", "backup", "shelve", "shelve"),
     *("volume_snapshot_create", "volume_snapshot_delete", "rebuild"),
 )
+_NOTED: Final = ("update_instance_metadata", "delete_instance_metadata", "update_tags")
 SIDE: Final = (
     *("attach_volume", "attach_volume", "detach_volume", "swap_volume"),
     *("attach_interface", "attach_interface", "detach_interface"),
@@ -55,6 +56,7 @@ LEGAL: Final[dict[str, tuple[str, ...]]] = {
         *SIDE,
         *UPKEEP,
         "external_event_power_update_off",
+        *_NOTED,
     ),
     "stopped": (
         *("start", "start", "start", "rescue", "reboot_hard", "resize", "migrate", "delete"),
@@ -172,6 +174,12 @@ class Workload:
         match action:
             case "create":
                 return self._wishes()
+            case "update_instance_metadata":
+                return {"metadata": json.dumps({f"k{rng.randint(1, 3)}": "v"})}
+            case "delete_instance_metadata":
+                return {"key": f"k{rng.randint(1, 3)}"}
+            case "update_tags":
+                return {"tags": json.dumps([f"t{n}" for n in range(rng.randint(0, 2))])}
             case "reset_state":
                 return {"state": rng.choice(("active", "error"))}
             case "set_admin_password":

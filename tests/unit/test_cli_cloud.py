@@ -26,6 +26,7 @@ from regente.places import database_url, open_log, opened_views, topics_of
 from regente.requests import Requests
 from regente.settings import Settings
 from regente.state_folder import StateError
+from tests.parts import OTHER_VOLUME, PORT, VOLUME, wishes
 
 
 class TurningClock(SystemClock):
@@ -149,6 +150,26 @@ def test_what_nobody_knows_is_named_and_nothing_is_appended(
 ) -> None:
     with cloud.desk() as (desk, _), pytest.raises(UnknownThing, match=sentence):
         desk.send(Wish(action=action, instance=name, arguments=arguments))
+
+
+def test_what_an_instance_holds_is_shown_and_verified(cloud: Cloud) -> None:
+    wanted = wishes(metadata='{"role": "db"}', tags='["blue"]')
+    del wanted["name"]
+    cloud.ask("create", "vol1", flavor="m1.tiny", **wanted)
+    attached = cloud.ask("attach_volume", "vol1", volume_id=OTHER_VOLUME)
+    again = cloud.ask("attach_volume", "vol1", volume_id=OTHER_VOLUME)
+    assert (attached.verdict, again.verdict) == ("accepted", "refused")
+
+    shown = json.loads(cloud.command("instance", "show", "vol1", "-f", "json")[1])
+
+    volumes = {v["volume_id"]: (v["status"], v["hosts"]) for v in shown["block_device_mapping"]}
+    assert volumes == dict.fromkeys((VOLUME, OTHER_VOLUME), ("in-use", shown["host"]))
+    (port,) = shown["virtual_interfaces"]
+    assert (port["uuid"], port["fixed_ips"]) == (PORT, "10.0.0.5")
+    assert port["active_host"] == shown["host"]
+    assert [(m["key"], m["value"]) for m in shown["metadata"]] == [("role", "db")]
+    assert [t["tag"] for t in shown["tags"]] == ["blue"]
+    assert cloud.command("audit", "verify")[0] == 0
 
 
 def test_moves_and_sagas_and_history_are_shown(cloud: Cloud) -> None:
