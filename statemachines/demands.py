@@ -35,6 +35,8 @@ _WAITING: Final = frozenset(
 def lack(held: Held, fact: ActionRequested) -> Lack | None:
     """Return what a request should have named and did not; None where nothing is missing."""
     match fact.action:
+        case "resize" | "migrate" | "live_migrate" | "suspend" if held.accelerators:
+            return "accelerators", f"nova does not {fact.action} a guest that has accelerators"
         case "resize" if fact.flavor is None:
             return "bad-request", "a resize names its flavor"
         case "reset_state" if fact.arguments.get("state") not in ("active", "error"):

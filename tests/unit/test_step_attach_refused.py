@@ -13,7 +13,7 @@ from statemachines.verdict import Duplicate, Rejected
 from tests.beginnings import built
 from tests.hosts import World
 from tests.parts import NETWORK, OTHER_PORT, OTHER_VOLUME, PORT, VOLUME, mapping, wishes
-from tests.story import SMALL, must
+from tests.story import LARGE, SMALL, must
 
 
 def asked(action: str, **arguments: str) -> World:
@@ -113,6 +113,19 @@ def test_a_request_that_is_repeated_changes_nothing() -> None:
 
     assert isinstance(outcome.verdict, Duplicate)
     assert world.here.sides == before
+
+
+@pytest.mark.parametrize("action", ["resize", "migrate", "live_migrate", "suspend"])
+def test_a_guest_with_accelerators_stays_where_it_is(action: str) -> None:
+    world = World()
+    wanted = wishes(**{"accel:device_profile": "gpu"})
+    must(world.request("create", flavor=SMALL, arguments=wanted))
+    world.settle()
+    world.request(action, flavor=LARGE)
+
+    assert rejection(world) == "accelerators"
+    assert world.states == ("active", None)
+    must(world.request("reboot_hard"))
 
 
 def test_the_root_volume_is_not_detached() -> None:
