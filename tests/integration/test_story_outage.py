@@ -36,7 +36,7 @@ def states(stage: Theatre) -> set[tuple[str, str | None]]:
 def test_none_of_500_sagas_times_out_at_birth_after_two_hours_without_a_conductor(
     tmp_path: Path,
 ) -> None:
-    with theatre(tmp_path, instance_build_timeout="300") as stage:
+    with theatre(tmp_path, step_max_s="300") as stage:
         # 500 builds are asked of the hosts, which have been cut off: nobody answers.
         hosts = list(stage.on)
         for host in hosts:
