@@ -24,7 +24,7 @@ from projections.rows import (
     NodeRow,
     SagaRow,
 )
-from statemachines.conservation import broken_laws
+from statemachines.conservation import broken_laws, stray_room
 from statemachines.held import Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
@@ -128,7 +128,7 @@ def _most(node: NodeRow, options: SchedulerOptions) -> tuple[int, int, int]:
 def _claims_and_moves(rows: _Rows) -> Iterator[str]:
     """Every claim is the owner's, an open destination's or owed; a move is over or worked on."""
     for uuid in sorted(rows.states):
-        yield from broken_laws(rows.states[uuid])
+        yield from (*broken_laws(rows.states[uuid]), *stray_room(rows.states[uuid]))
     for row in rows.of("claims", ClaimRow):
         held = rows.states.get(row.instance_uuid)
         if held is None or not any(

@@ -56,7 +56,13 @@ def audit(cloud: Cloud) -> list[str]:
     replay = Replay(reader=cloud.log.reader(), keyring=cloud.keyring, topics=cloud.topics)
     found = verify(cloud.store, replay)
     broken = [f"I4: {each}" for each in found.differences]
-    broken += [f"I9: {law}: {sentence}" for law, sentence in found.violations]
+    # An operator who ended a saga by hand has to see to what is left of it.
+    tainted = cloud.watch.tainted
+    broken += [
+        f"I9: {law}: {sentence}"
+        for law, sentence in found.violations
+        if not any(uuid in sentence for uuid in tainted)
+    ]
     records = sum(found.positions.values())
     known = Counter(found.counts)
     rows = cloud.database.rows
