@@ -22,6 +22,7 @@ S: Final = 1_000_000
 ALIVE_AFTER_S: Final = 40
 EVACUABLE: Final = ("active", "stopped", "error")
 NEVER_US: Final = 2**62
+_UP: Final = NodeForcedUp(user_id="operator", reason="looked at")
 
 
 class Fences:
@@ -60,6 +61,14 @@ class Fences:
             is_over = name not in self.awaited and self._is_quiet(name)
             if is_over and (at_rest or self._rng.random() < 0.1):
                 self._lift(name)
+        if at_rest:
+            self._say_again()
+
+    def _say_again(self) -> None:
+        """Take a word back once more where the first taking back was set aside, and is gone."""
+        for host in self._cloud.hosts:
+            if host.name not in self._fenced and self._status(host.name) == "forced_down":
+                self._cloud.workload.say_of_host(host.name, _UP)
 
     def _status(self, host: str) -> str:
         node = self._cloud.database.rows["nodes"].get((host,))
@@ -139,5 +148,4 @@ class Fences:
         host = next(each for each in self._cloud.hosts if each.name == name)
         host.process.gate.is_fenced = False
         host.process.wakes_at = 0
-        word = NodeForcedUp(user_id="operator", reason="looked at")
-        self._cloud.workload.say_of_host(name, word)
+        self._cloud.workload.say_of_host(name, _UP)

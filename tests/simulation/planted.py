@@ -274,7 +274,12 @@ _ALL: Final[Sequence[Planted]] = (
         caught_by=("S2", "I2"),
         rates={"agent_dies": 0.01},
     ),
-    Planted(name="claim not released", switch=_claim_not_released, caught_by=("I9",)),
+    Planted(
+        name="claim not released",
+        switch=_claim_not_released,
+        # The law of room is asserted before each commit too, and stops the worker first.
+        caught_by=("I9", "NoRest: lag of"),
+    ),
     Planted(
         name="timer on an outage",
         switch=_timer_on_an_outage,
