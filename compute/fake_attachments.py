@@ -6,7 +6,8 @@ before each whether it fails. What is there already, or is gone already, is pass
 so both may be begun again after a crash.
 
 Order, as nova has it: memory and disk, volumes, ports, accelerators when letting go (the caller
-has done the first); accelerators, ports, volumes when taking hold.
+has done the first, or does the disk last where a failure ends the operation: something of the guest
+stays where its volumes are); accelerators, ports, volumes when taking hold.
 """
 
 from __future__ import annotations

@@ -280,6 +280,21 @@ def _finish_resize(site: Site, instance_id: str, command: c.FinishResize) -> Ope
     yield (m.ResizeFinished(power_state=power),)
 
 
+def _revert(site: Site, instance_id: str, command: c.RevertResize) -> Operation:
+    """Power off, let go, and destroy the disks last: what fails on the way leaves a guest."""
+    failure = yield from check(site, instance_id, command)
+    half = half_of(site, instance_id)
+    if failure is None:
+        if half and half.role in PRESENT:
+            site.world.change(half.becomes(power_state=PowerState.SHUTDOWN))
+        failure = yield from let_go(site, instance_id, command)
+    half = half_of(site, instance_id)
+    if failure:
+        yield (failed(command, half, failure.reason, failure.kind),)
+        return
+    yield (EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half),)
+
+
 def _finish_revert(site: Site, instance_id: str, command: c.FinishRevertResize) -> Operation:
     half = half_of(site, instance_id)
     if half is None or half.role not in (Role.KEPT, Role.GUEST):
@@ -306,6 +321,7 @@ _OPERATIONS: Final[Mapping[type, Callable[[Site, str, Any], Operation]]] = {
     c.RebootGuest: _reboot,
     c.ResizeGuest: _resize,
     c.FinishResize: _finish_resize,
+    c.RevertResize: _revert,
     c.FinishRevertResize: _finish_revert,
     c.RescueGuest: fake_standby.rescue,
     c.PrepareDestination: _prepare_destination,

@@ -9,6 +9,8 @@ from compute.fake_attachments import STAGES
 from compute.fake_driver import FakeDriver
 from compute.fake_effects import LEAVES_NOTHING
 from compute.fake_site import Failure, FailureKind
+from compute.hypervisor import PowerState
+from events.attachments import VolumeDetached
 from tests.unit.compute_host import GUEST
 from tests.unit.test_compute_faults import Stage, attached
 
@@ -48,6 +50,34 @@ def test_what_could_not_be_let_go_is_let_go_when_it_is_asked_again(
 
     assert is_success(stage.letter.command, said[-1])
     assert stage.world.attached("alpha", GUEST) is None
+
+
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_a_revert_that_could_not_let_go_leaves_the_guest_where_its_volumes_are(
+    stage_name: str,
+) -> None:
+    stage = Stage("RevertResize" + stage_name, Failure())
+    said = stage.play()
+
+    assert type(said[-1]).__name__ == "ResizeRevertFailed"
+    assert stage.world.attached("alpha", GUEST) is not None
+    left = stage.world.half("alpha", GUEST)
+    assert left is not None
+    assert left.power_state is PowerState.SHUTDOWN
+
+
+def test_a_revert_that_died_while_it_let_go_leaves_the_guest_where_its_ports_are() -> None:
+    stage = Stage("RevertResize", None)
+    stage.driver.begin(stage.letter)
+    while not any(isinstance(r.fact, VolumeDetached) for r in stage.driver.poll()):
+        pass
+
+    stage.driver = FakeDriver(host="alpha", world=stage.world)
+    said = stage.driver.outcome_of(stage.letter)
+
+    assert type(said[-1]).__name__ == "ResizeRevertFailed"
+    assert stage.world.attached("alpha", GUEST) is not None
+    assert stage.world.half("alpha", GUEST) is not None
 
 
 @pytest.mark.parametrize("stage_name", STAGES)
