@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from events.ids import InstanceId, saga_id
 from events.start_up import GuestDoubted
 from statemachines.held import Boot, Held, SagaState
 from statemachines.run import Run
 from statemachines.sagas.start_up import START_UP
+from statemachines.sides import of_the_house
 from statemachines.states import VmState
 from statemachines.values import replace
 
@@ -29,23 +29,7 @@ def side_of(run: Run, fact: GuestDoubted) -> SagaState:
         boot_epoch=fact.boot_epoch,
         sequence=fact.sequence,
     )
-    held = run.held = replace(run.held, doubted=raised)
+    run.held = replace(run.held, doubted=raised)
     identity = f"{fact.host}/{fact.enrolment}/{fact.sequence}"
-    return SagaState(
-        saga_id=saga_id(InstanceId(held.instance_id), START_UP.name, identity),
-        saga=START_UP.name,
-        version=START_UP.version,
-        request_id=None,
-        action=None,
-        user_id="",
-        project_id="",
-        started_at=run.now,
-        generation=held.generation,
-        step="",
-        attempt=0,
-        tries=0,
-        entered_at=run.now,
-        n=0,
-        target=fact.host,
-        arguments={"started": str(fact.started).lower()},
-    )
+    arguments = {"started": str(fact.started).lower()}
+    return of_the_house(run, START_UP, fact.host, identity, arguments)

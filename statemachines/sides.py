@@ -45,8 +45,15 @@ def beside(
 
     Of several that it causes at one target, each is `about` something else.
     """
-    held = run.held
     identity = f"{run.topic}/{run.partition}/{run.offset}/{target}{about and '/' + about}"
+    return of_the_house(run, table, target, identity, arguments or {})
+
+
+def of_the_house(
+    run: Run, table: Saga, target: str | None, identity: str, arguments: dict[str, str]
+) -> SagaState:
+    """Return a side saga, not yet begun, behind which there is no request of anybody's."""
+    held = run.held
     return SagaState(
         saga_id=saga_id(InstanceId(held.instance_id), table.name, identity),
         saga=table.name,
@@ -63,7 +70,7 @@ def beside(
         entered_at=run.now,
         n=0,
         target=target,
-        arguments=arguments or {},
+        arguments=arguments,
     )
 
 

@@ -25,44 +25,19 @@ from statemachines.saga import (
     To,
     saga,
 )
-
-_BACK: Final = ("HostReturned", "GuestFound", "GuestAbsent")
+from statemachines.sagas.owed import owed
 
 
 def _debt(name: str, ask: tuple[str, str, str]) -> Saga:
     """Return the table of what a host owes that was lost: to let one thing go."""
     detach, detached, failed = ask
-    return saga(
-        name=name,
-        primary=False,
+    return owed(
+        name,
+        detach,
+        paid=detached,
+        failed={failed: Again()},
+        resolved=Ending(name="resolved", ok=False, fault=None),
         of_guest=True,
-        first=To("ask"),
-        steps=(
-            Step(
-                name="ask",
-                command=detach,
-                to=Role.TARGET,
-                on={
-                    detached: End("paid"),
-                    failed: Again(),
-                    "CommandRefused": Again(),
-                    "StepHostLost": To("owed"),
-                },
-                exhausted=To("owed"),
-                deadline="long_rpc_timeout",
-                retries=3,
-            ),
-            Step(
-                name="owed",
-                command=None,
-                to=Role.TARGET,
-                on={fact: To("ask") for fact in _BACK},
-                exhausted=To("ask"),
-                deadline="",
-                patient=True,
-            ),
-        ),
-        endings=(Ending(name="paid", ok=True), Ending(name="resolved", ok=False, fault=None)),
     )
 
 

@@ -7,9 +7,8 @@ that is away, and then has it destroy what it still has (`debt`), hear of a newe
 
 from __future__ import annotations
 
-from statemachines.saga import Again, End, Ending, Next, Role, Saga, Step, To, saga
-
-_BACK = ("HostReturned", "GuestFound", "GuestAbsent")
+from statemachines.saga import Again, End, Ending, Role, Saga, Step, To, saga
+from statemachines.sagas.owed import owed
 
 
 def _one_command(name: str, command: str, *, taken: str, failed: str, event: str) -> Saga:
@@ -42,41 +41,7 @@ def _one_command(name: str, command: str, *, taken: str, failed: str, event: str
     )
 
 
-def _owed(name: str, command: str, *, paid: str, failed: dict[str, Next], keeps_room: bool) -> Saga:
-    return saga(
-        name=name,
-        primary=False,
-        first=To("ask"),
-        steps=(
-            Step(
-                name="ask",
-                command=command,
-                to=Role.TARGET,
-                on={
-                    paid: End("paid"),
-                    **failed,
-                    "CommandRefused": Again(),
-                    "StepHostLost": To("owed"),
-                },
-                exhausted=To("owed"),
-                deadline="long_rpc_timeout",
-                retries=3,
-            ),
-            Step(
-                name="owed",
-                command=None,
-                to=Role.TARGET,
-                on={fact: To("ask") for fact in _BACK},
-                exhausted=To("ask"),
-                deadline="",
-                patient=True,
-            ),
-        ),
-        endings=(
-            Ending(name="paid", ok=True),
-            Ending(name="resolved", ok=False, release_target=keeps_room),
-        ),
-    )
+_RESOLVED = Ending(name="resolved", ok=False)
 
 
 ABORT = _one_command(
@@ -93,18 +58,18 @@ FORCE_COMPLETE = _one_command(
     failed="ForceCompleteFailed",
     event="compute_live_migration_force_complete",
 )
-DEBT = _owed(
+DEBT = owed(
     "debt",
     "DestroyGuest",
     paid="GuestDestroyed",
     failed={"GuestDestroyFailed": Again()},
-    keeps_room=True,
+    resolved=Ending(name="resolved", ok=False, release_target=True),
 )
-FENCE = _owed("fence", "RaiseGeneration", paid="GenerationRaised", failed={}, keeps_room=False)
-DELETE_IMAGE = _owed(
+FENCE = owed("fence", "RaiseGeneration", paid="GenerationRaised", failed={}, resolved=_RESOLVED)
+DELETE_IMAGE = owed(
     "delete_image",
     "DeleteImage",
     paid="ImageDeleted",
     failed={"ImageDeleteFailed": Again()},
-    keeps_room=False,
+    resolved=_RESOLVED,
 )
