@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from compute.fake_attachments import STAGES, activate, let_go, take_hold
-from compute.fake_site import Check, FailureKind, Operation, Site, check, failed, half_of
+from compute.fake_site import (
+    Check,
+    FailureKind,
+    Operation,
+    Site,
+    being_built,
+    check,
+    claimed,
+    failed,
+)
 from compute.hypervisor import PowerState
-from compute.world import Half, Role
+from compute.world import Role
 from events import commands as c
 from events import evacuation as e
 
@@ -20,20 +29,11 @@ CALLS: Final = (
 
 def evacuate(site: Site, instance_id: str, command: c.EvacuateGuest) -> Operation:
     """Return the operation that makes a guest anew."""
-    failure = yield from check(site, instance_id, command, ".claim")
-    half = half_of(site, instance_id)
-    if failure or (half and half.role is not Role.BUILDING):
-        reason = failure.reason if failure else f"there is something of it on {site.host} already"
-        yield (failed(command, None, reason, FailureKind.ABORT),)
+    failure = yield from claimed(site, instance_id, command)
+    if failure:
+        yield (failed(command, None, failure.reason, FailureKind.ABORT),)
         return
-    half = Half(
-        host=site.host,
-        instance_id=instance_id,
-        role=Role.BUILDING,
-        power_state=PowerState.NOSTATE,
-        flavor=command.flavor,
-    )
-    site.world.change(half)
+    half = being_built(site, instance_id, command.flavor)
     yield (e.EvacuationClaimed(),)
     failure = yield from _assemble(site, instance_id, command)
     if failure:

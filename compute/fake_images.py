@@ -13,7 +13,17 @@ from typing import Any, Final, cast
 
 from compute.fake_attachments import let_go, take_hold
 from compute.fake_effects import Effect, Place
-from compute.fake_site import Failure, Operation, Said, Site, check, failed, half_of
+from compute.fake_site import (
+    Failure,
+    Operation,
+    Said,
+    Site,
+    being_built,
+    check,
+    claimed,
+    failed,
+    half_of,
+)
 from compute.hypervisor import PowerState
 from compute.image_store import Image, ImageKind, ImageStatus
 from compute.world import PRESENT, Half, Role, World
@@ -171,23 +181,14 @@ def _start(site: Site, instance_id: str, command: c.StartShelvedGuest) -> Operat
 
 
 def _unshelve(site: Site, instance_id: str, command: c.UnshelveGuest) -> Operation:
-    failure = yield from check(site, instance_id, command, ".claim")
-    half = half_of(site, instance_id)
-    if failure or (half and half.role is not Role.BUILDING):
-        reason = failure.reason if failure else f"there is something of it on {site.host} already"
-        yield (failed(command, None, reason),)
+    failure = yield from claimed(site, instance_id, command)
+    if failure:
+        yield (failed(command, None, failure.reason),)
         return
     if is_missing(site.world, command.shelved_image):
         yield (g.ShelvedImageMissing(reason=f"Image {command.shelved_image} could not be found."),)
         return
-    half = Half(
-        host=site.host,
-        instance_id=instance_id,
-        role=Role.BUILDING,
-        power_state=PowerState.NOSTATE,
-        flavor=command.flavor,
-    )
-    site.world.change(half)
+    half = being_built(site, instance_id, command.flavor)
     yield (g.UnshelveAccepted(node=site.host),)
     failure = yield from take_hold(site, instance_id, command, command.attachments)
     if failure is None:

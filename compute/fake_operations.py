@@ -39,12 +39,14 @@ from compute.fake_site import (
     Operation,
     Site,
     Steering,
+    being_built,
     check,
+    claimed,
     failed,
     half_of,
 )
 from compute.hypervisor import PowerState
-from compute.world import PRESENT, Attached, Half, Role
+from compute.world import PRESENT, Attached, Role
 from events import commands as c
 from events import instance as i
 from events import migration as m
@@ -157,20 +159,11 @@ def _finish_live(site: Site, instance_id: str, command: c.FinishLiveMigration) -
 
 
 def _build(site: Site, instance_id: str, command: c.BuildGuest) -> Operation:
-    failure = yield from check(site, instance_id, command, ".claim")
-    half = half_of(site, instance_id)
-    if failure or (half and half.role is not Role.BUILDING):
-        reason = failure.reason if failure else f"there is something of it on {site.host} already"
-        yield (failed(command, None, reason, failure.kind if failure else FailureKind.FAIL),)
+    failure = yield from claimed(site, instance_id, command)
+    if failure:
+        yield (failed(command, None, failure.reason, failure.kind),)
         return
-    half = Half(
-        host=site.host,
-        instance_id=instance_id,
-        role=Role.BUILDING,
-        power_state=PowerState.NOSTATE,
-        flavor=command.flavor,
-    )
-    site.world.change(half)
+    half = being_built(site, instance_id, command.flavor)
     yield (i.BuildAccepted(node=site.host),)
     failure = yield from _assemble(site, instance_id, command)
     if failure:

@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import Final, cast
 
 from compute.fake_attachments import STAGES, as_it_is, holds, let_go, let_go_at_once, take_hold
-from compute.fake_site import Check, FailureKind, Operation, Said, Site, check, failed, half_of
+from compute.fake_site import (
+    Check,
+    FailureKind,
+    Operation,
+    Said,
+    Site,
+    being_built,
+    check,
+    failed,
+    half_of,
+)
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
 from events import commands as c
@@ -36,15 +46,7 @@ def rebuild(site: Site, letter: Letter[object]) -> Operation:
         kind = failure.kind if failure else FailureKind.FAULT_ROLLBACK
         yield (failed(command, half, reason, kind),)
         return
-    half = Half(
-        host=site.host,
-        instance_id=instance_id,
-        role=Role.BUILDING,
-        power_state=PowerState.NOSTATE,
-        flavor=command.flavor,
-        remade_by=letter.address.saga_id,
-    )
-    site.world.change(half)
+    half = being_built(site, instance_id, command.flavor, remade_by=letter.address.saga_id)
     if failure := (yield from _assemble(site, instance_id, command)):
         site.world.change(gone=[half])
         yield from let_go(site, instance_id, command, breakable=False)

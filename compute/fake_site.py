@@ -11,8 +11,9 @@ from enum import StrEnum
 
 from compute.endings import ENDINGS
 from compute.hypervisor import PowerState
-from compute.world import PRESENT, Half, World
+from compute.world import PRESENT, Half, Role, World
 from events import commands as c
+from events.requests import Flavor
 
 
 class FailureKind(StrEnum):
@@ -105,3 +106,26 @@ def check(site: Site, instance_id: str, command: object, stage: str = "") -> Che
     for _ in range(failure.delay_polls):
         yield ()
     return None if failure.kind is FailureKind.DELAY else failure
+
+
+def claimed(site: Site, instance_id: str, command: object) -> Check:
+    """Return why the site's host can't take an instance on; None where it may be built there."""
+    failure = yield from check(site, instance_id, command, ".claim")
+    half = half_of(site, instance_id)
+    if failure is None and half and half.role is not Role.BUILDING:
+        return Failure(reason=f"there is something of it on {site.host} already")
+    return failure
+
+
+def being_built(site: Site, instance_id: str, flavor: Flavor, *, remade_by: str = "") -> Half:
+    """Leave a half that is being built on the site's host, whatever there was of the instance."""
+    half = Half(
+        host=site.host,
+        instance_id=instance_id,
+        role=Role.BUILDING,
+        power_state=PowerState.NOSTATE,
+        flavor=flavor,
+        remade_by=remade_by,
+    )
+    site.world.change(half)
+    return half
