@@ -234,3 +234,10 @@ def confirmed(question: str, is_sure: bool, ask: Callable[[str], str] = input) -
         "yes",
     ):
         raise Refused("Nothing was done.", Exit.NO)
+
+
+def with_reason(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return the parser with who says a word, and why."""
+    parser.add_argument("--reason", required=True, help="why, for those who read the log")
+    parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
+    return parser

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows, iso
 from regente.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from projections.rows import InstanceRow
+    from projections.views import Views
 
 _SHORT: Final = ("uuid", "display_name", "vm_state", "task_state", "power_state", "host")
 _LONG: Final = (*_SHORT, "flavor_name", "locked", "created_at", "updated_at", "origin")
@@ -84,11 +88,7 @@ class Show(ShowOne):
         from projections.rows import InstanceRow
 
         with self.views() as views:
-            row = views.instance(parsed_args.instance)
-            if row is None:
-                raise Refused(
-                    f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
-                )
+            row = known(views, parsed_args.instance)
             holdings = views.holdings(row.uuid)
         names, values = as_one(row, InstanceRow._fields)
         lists = (
@@ -112,11 +112,7 @@ class History(ShowOne):
     ) -> tuple[Sequence[str], tuple[object, ...]]:
         """Return its past, one list for each kind of row."""
         with self.views() as views:
-            row = views.instance(parsed_args.instance)
-            if row is None:
-                raise Refused(
-                    f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
-                )
+            row = known(views, parsed_args.instance)
             past = views.history(row.uuid)
         lists = [
             Nested([each._asdict() for each in getattr(past, kind)], shown)
@@ -145,11 +141,7 @@ class Diagnostics(ShowOne):
         from regente.places import existing_log, topics_of
 
         with self.views() as views:
-            row = views.instance(parsed_args.instance)
-        if row is None:
-            raise Refused(
-                f"Expected an instance {parsed_args.instance}, but there is none.", Exit.NO
-            )
+            row = known(views, parsed_args.instance)
         reader = existing_log(self.settings, self.folder).reader()
         try:
             window = Window(topics=(topics_of(self.settings).instance_events,), key=row.uuid)
@@ -166,3 +158,11 @@ def with_instance(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Return the parser with an instance to name."""
     parser.add_argument("instance", metavar="INSTANCE", help="uuid or name")
     return parser
+
+
+def known(views: Views, instance: str) -> InstanceRow:
+    """Return the row of an instance by uuid or name; raises Refused where there is none."""
+    row = views.instance(instance)
+    if row is None:
+        raise Refused(f"Expected an instance {instance}, but there is none.", Exit.NO)
+    return row

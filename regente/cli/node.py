@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from regente.cli.command import Lister, Moment, Refused, ShowOne
+from regente.cli.command import Lister, Moment, Refused, ShowOne, with_reason
 from regente.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ class ForceDown(ShowOne):
         """Return the parser."""
         parser = super().get_parser(prog_name)
         parser.add_argument("host", type=host_name, help="name of the host")
-        parser.add_argument("--reason", required=True, help="why, for those who read the log")
-        parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
-        return parser
+        return with_reason(parser)
 
     def take_action(
         self, parsed_args: argparse.Namespace

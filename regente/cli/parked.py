@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from regente.cli.command import Lister, Moment, Refused, ShowOne
+from regente.cli.command import Lister, Moment, Refused, ShowOne, with_reason
 from regente.cli.exits import Exit
-from regente.cli.quarantine import Place, named, nothing_at, text_of, with_position, with_reason
+from regente.cli.quarantine import Place, named, nothing_at, text_of, with_position
 
 
 class List(Lister):

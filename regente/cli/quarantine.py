@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from regente.cli.command import Lister, Moment, Nested, Refused, ShowOne
+from regente.cli.command import Lister, Moment, Nested, Refused, ShowOne, with_reason
 from regente.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -221,13 +221,6 @@ def _word_for(record: Record, user: str, reason: str) -> RecordRequeued:
         user_id=user,
         reason=reason,
     )
-
-
-def with_reason(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Return the parser with who says a word, and why."""
-    parser.add_argument("--reason", required=True, help="why, for those who read the log")
-    parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
-    return parser
 
 
 def with_position(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows
+from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows, with_reason
 from regente.cli.exits import Exit
 
 _COLUMNS: Final = (
@@ -99,10 +99,7 @@ class _LeadOut(ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser."""
-        parser = with_saga(super().get_parser(prog_name))
-        parser.add_argument("--reason", required=True, help="why, for those who read the log")
-        parser.add_argument("--user", default="operator", metavar="ID", help="who says it")
-        return parser
+        return with_reason(with_saga(super().get_parser(prog_name)))
 
     def take_action(
         self, parsed_args: argparse.Namespace
