@@ -55,6 +55,8 @@ def heard(load: Load, url: str, hosts: int) -> Took:
         reader = open_log(load.address).reader()
         ends = reader.end_offsets(nodes)
         service.until(conductor, lambda: service.folded(conductor, ends) >= 1.0)
+        # A start is another thing than a heartbeat: until every host has been surveyed.
+        service.until(conductor, lambda: _are_surveyed(url))
         for _ in range(20):  # Until everything is repaired and heartbeats are listened to.
             conductor.turn()
         collect_seldom()
@@ -73,6 +75,14 @@ def heard(load: Load, url: str, hosts: int) -> Took:
     store.close()
     assert heard_of == hosts, f"Expected {hosts} hosts to be heard, but {heard_of} were"
     return whole
+
+
+def _are_surveyed(url: str) -> bool:
+    store = open_store(url)
+    try:
+        return not store.surveys(PARTITIONS, range(PARTITIONS))
+    finally:
+        store.close()
 
 
 def _beats(topics: Topics, hosts: range) -> Iterator[Message]:

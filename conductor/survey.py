@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from conductor import limits
 from conductor.office import Office
@@ -18,6 +19,18 @@ from events.node import NodeSurveyed
 from events.start_up import GuestDoubted
 from events.topics import partition_of
 from projections.survey_rows import GuestRecorded, HostSurvey
+
+_Fact = tuple[TopicPartition, str, object]
+
+
+class _Page(NamedTuple):
+    """What is said of a host in one turn: of all its guests, or of the next ones."""
+
+    host: HostSurvey
+    number: int
+    facts: list[_Fact]
+    #: The guest behind which the next page begins; None where this one is the last.
+    last: str | None
 
 
 class Survey:
@@ -45,29 +58,36 @@ class Survey:
             return False
         self._next_look_s = now_s + limits.SLOW_LOOK_S
         count = self._partitions()
-        left = limits.DOUBTS_MAX
+        left, pages = limits.DOUBTS_MAX, list[_Page]()
         for host in self._store.surveys(count, acting):
             if left <= 0:
                 break
-            left -= self._look(host, count, left)
-        return left < limits.DOUBTS_MAX
+            page = self._look(host, count, left)
+            if page is not None:
+                pages.append(page)
+                left -= len(page.facts)
+        # All at once: each append waits for its acknowledgement, and thousands of hosts may start.
+        self._speaker.say([fact for page in pages for fact in page.facts])
+        for page in pages:
+            self._turn_over(page)
+        return bool(pages)
 
     def _partitions(self) -> int:
         fold = next(iter(self._owned.partitions.values())).fold
         return fold.rules.partitions
 
-    def _look(self, host: HostSurvey, partitions: int, limit: int) -> int:
-        """Doubt the guests of a host where there is a reason; return how many facts were said."""
+    def _look(self, host: HostSurvey, partitions: int, limit: int) -> _Page | None:
+        """Return what is to be said of the guests of a host; None where there is no reason."""
         started = host.start_sequence > host.surveyed_sequence
         number = host.start_sequence if started else host.digest_sequence
         if self._seen_to.get(host.host) == (host.enrolment, number):
-            return 0
+            return None
         guests = self._store.guests_of(host.host)
         if not started and not self._differs_for_good(host, guests):
-            return 0
+            return None
         after = self._after.get(host.host, "")
         page = [guest for guest in guests if guest.uuid > after][:limit]
-        facts: list[tuple[TopicPartition, str, object]] = [
+        facts: list[_Fact] = [
             (self._at(self._topics.instance_events, each.uuid, partitions), each.uuid, fact)
             for each in page
             for fact in (_doubt(host, number, started=started),)
@@ -77,12 +97,14 @@ class Survey:
             surveyed = NodeSurveyed(sequence=number, doubted_count=len(guests))
             at = self._at(self._topics.node_events, host.host, partitions)
             facts.append((at, host.host, surveyed))
-        self._speaker.say(facts)
-        if is_last:
-            self._done(host, number)
+        return _Page(host, number, facts, None if is_last else page[-1].uuid)
+
+    def _turn_over(self, page: _Page) -> None:
+        """Go on behind a page that the log has."""
+        if page.last is None:
+            self._done(page.host, page.number)
         else:
-            self._after[host.host] = page[-1].uuid
-        return len(facts)
+            self._after[page.host.host] = page.last
 
     def _differs_for_good(self, host: HostSurvey, guests: Sequence[GuestRecorded]) -> bool:
         """Say whether a digest still differs after what was on its way has had time to come."""
