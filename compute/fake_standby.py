@@ -16,6 +16,8 @@ from compute.world import PRESENT, Half, Role, World
 from events import commands as c
 from events import standby as s
 
+#: Roles in which a host has what can be started again after a soft delete.
+_RESTORABLE: Final = (*PRESENT, Role.COPIED)
 CALLS: Final = ("RescueGuest.power_off", "RescueGuest.boot")
 
 
@@ -47,9 +49,11 @@ def _unrescue(world: World, place: Place, command: object, half: Half | None) ->
 
 
 def _soft_delete(world: World, place: Place, command: object, half: Half | None) -> object:
-    if half is None or half.role not in PRESENT:
+    if half is None or half.role not in _RESTORABLE:
         return s.GuestSoftDeleted(power_state=PowerState.NOSTATE)  # There is nothing to power off.
-    world.change(half.becomes(power_state=PowerState.SHUTDOWN))
+    # Disks that came and never ran are the guest, and can be started when it is taken back.
+    role = Role.GUEST if half.role is Role.COPIED else None
+    world.change(half.becomes(role=role, power_state=PowerState.SHUTDOWN))
     return s.GuestSoftDeleted(power_state=PowerState.SHUTDOWN)
 
 
@@ -102,7 +106,9 @@ IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.RescueGuest: _is(Role.RESCUED, PowerState.RUNNING),
     c.UnrescueGuest: _is(Role.GUEST, PowerState.RUNNING),
     c.SoftDeleteGuest: lambda command, half: (
-        half is None or half.role not in PRESENT or half.power_state is PowerState.SHUTDOWN
+        half is None
+        or half.role not in _RESTORABLE
+        or (half.role in PRESENT and half.power_state is PowerState.SHUTDOWN)
     ),
     c.UndeleteGuest: _is(Role.GUEST, PowerState.RUNNING),
 }
