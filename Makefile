@@ -57,7 +57,7 @@ test-containers: $(READY) ## contract and integration tests on servers in contai
 # pip-tools is wanted here only, so it stays out of the lock that it writes.
 lock-peers: $(READY) ## write the lock files of bench/peers again from their .in files
 	$(BIN)/python -m pip install --quiet 'pip-tools>=7.5'
-	for peer in quix eventsourcing dbos; do $(BIN)/python -m piptools compile --quiet --strip-extras \
+	for peer in quix eventsourcing dbos nova; do $(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	  --generate-hashes --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --output-file bench/peers/$$peer.txt bench/peers/$$peer.in; done
 

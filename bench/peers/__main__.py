@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from sqlalchemy.engine import make_url
 from bench.backlog import service_backlog
 from bench.contest import Figure, apart, paired
 from bench.load import Load, filled
+from bench.peers.rabbit import rabbit, rabbit_script
 from bench.places import Places, Scale
 from bench.report import keep, table
 from events.codec import registry
@@ -34,6 +36,8 @@ INSTANCES: Final = 200
 EVENTS_EACH: Final = 20
 WORKFLOWS: Final = 200
 RUNS: Final = 3
+#: How long nova-conductor is saved through.
+SAVING_S: Final = 5
 
 
 def python_of(peer: str) -> Path:
@@ -42,8 +46,9 @@ def python_of(peer: str) -> Path:
     ready = folder / ".ready"
     if not ready.exists() or ready.read_text() != lock.read_text():
         venv.create(folder, with_pip=True, clear=True)
-        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
-        subprocess.run([folder / "bin" / "python", *install, "-r", lock], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        wheels = ["--only-binary", ":all:"]
+        subprocess.run([folder / "bin" / "python", *install, *wheels, "-r", lock], check=True)
         ready.write_text(lock.read_text())
     return folder / "bin" / "python"
 
@@ -78,8 +83,11 @@ def database_of(url: str) -> dict[str, object]:
     return place | ({"password": found.password} if found.password else {})
 
 
-def backlog(places: Places) -> list[Figure]:
-    """Return Quix Streams and the service on the same topic, and eventsourcing's projection."""
+def backlog(places: Places, broker: str | None) -> list[Figure]:
+    """Return Quix Streams and the service on the same topic, and eventsourcing's projection.
+
+    And nova-conductor, where a RabbitMQ is given.
+    """
     load = filled(
         places.kafka, "peers", instances=places.scale.instances, facts_each=places.scale.facts_each
     )
@@ -87,6 +95,7 @@ def backlog(places: Places) -> list[Figure]:
     quix: list[float] = []
     projected: list[float] = []
     saved: list[float] = []
+    nova: list[float] = []
     for n in range(places.scale.runs):
         ours.append(load.facts / apart(service_backlog, load, places.database(f"p{n}")).wall_s)
         answer = run("quix", "quix_backlog.py", quix_input(load, places, n))
@@ -94,7 +103,11 @@ def backlog(places: Places) -> list[Figure]:
         answer = run("eventsourcing", "eventsourcing_projection.py", life_of(places, n))
         projected.append(answer["events_per_s"])
         saved.append(answer["saves_per_s"])
+        if broker is not None:
+            given = nova_input(places, broker, n)
+            nova.append(run("nova", "nova_conductor.py", given)["saves_per_s"])
     return [
+        *([nova_figure(nova, ours)] if nova else []),
         Figure(
             line="2a",
             name="the service, the same minute",
@@ -161,6 +174,33 @@ def life_of(places: Places, n: int) -> dict[str, Any]:
     }
 
 
+def nova_input(places: Places, broker: str, n: int) -> dict[str, Any]:
+    """Return what the script of nova-conductor is told."""
+    folder = Path(places.folder) / f"nova{n}"
+    folder.mkdir()
+    urls = {
+        name: make_url(places.database(f"nova_{name}_{n}"))
+        .set(drivername="postgresql+psycopg2")
+        .render_as_string(hide_password=False)
+        for name in ("api", "cell0", "cell1")
+    }
+    return {"folder": str(folder), "rabbit": broker, "seconds": SAVING_S, **urls}
+
+
+def nova_figure(nova: Sequence[float], ours: Sequence[float]) -> Figure:
+    """Return how nova-conductor's saves compare with the service's facts."""
+    return Figure(
+        line="2e",
+        name="nova-conductor 34.0.0: saves of instances by RPC, one worker, four threads ask",
+        unit="saves/s",
+        runs=nova,
+        to="it, line 2a",
+        ratios=[1 / each for each in paired(nova, ours)],
+        target="service ≥ 350 ×, beyond ≥ 600 ×",
+        conditions={"a save": "one synchronous call; a fact is one of a batch"},
+    )
+
+
 def workflows(places: Places) -> list[Figure]:
     """Return DBOS's workflows of ten steps."""
     rates = [
@@ -182,6 +222,15 @@ def workflows(places: Places) -> list[Figure]:
     ]
 
 
+def measured_with_nova(places: Places) -> list[Figure]:
+    """Return the backlog's figures, with nova-conductor's where this machine has a RabbitMQ."""
+    if rabbit_script() is None:
+        print("No rabbitmq-server here: nova-conductor is left out.", flush=True)
+        return backlog(places, None)
+    with rabbit(Path(places.folder)) as broker:
+        return backlog(places, broker)
+
+
 def main() -> int:
     """Measure, print the table, and keep it."""
     with (
@@ -192,9 +241,9 @@ def main() -> int:
         places = Places(
             kafka=kafka.bootstrap, postgres=postgres, folder=folder, scale=Scale(runs=RUNS)
         )
-        figures = [*backlog(places), *workflows(places)]
+        figures = [*measured_with_nova(places), *workflows(places)]
     print(table([each.plain() for each in figures]), flush=True)
-    keep(figures, ("2a", "2b", "2c", "2d", "5b"))
+    keep(figures, ("2a", "2b", "2c", "2d", "2e", "5b"))
     return 0
 
 
