@@ -10,8 +10,8 @@ BATCH_RECORDS_MAX: Final = 10_000
 POLL_WAIT_S: Final = 0.02
 #: Commands sent in one turn of the relay: what one flush of the producer carries well.
 RELAY_ORDERS_MAX: Final = 500
-#: Choices made in one turn: each is a transaction that locks the hosts.
-SCHEDULER_ORDERS_MAX: Final = 50
+#: Choices made in one turn, in one transaction that locks the hosts: each looks at all of them.
+SCHEDULER_ORDERS_MAX: Final = 100
 #: Timers that become facts in one turn, so that a storm of them does not starve the fold.
 TIMERS_MAX: Final = 200
 #: Heartbeats read in one turn.

@@ -1,14 +1,13 @@
 """The scheduler: an executor like a node; its answers to `ChooseDestination` are facts.
 
-It locks the hosts' rows, sees what is claimed and reserved, and leaves a reservation and its
-answer in one transaction; the log is told afterwards, again if need be. Filters and weighers are
+It locks the hosts' rows, sees what is claimed and reserved, and leaves reservations and answers of
+a turn in one transaction; the log is told afterwards, again if need be. Filters and weighers are
 small functions, named as nova's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import cast
 
 from conductor import limits
@@ -127,8 +126,7 @@ class Scheduler:
         if not acting:
             return False
         orders = self._store.unsent(acting, limits.SCHEDULER_ORDERS_MAX, scheduler=True)
-        for order in orders:
-            self._store.decide(acting, order, partial(self._choose, order), self._clock.now_us())
+        self._store.decide(acting, orders, self._choose, self._clock.now_us())
         answers = self._store.answers(acting, limits.SCHEDULER_ORDERS_MAX)
         if answers:
             self._speaker.tell(

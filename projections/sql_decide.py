@@ -7,25 +7,46 @@ each other, so no two take the same room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, cast, func, insert, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from events.log import TopicPartition
 from events.topics import partition_of
-from projections.sql_owner import NODES, Owned, still_owned, timer_of
-from projections.store import Answer, Decision, HostRoom, HostSeen, Order
+from projections.choosing import choices
+from projections.sql_owner import (
+    NODES,
+    Owned,
+    owned_of,
+    partition_of_order,
+    still_owned,
+    timer_of,
+)
+from projections.store import Answer, Choose, HostRoom, HostSeen, Order
 from projections.tables import ANSWERS, LAST_SEEN, OUTBOX, RESERVATIONS, ROWS, TIMERS
 
 _AMOUNTS: Final = ("vcpus", "memory_mb", "disk_gb")
 _CLAIMS: Final = ROWS["claims"]
 
-_ORDER: Final = (
-    select(OUTBOX.c.command_id).where(OUTBOX.c.command_id == bindparam("command")).with_for_update()
+_NAMED: BindParameter[str] = bindparam("commands", expanding=True)
+_ORDERS: Final = (
+    select(OUTBOX.c.command_id)
+    .where(OUTBOX.c.command_id.in_(_NAMED))
+    .order_by(OUTBOX.c.command_id)
+    .with_for_update()
 )
-_ANSWER: Final = select(ANSWERS.c.command_id).where(ANSWERS.c.command_id == bindparam("command"))
+_ANSWERED: Final = select(ANSWERS.c.command_id).where(ANSWERS.c.command_id.in_(_NAMED))
 _HOST = select(NODES.c.host, NODES.c.node, NODES.c.status, *(NODES.c[each] for each in _AMOUNTS))
 _HOSTS: Final = _HOST.order_by(NODES.c.host).with_for_update()
 _ONE_HOST: Final = _HOST.where(NODES.c.host == bindparam("host"))
@@ -51,39 +72,39 @@ _SEEN: Final = (
     .order_by(NODES.c.host)
 )
 
-Choose = Callable[[Sequence[HostRoom]], Decision]
-
 
 def decide(
-    connection: Connection, owned: Owned, order: Order, choose: Choose, now_us: int
-) -> Answer | None:
-    """Let `choose` pick with all hosts locked, store its answer, and start the order's timer."""
-    which = {"command": order.command_id}
-    partition = TopicPartition(order.topic, order.partition)
-    mine = {partition: owned[partition]} if partition in owned else {}
-    if not still_owned(connection, mine):
-        return None
-    if connection.execute(_ORDER, which).first() is None:
-        return None
-    if connection.execute(_ANSWER, which).first() is not None:
-        return None
-    decision = choose(rooms(connection))
-    answer = Answer(
-        command_id=order.command_id,
-        topic=order.topic,
-        partition=order.partition,
-        instance_uuid=order.instance_uuid,
-        value=decision.value,
-    )
-    connection.execute(insert(ANSWERS), answer._asdict() | {"told": 0, "created_at": now_us})
-    if decision.reservation is not None:
-        held = decision.reservation._asdict()
-        connection.execute(
-            insert(RESERVATIONS),
-            held | {"command_id": order.command_id, "created_at": now_us},
-        )
-    connection.execute(insert(TIMERS), timer_of(order, now_us))
-    return answer
+    connection: Connection, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int
+) -> tuple[Answer, ...]:
+    """Let `choose` pick for each order with all hosts locked; store answers, start timers."""
+    wanted = _awaited(connection, owned, orders)
+    if not wanted:
+        return ()
+    made = choices(wanted, rooms(connection), choose)
+    answers = [each.answer._asdict() | {"told": 0, "created_at": now_us} for each in made]
+    connection.execute(insert(ANSWERS), answers)
+    reserved = [
+        each.reservation._asdict() | {"command_id": each.order.command_id, "created_at": now_us}
+        for each in made
+        if each.reservation is not None
+    ]
+    if reserved:
+        connection.execute(insert(RESERVATIONS), reserved)
+    connection.execute(insert(TIMERS), [timer_of(each.order, now_us) for each in made])
+    return tuple(each.answer for each in made)
+
+
+def _awaited(connection: Connection, owned: Owned, orders: Sequence[Order]) -> list[Order]:
+    """Return the orders that are ours to answer and have no answer; their rows are locked."""
+    ours = set(still_owned(connection, owned_of(owned, orders)))
+    mine = [each for each in orders if partition_of_order(each) in ours]
+    if not mine:
+        return []
+    named = {"commands": [each.command_id for each in mine]}
+    here = set(connection.execute(_ORDERS, named).scalars())
+    # Only now: another owner's answer is seen once its transaction let the rows go.
+    here -= set(connection.execute(_ANSWERED, named).scalars())
+    return [each for each in mine if each.command_id in here]
 
 
 def rooms(connection: Connection) -> tuple[HostRoom, ...]:

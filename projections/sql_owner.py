@@ -190,8 +190,8 @@ def unsent(
 
 def sent(connection: Connection, owned: Owned, orders: Sequence[Order], now_us: int) -> None:
     """Take sent orders out of the outbox and start their timers, where still owned."""
-    ours = set(still_owned(connection, _of(owned, orders)))
-    commands = [each.command_id for each in orders if _partition(each) in ours]
+    ours = set(still_owned(connection, owned_of(owned, orders)))
+    commands = [each.command_id for each in orders if partition_of_order(each) in ours]
     if commands:
         connection.execute(_START_TIMERS, {"commands": commands, "now_us": now_us})
         connection.execute(_TAKE_OUT, {"commands": commands})
@@ -286,8 +286,8 @@ def restore(
     connection: Connection, bulk: Bulk, owned: Owned, orders: Sequence[Order], *, again: bool
 ) -> None:
     """Put orders back into the outbox, where still owned; `again`: those that were sent too."""
-    ours = set(still_owned(connection, _of(owned, orders)))
-    mine = [each for each in orders if _partition(each) in ours]
+    ours = set(still_owned(connection, owned_of(owned, orders)))
+    mine = [each for each in orders if partition_of_order(each) in ours]
     if mine and again:
         connection.execute(_UNTIMED, {"commands": sorted({each.command_id for each in mine})})
     gone = missing(connection, bulk, {each.command_id for each in mine}) if mine else frozenset()
@@ -301,13 +301,15 @@ def timer_of(order: Order, now_us: int) -> dict[str, object]:
     return values | {"due_at": due_at, "fired": 0}
 
 
-def _partition(order: Order) -> TopicPartition:
+def partition_of_order(order: Order) -> TopicPartition:
+    """Return the partition that an order comes from."""
     return TopicPartition(order.topic, order.partition)
 
 
-def _of(owned: Owned, orders: Iterable[Order]) -> dict[TopicPartition, int]:
+def owned_of(owned: Owned, orders: Iterable[Order]) -> dict[TopicPartition, int]:
+    """Return our partitions that some orders come from."""
     # Others needn't be locked, nor their batches wait.
-    named = {_partition(each) for each in orders}
+    named = {partition_of_order(each) for each in orders}
     return {each: epoch for each, epoch in owned.items() if each in named}
 
 

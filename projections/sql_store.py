@@ -7,7 +7,7 @@ at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Engine
@@ -22,9 +22,8 @@ from projections.store import (
     Answer,
     Batch,
     Checkpoint,
-    Decision,
+    Choose,
     DueRow,
-    HostRoom,
     HostSeen,
     Order,
     Standing,
@@ -123,15 +122,13 @@ class SqlStore:
                 sql_owner.sent(connection, owned, orders, now_us)
 
     def decide(
-        self,
-        owned: Owned,
-        order: Order,
-        choose: Callable[[Sequence[HostRoom]], Decision],
-        now_us: int,
-    ) -> Answer | None:
-        """Let `choose` pick with the rooms of all hosts locked, and store its answer."""
+        self, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int
+    ) -> tuple[Answer, ...]:
+        """Let `choose` pick for each order with all hosts locked, and store its answers."""
+        if not orders:
+            return ()
         with writing(self._engine) as connection:
-            return sql_decide.decide(connection, owned, order, choose, now_us)
+            return sql_decide.decide(connection, owned, orders, choose, now_us)
 
     def answers(self, owned: Owned, limit: int) -> tuple[Answer, ...]:
         """Return stored answers that have not been marked as told."""

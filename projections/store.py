@@ -20,6 +20,7 @@ from projections.survey_rows import GuestRecorded, HostSurvey
 
 #: The outbox's word for the executor inside the conductor.
 SCHEDULER_HOST = "@scheduler"
+_Owned = Mapping[TopicPartition, int]
 #: The step of what waits for a host's missing facts; no saga waits there, so none is told.
 RESEND_STEP = "resend"
 
@@ -180,6 +181,10 @@ class Decision(NamedTuple):
     reservation: Reservation | None
 
 
+#: Picks for an order, seeing what every host has and what is taken of it.
+Choose = Callable[["Order", Sequence[HostRoom]], Decision]
+
+
 class StoreError(Exception):
     """The database did not do what was asked."""
 
@@ -241,36 +246,29 @@ class Store(Protocol):
 
     # The owner's turns. `owned` maps each partition to the epoch of its owner.
 
-    def unsent(
-        self, owned: Mapping[TopicPartition, int], limit: int, *, scheduler: bool
-    ) -> tuple[Order, ...]:
+    def unsent(self, owned: _Owned, limit: int, *, scheduler: bool) -> tuple[Order, ...]:
         """Return orders in the outbox, by rank and age: for hosts, or for the scheduler.
 
         For the scheduler: only those without a stored answer.
         """
         ...
 
-    def sent(
-        self, owned: Mapping[TopicPartition, int], orders: Sequence[Order], now_us: int
-    ) -> None:
+    def sent(self, owned: _Owned, orders: Sequence[Order], now_us: int) -> None:
         """Take sent orders out of the outbox and start their timers, where still owned."""
         ...
 
     def decide(
-        self,
-        owned: Mapping[TopicPartition, int],
-        order: Order,
-        choose: Callable[[Sequence[HostRoom]], Decision],
-        now_us: int,
-    ) -> Answer | None:
-        """Let `choose` pick with the rooms of all hosts locked, and store its answer.
+        self, owned: _Owned, orders: Sequence[Order], choose: Choose, now_us: int
+    ) -> tuple[Answer, ...]:
+        """Let `choose` pick for each order with all hosts locked, and store its answers, or none.
 
-        Also starts the order's timer. The order stays in the outbox until its answer is judged.
-        None where the partition is not ours any more, the order is gone, or it was answered before.
+        Each choice sees what the ones before it took. Also starts the orders' timers; an order
+        stays in the outbox until its answer is judged. Left out are orders whose partition is not
+        ours any more, that are gone, or were answered before.
         """
         ...
 
-    def answers(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[Answer, ...]:
+    def answers(self, owned: _Owned, limit: int) -> tuple[Answer, ...]:
         """Return stored answers that have not been marked as told."""
         ...
 
@@ -278,13 +276,11 @@ class Store(Protocol):
         """Mark answers as appended to the log; they go when the log's record is judged."""
         ...
 
-    def due(
-        self, owned: Mapping[TopicPartition, int], now_us: int, limit: int
-    ) -> tuple[Timer, ...]:
+    def due(self, owned: _Owned, now_us: int, limit: int) -> tuple[Timer, ...]:
         """Return timers whose time has come and that have not been marked as fired."""
         ...
 
-    def waiting_on_lost(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[Timer, ...]:
+    def waiting_on_lost(self, owned: _Owned, limit: int) -> tuple[Timer, ...]:
         """Return timers of hosts that are lost or forced down, not marked as fired.
 
         An order that was not sent yet is none of them: a lost host shall find it when it is back.
@@ -295,13 +291,11 @@ class Store(Protocol):
         """Mark that the log has been told of these waits; they go when the fact is judged."""
         ...
 
-    def owed(self, owned: Mapping[TopicPartition, int], limit: int) -> tuple[tuple[str, str], ...]:
+    def owed(self, owned: _Owned, limit: int) -> tuple[tuple[str, str], ...]:
         """Return (instance, host) of patient sagas whose host is there, not lost or forced down."""
         ...
 
-    def elapsed(
-        self, owned: Mapping[TopicPartition, int], now_us: int, limit: int
-    ) -> tuple[DueRow, ...]:
+    def elapsed(self, owned: _Owned, now_us: int, limit: int) -> tuple[DueRow, ...]:
         """Return what has fallen due by itself, the longest overdue first."""
         ...
 
@@ -309,7 +303,7 @@ class Store(Protocol):
         """The log was told: these are due again only then, if the state still names them."""
         ...
 
-    def postpone(self, owned: Mapping[TopicPartition, int], until_us: int) -> None:
+    def postpone(self, owned: _Owned, until_us: int) -> None:
         """Move every earlier due time to `until_us` and unmark what was marked as fired or told."""
         ...
 
@@ -323,7 +317,7 @@ class Store(Protocol):
 
     def restore_dues(
         self,
-        owned: Mapping[TopicPartition, int],
+        owned: _Owned,
         partition: TopicPartition,
         uuids: Sequence[str],
         dues: Sequence[DueRow],
@@ -338,9 +332,7 @@ class Store(Protocol):
         """Return those that have neither an outbox row nor a timer."""
         ...
 
-    def restore(
-        self, owned: Mapping[TopicPartition, int], orders: Sequence[Order], *, again: bool = False
-    ) -> None:
+    def restore(self, owned: _Owned, orders: Sequence[Order], *, again: bool = False) -> None:
         """Put orders back into the outbox, where still owned and neither there nor sent.
 
         `again`: those that were sent too, which then wait for nothing until they are sent anew.
@@ -381,7 +373,7 @@ class Store(Protocol):
 
     def note_set_aside(
         self,
-        owned: Mapping[TopicPartition, int],
+        owned: _Owned,
         partition: TopicPartition,
         offset: int,
         reason: str,

@@ -7,12 +7,13 @@ like them. It tells those who watch what was committed; it knows nothing of faul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from events.log import TopicPartition
 from events.topics import Topics, partition_of
+from projections.choosing import choices
 from projections.rows import (
     InstanceStateRow,
     NodeRow,
@@ -25,7 +26,7 @@ from projections.store import (
     Answer,
     Batch,
     Checkpoint,
-    Decision,
+    Choose,
     Fenced,
     HostRoom,
     HostSeen,
@@ -177,31 +178,25 @@ class StoreModel(DuesModel):
                 self._db.watcher.marked_sent(gone)
 
     def decide(
-        self,
-        owned: Owned,
-        order: Order,
-        choose: Callable[[Sequence[HostRoom]], Decision],
-        now_us: int,
-    ) -> Answer | None:
-        """Let `choose` pick with the rooms of all hosts locked, and store its answer."""
+        self, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int
+    ) -> tuple[Answer, ...]:
+        """Let `choose` pick for each order with all hosts locked, and store its answers."""
         with self._db.lock:
-            db, command_id = self._db, order.command_id
-            is_ours = (order.topic, order.partition) in self._ours(owned)
-            if not is_ours or command_id not in db.outbox or command_id in db.answers:
-                return None
-            decision = choose(self._rooms())
-            answer = Answer(
-                command_id=command_id,
-                topic=order.topic,
-                partition=order.partition,
-                instance_uuid=order.instance_uuid,
-                value=decision.value,
-            )
-            db.answers[command_id] = Said(answer, now_us)
-            if decision.reservation is not None:
-                db.reservations[command_id] = decision.reservation
-            db.timers[command_id] = Waiting(_timer_of(order, now_us))
-            return answer
+            db, ours = self._db, self._ours(owned)
+            awaited = [
+                each
+                for each in orders
+                if (each.topic, each.partition) in ours
+                and each.command_id in db.outbox
+                and each.command_id not in db.answers
+            ]
+            made = choices(awaited, self._rooms(), choose)
+            for order, answer, reservation in made:
+                db.answers[order.command_id] = Said(answer, now_us)
+                if reservation is not None:
+                    db.reservations[order.command_id] = reservation
+                db.timers[order.command_id] = Waiting(_timer_of(order, now_us))
+            return tuple(each.answer for each in made)
 
     def _rooms(self) -> tuple[HostRoom, ...]:
         used = self._db.used()
