@@ -38,9 +38,9 @@ def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, .
             return f"there is no guest on {place.host}"
         if half.power_state != after and half.power_state not in only:
             return f"the guest is in power state {int(half.power_state)}"
-        # A start loads the memory that was saved, if any.
+        # A start loads the memory that was saved, if any; a stop gives up that, and a rescue.
         is_loaded = half.role is Role.SAVED and after is PowerState.RUNNING
-        role = Role.GUEST if is_loaded else None
+        role = Role.GUEST if is_loaded or after is PowerState.SHUTDOWN else None
         world.change(half.becomes(role=role, power_state=after))
         return fact(power_state=after)
 

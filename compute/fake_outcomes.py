@@ -83,6 +83,10 @@ def _is_in(*states: PowerState) -> Callable[[object, Half | None], bool]:
     )
 
 
+def _is_stopped(command: object, half: Half | None) -> bool:
+    return _is(Role.GUEST)(command, half) and _is_in(PowerState.SHUTDOWN)(command, half)
+
+
 def _is_rebooted(command: object, half: Half | None) -> bool:
     assert isinstance(command, c.RebootGuest), f"Expected RebootGuest, but {command!r}"
     is_defined = half is not None and (half.role is Role.GUEST or not command.hard)
@@ -109,7 +113,7 @@ _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.BuildGuest: _is(Role.GUEST),
     c.EvacuateGuest: _is_as_asked,
     c.DestroyGuest: _has_nothing,
-    c.StopGuest: _is_in(PowerState.SHUTDOWN),
+    c.StopGuest: _is_stopped,
     c.StartGuest: _is_in(PowerState.RUNNING),
     c.RebootGuest: _is_rebooted,
     c.PauseGuest: _is_in(PowerState.PAUSED),

@@ -113,10 +113,12 @@ def _volume_swapped(run: Run, _saga: SagaState | None) -> None:
 
 def _port_bound(run: Run, _saga: SagaState | None) -> None:
     fact = cast("attachments.PortBound", run.envelope.fact)
-    host = run.envelope.host
+    host, meta = run.envelope.host, run.envelope.meta
     assert host is not None
+    # Who was superseded said it before others bound the port, however late it comes.
+    active = fact.active and (host == run.held.host or meta.generation >= run.held.generation)
     ports = tuple(
-        bound(p, host, active=fact.active) if p.port.port_id == fact.port_id else p
+        bound(p, host, active=active) if p.port.port_id == fact.port_id else p
         for p in run.held.ports
     )
     run.held = replace(run.held, ports=ports)

@@ -55,6 +55,15 @@ class StandbyContract(DriverStage):
         assert self.do("alpha", c.UnrescueGuest()) == [s.GuestUnrescued(power_state=1)]
         assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
 
+    @pytest.mark.parametrize("before", [c.SuspendGuest(), c.RescueGuest(rescue_image="rescue")])
+    def test_a_stop_leaves_an_ordinary_guest_that_is_off(self, before: object) -> None:
+        self.built()
+        self.do("alpha", before)
+
+        assert self.kinds("alpha", c.StopGuest()) == ["GuestStopped"]
+        assert self.kinds("alpha", c.ResumeGuest()) == ["GuestResumeFailed"]
+        assert self.do("alpha", c.StartGuest())[-1] == i.GuestStarted(power_state=1)
+
     @pytest.mark.parametrize("before", [c.StopGuest(), c.SuspendGuest(), c.PauseGuest()])
     def test_a_guest_is_put_aside_and_comes_back_running(self, before: object) -> None:
         self.built()
