@@ -77,13 +77,14 @@ def _is_offloaded(held: Held, _saga: SagaState, _rules: Rules) -> bool:
     return held.host is None or held.vm_state == VmState.SHELVED_OFFLOADED
 
 
-def _is_volume_backed(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+def is_volume_backed(held: Held) -> bool:
     """As nova finds it: by what it boots from, and where that is not told, by the lack of one."""
     return not held.image or any(v.volume.boot_index == 0 for v in held.volumes)
 
 
-def _can_be_made_again(held: Held, saga: SagaState, rules: Rules) -> bool:
-    return held.shelved_image is not None or _is_volume_backed(held, saga, rules)
+def can_be_made_again(held: Held) -> bool:
+    """Say whether a guest of which no host has anything can be made: of its image or volumes."""
+    return held.shelved_image is not None or is_volume_backed(held)
 
 
 def _waits_for_confirm(held: Held, _saga: SagaState, _rules: Rules) -> bool:
@@ -162,8 +163,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "is_offloaded": _is_offloaded,
         "image_changed": lambda held, saga, _rules: held.image != saga.was_image,
         "began_stopped": lambda _held, saga, _rules: saga.was_vm_state == VmState.STOPPED,
-        "can_be_made_again": _can_be_made_again,
-        "is_volume_backed": _is_volume_backed,
+        "can_be_made_again": lambda held, _saga, _rules: can_be_made_again(held),
+        "is_volume_backed": lambda held, _saga, _rules: is_volume_backed(held),
         "offloads_at_once": lambda _held, _saga, rules: not rules.number_of("shelved_offload_time"),
         "of_create": lambda _held, saga, _rules: saga.saga == "create",
         "reset_to_active": lambda _held, saga, _rules: saga.arguments.get("state") == "active",

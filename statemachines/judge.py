@@ -22,7 +22,7 @@ from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
 from statemachines.bad_input import bad_input
 from statemachines.chain import HEADS_MAX, Place, head_of, place
-from statemachines.conditions import chosen, may_have
+from statemachines.conditions import can_be_made_again, chosen, may_have
 from statemachines.demands import circumstances, lack, wins
 from statemachines.doubts import is_new
 from statemachines.dues import named, request_of
@@ -118,6 +118,8 @@ def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict
             may = may_have(held) if held.vm_state != VmState.DELETED else ()
             if type(fact).__name__ in SAID_OF_ATTACHMENTS and host in may:
                 return _ACCEPTED  # Said too late to lead anywhere, and true all the same.
+            if _has_nothing_left(held, envelope, rules):
+                return _ACCEPTED  # Too late for its saga, and its host's last word on the guest.
             return _reject(envelope, "not-asked", f"no saga waits for this of {host}")
         return _judge_answer(held, envelope, saga, rules)
     if isinstance(fact, PowerStateReported):
@@ -129,6 +131,19 @@ def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict
             )
         return _ACCEPTED
     return _reject(envelope, "not-asked", "it answers no command")
+
+
+def _has_nothing_left(held: Held, envelope: Envelope[object], rules: Rules) -> bool:
+    """Say whether the owner says late, while nobody else is at work, that it gave the guest up.
+
+    A host's words come in order: it has done nothing with the guest since.
+    """
+    name = type(envelope.fact).__name__
+    if name != "GuestOffloaded" or held.saga is not None or envelope.host != held.host:
+        return False
+    arrow = open_arrow(name, held, None, rules)
+    leads = arrow is not None and arrow.vm_state == VmState.SHELVED_OFFLOADED
+    return leads and can_be_made_again(held)
 
 
 def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules: Rules) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from statemachines.arrows.places import ANY_VM, only
+from statemachines.arrows.places import ANY_TASK, ANY_VM, only
 from statemachines.machine import KEEP, Arrow
 from statemachines.states import TaskState as T
 from statemachines.states import VmState as V
@@ -57,6 +57,9 @@ def _of_shelving() -> Iterator[Arrow]:
     yield Arrow("shelve:shelved", _SETTLED, _SHELVE, V.SHELVED, None)
     offloading = _SETTLED | _SHELVED
     yield Arrow("shelve:offloaded", offloading, _SHELVE | _OFFLOAD, V.SHELVED_OFFLOADED, None)
+    # Said when nobody waits for it any more: no ending will follow. Else the ending does it.
+    yield Arrow("GuestOffloaded", offloading, only(None), V.SHELVED_OFFLOADED, None)
+    yield Arrow("GuestOffloaded", ANY_VM, ANY_TASK, KEEP, KEEP)
     for ending in ("not_offloaded", "failed", "host_lost", "timed_out", "resolved"):
         yield Arrow(f"shelve:{ending}", offloading, _SHELVE | _OFFLOAD, KEEP, None)
     yield Arrow("shelve_offload:offloaded", _SHELVED, _OFFLOAD, V.SHELVED_OFFLOADED, None)

@@ -12,8 +12,9 @@ from statemachines.attachments import let_go
 from statemachines.claims import release
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
-from statemachines.interpreter import drop_shelved_image
+from statemachines.interpreter import drop_shelved_image, owe
 from statemachines.run import Run
+from statemachines.saga import Owe
 from statemachines.values import replace
 
 
@@ -29,13 +30,21 @@ def _guest_shelved(run: Run, saga: SagaState | None) -> None:
     )
 
 
-def _guest_offloaded(run: Run, _saga: SagaState | None) -> None:
-    """Nothing of it is on its host, whatever that said on the way; the ending clears the host."""
+def _guest_offloaded(run: Run, saga: SagaState | None) -> None:
+    """Nothing of it is on its host, whatever that said on the way; the ending clears the host.
+
+    Where nobody waits for it any more, no ending will.
+    """
     host = run.envelope.host
     assert host is not None
     release(run, host)
     shelved_at = run.held.shelved_at or run.now
     run.held = replace(let_go(run.held, host), shelved_host=host, shelved_at=shelved_at)
+    if saga is not None:
+        return
+    run.held = replace(run.held, host=None, node=None)
+    for other in sorted({claim.host for claim in run.held.claims}):
+        owe(run, Owe.DESTROY, other, "undone")
 
 
 def _shelved_guest_started(run: Run, _saga: SagaState | None) -> None:

@@ -243,10 +243,6 @@ def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
 
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
-    if half is None and held.saga is None and row.power_state == PowerState.NOSTATE:
-        # The row says so: the host was lost in the middle of giving the guest up (S2 knows whether
-        # it was allowed to), and another attempt ends it.
-        return []
     if half is None or half.role not in _WHOLE[row.vm_state]:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []

@@ -261,3 +261,74 @@ def test_what_a_failed_revert_left_elsewhere_is_cleared_away_when_the_guest_is_w
     assert world.states == ("shelved_offloaded", None)
     assert claims(world) == []
     assert world.here.sides == ()
+
+
+@pytest.mark.parametrize("step", ["shelve", "shelve_offload", "shelve_volume_backed"])
+@pytest.mark.parametrize("trouble", ["lost", "silent"])
+def test_the_owner_is_believed_that_says_too_late_that_nothing_is_left(
+    step: str, trouble: str
+) -> None:
+    world = begin(step)
+    if step == "shelve":
+        world.succeed(world.letters[0])
+    image, asked = world.here.shelved_image, world.outstanding("h1")
+    while world.here.saga is not None:
+        must(world.lose("h1") if trouble == "lost" else world.time_out("h1"))
+    assert world.here.host == "h1"
+
+    must(world.says("h1", images.GuestOffloaded(power_state=OFF), command_id=asked))
+
+    assert world.states == ("shelved_offloaded", None)
+    assert place(world) == [None, None]
+    assert claims(world) == []
+    assert (world.here.shelved_image, world.here.shelved_host) == (image, "h1")
+    world.come_back()
+    check_end(world)
+    must(world.request("unshelve"))
+    world.settle()
+    assert world.states == ("active", None)
+
+
+def test_a_late_offload_of_a_host_that_owns_nothing_any_more_is_refused() -> None:
+    world = begin("shelve_offload")
+    asked = world.outstanding("h1")
+    must(world.lose("h1"))
+    must(world.request("delete"))
+    world.settle()
+
+    outcome = world.says("h1", images.GuestOffloaded(power_state=OFF), command_id=asked)
+
+    assert isinstance(outcome.verdict, Rejected)
+    assert world.states == ("deleted", None)
+
+
+def test_a_late_offload_does_not_overtake_what_is_being_done_with_the_guest() -> None:
+    world = begin("shelve_offload")
+    asked = world.outstanding("h1")
+    must(world.lose("h1"))
+    must(world.request("unshelve"))
+
+    outcome = world.says("h1", images.GuestOffloaded(power_state=OFF), command_id=asked)
+
+    assert isinstance(outcome.verdict, Rejected)
+    assert world.here.host == "h1"
+
+
+def test_what_others_had_of_a_guest_is_cleared_away_with_a_late_offload() -> None:
+    world = resized()
+    must(world.request("revert_resize"))
+    must(world.fail(world.letters[0], migration.ResizeRevertFailed))
+    assert claims(world) == ["h1", "h2"]
+    must(world.request("reset_state", arguments={"state": "active"}))
+    world.settle()
+    must(world.request("shelve"))
+    world.succeed(world.letters[0])
+    asked = world.outstanding("h2")
+    must(world.lose("h2"))
+
+    must(world.says("h2", images.GuestOffloaded(power_state=OFF), command_id=asked))
+    world.come_back()
+
+    assert world.states == ("shelved_offloaded", None)
+    assert claims(world) == []
+    assert world.here.sides == ()
