@@ -126,7 +126,8 @@ class Scheduler:
         if not acting:
             return False
         orders = self._store.unsent(acting, limits.SCHEDULER_ORDERS_MAX, scheduler=True)
-        self._store.decide(acting, orders, self._choose, self._clock.now_us())
+        if orders:
+            self._store.decide(acting, orders, self._choose, self._clock.now_us())
         answers = self._store.answers(acting, limits.SCHEDULER_ORDERS_MAX)
         if answers:
             self._speaker.tell(

@@ -122,7 +122,9 @@ class Target:
         match moment:
             case Moment.BEFORE | Moment.AFTER_EFFECT:
                 wanted = "store.decide" + (".done" if moment is Moment.AFTER_EFFECT else "")
-                return name == wanted and cast("Any", subject)[1].command_id == order.command_id
+                return name == wanted and any(
+                    each.command_id == order.command_id for each in cast("Any", subject)[1]
+                )
             case Moment.AFTER_JOURNAL | Moment.AFTER_SEND:
                 wanted = "log.append" + (".done" if moment is Moment.AFTER_SEND else "")
                 return name == wanted and self.sends_answer(subject)
