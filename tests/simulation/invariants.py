@@ -243,6 +243,10 @@ def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
 
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
+    is_nothing = half is None and held.saga is None and row.power_state == PowerState.NOSTATE
+    if is_nothing and row.vm_state == "soft-delete":
+        # A soft delete overtook a revert whose host had given the guest up: it says so in its row.
+        return []
     if half is None or half.role not in _WHOLE[row.vm_state]:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []
