@@ -277,8 +277,7 @@ _ALL: Final[Sequence[Planted]] = (
     Planted(
         name="claim not released",
         switch=_claim_not_released,
-        # The law of room is asserted before each commit too, and stops the worker first.
-        caught_by=("I9", "NoRest: lag of"),
+        caught_by=("I9",),
     ),
     Planted(
         name="timer on an outage",

@@ -16,6 +16,8 @@ from conductor.step import Outcome, step
 from events.codec import decode_fact
 from events.decisions import PeriodElapsed, StepTimedOut
 from events.envelope import Envelope
+from events.images import GuestOffloaded
+from events.instance import GuestDestroyed
 from events.log import Message, TopicPartition
 from events.memory_log import MemoryLog
 from events.node import NodeLost
@@ -194,6 +196,8 @@ class Watch(Watcher):
             }
         if held is None or after is None or after is held:
             return outcome
+        if isinstance(outcome.verdict, Accepted):
+            _check_released(after, envelope)
         if after.generation < held.generation:
             raise Broken(f"I10: generation of {held.instance_id} fell to {after.generation}")
         if held.vm_state == "deleted" and after.vm_state != "deleted":
@@ -282,6 +286,19 @@ def _check_entitled(held: Held, after: Held, envelope: Envelope[object]) -> None
         return
     fact = type(envelope.fact).__name__
     raise Broken(f"I13: {fact} of {envelope.host} changed {changed} of {held.instance_id}")
+
+
+def _check_released(after: Held, envelope: Envelope[object]) -> None:
+    """Nothing is claimed on a host that said last that it has nothing, unless it owns a new guest.
+
+    Else what it has paid is owed again, for ever.
+    """
+    host, is_gone = envelope.host, after.vm_state == "deleted"
+    if not isinstance(envelope.fact, GuestDestroyed | GuestOffloaded):
+        return
+    if any(c.host == host for c in after.claims) and (is_gone or host != after.host):
+        fact = type(envelope.fact).__name__
+        raise Broken(f"I9: {host} said {fact} of {after.instance_id}, and claims {after.claims}")
 
 
 def _check_untouched(held: Held, after: Held, envelope: Envelope[object]) -> None:
