@@ -51,7 +51,7 @@ class Survey:
         self._after: dict[str, str] = {}
 
     def turn(self) -> bool:
-        """Doubt a bounded number of guests; say whether there were any."""
+        """Look at a bounded number of hosts, doubt a bounded number of guests; say if any."""
         acting = {tp.partition for tp in self._owned.acting(self._topics.node_events)}
         now_s = self._clock.monotonic_s()
         if not acting or (now_s < self._next_look_s and not self._after):
@@ -59,9 +59,14 @@ class Survey:
         self._next_look_s = now_s + limits.SLOW_LOOK_S
         count = self._partitions()
         left, pages = limits.DOUBTS_MAX, list[_Page]()
+        looks = limits.SURVEYED_HOSTS_MAX
         for host in self._store.surveys(count, acting):
-            if left <= 0:
+            if self._rests(host, now_s):
+                continue
+            if left <= 0 or looks <= 0:
+                self._next_look_s = now_s  # The next turn goes on with the others.
                 break
+            looks -= 1
             page = self._look(host, count, left)
             if page is not None:
                 pages.append(page)
@@ -76,12 +81,18 @@ class Survey:
         fold = next(iter(self._owned.partitions.values())).fold
         return fold.rules.partitions
 
+    def _rests(self, host: HostSurvey, now_s: float) -> bool:
+        """Say whether a host needs no look now: it was seen to, or facts may be on their way."""
+        started, number = _subject(host)
+        if self._seen_to.get(host.host) == (host.enrolment, number):
+            return True
+        differing, since_s = self._differs.get(host.host, (0, now_s))
+        is_new = started or differing != number
+        return not is_new and now_s - since_s < limits.DIGEST_SETTLES_S
+
     def _look(self, host: HostSurvey, partitions: int, limit: int) -> _Page | None:
         """Return what is to be said of the guests of a host; None where there is no reason."""
-        started = host.start_sequence > host.surveyed_sequence
-        number = host.start_sequence if started else host.digest_sequence
-        if self._seen_to.get(host.host) == (host.enrolment, number):
-            return None
+        started, number = _subject(host)
         guests = self._store.guests_of(host.host)
         if not started and not self._differs_for_good(host, guests):
             return None
@@ -127,6 +138,12 @@ class Survey:
 
     def _at(self, topic: str, key: str, partitions: int) -> TopicPartition:
         return TopicPartition(topic, partition_of(key, partitions))
+
+
+def _subject(host: HostSurvey) -> tuple[bool, int]:
+    """Say whether a host's start is to be seen to, else its digest, and which number it has."""
+    started = host.start_sequence > host.surveyed_sequence
+    return started, host.start_sequence if started else host.digest_sequence
 
 
 def digest_of(guests: Iterable[GuestRecorded]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from compute.memory_journal import MemoryJournal
 from compute.node import Node
 from compute.wiring import Parts, Ports, build
 from compute.world import Half, MemoryWorld, Role, power_failure
+from conductor import limits
 from conductor.wiring import Options
 from events.codec import decode_fact
 from events.log import TopicPartition
@@ -150,6 +152,26 @@ def test_a_start_is_asked_after_once_also_by_a_conductor_that_starts_anew(site: 
     site.run()
 
     assert site.said("GuestDoubted") == [*doubts, ("GuestDoubted", ONE)]
+
+
+def test_a_turn_looks_at_so_many_hosts_and_the_next_ones_at_the_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.build(ONE)
+    before = site.said("NodeSurveyed")
+    monkeypatch.setattr(limits, "SURVEYED_HOSTS_MAX", 1)
+    for host in site.cloud.hosts:
+        site.start(host)
+
+    counts = []
+    for _ in range(20):
+        site.run(1)
+        counts.append(len(site.said("NodeSurveyed")) - len(before))
+
+    assert counts[-1] == len(site.cloud.hosts)
+    turns = 2  # In each second of the run.
+    assert max(after - one for one, after in pairwise(counts)) <= turns
+    assert counts[0] < counts[-1]
 
 
 def test_a_digest_that_is_equal_says_nothing(site: Site) -> None:
