@@ -17,7 +17,7 @@ from events import commands as c
 from events import standby as s
 
 #: Roles in which a host has what can be started again after a soft delete.
-_RESTORABLE: Final = (*PRESENT, Role.COPIED)
+_RESTORABLE: Final = (*PRESENT, Role.COPIED, Role.KEPT)
 CALLS: Final = ("RescueGuest.power_off", "RescueGuest.boot")
 
 
@@ -51,8 +51,9 @@ def _unrescue(world: World, place: Place, command: object, half: Half | None) ->
 def _soft_delete(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role not in _RESTORABLE:
         return s.GuestSoftDeleted(power_state=PowerState.NOSTATE)  # There is nothing to power off.
-    # Disks that came and never ran are the guest, and can be started when it is taken back.
-    role = Role.GUEST if half.role is Role.COPIED else None
+    # Disks that came and never ran are the guest, and so are those that its owner has kept when a
+    # soft delete overtook a revert; either can be started when it is taken back.
+    role = None if half.role in PRESENT else Role.GUEST
     world.change(half.becomes(role=role, power_state=PowerState.SHUTDOWN))
     return s.GuestSoftDeleted(power_state=PowerState.SHUTDOWN)
 

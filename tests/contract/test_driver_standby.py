@@ -83,6 +83,15 @@ class StandbyContract(DriverStage):
         assert self.driver("beta").guests() == (Guest(ONE, 4),)
         assert self.do("beta", c.UndeleteGuest()) == [s.GuestUndeleted(power_state=1)]
 
+    def test_disks_that_their_owner_kept_are_put_aside_and_can_be_brought_back(self) -> None:
+        self.built()
+        self.do("beta", c.PrepareResize(source="alpha", old_flavor=SMALL, new_flavor=SMALL))
+        self.do("alpha", c.ResizeGuest(destination="beta", new_flavor=SMALL))
+
+        assert self.do("alpha", c.SoftDeleteGuest()) == [s.GuestSoftDeleted(power_state=4)]
+        assert self.driver("alpha").guests() == (Guest(ONE, 4),)
+        assert self.do("alpha", c.UndeleteGuest()) == [s.GuestUndeleted(power_state=1)]
+
     def test_without_a_guest_there_is_nothing_to_put_aside_and_nothing_to_bring_back(self) -> None:
         assert self.do("alpha", c.SoftDeleteGuest()) == [s.GuestSoftDeleted(power_state=0)]
         assert self.kinds("alpha", c.UndeleteGuest()) == ["GuestUndeleteFailed"]
