@@ -123,6 +123,8 @@ ALWAYS_ADMITTED: Final = (
 )
 #: These make a guest; a host does `max_concurrent_builds` of them at the same time.
 BUILDING: Final = frozenset({c.BuildGuest, c.EvacuateGuest})
+#: These copy the disk of a guest; a host does `max_concurrent_snapshots` of them at the same time.
+SNAPSHOTTING: Final = frozenset({c.SnapshotGuest})
 #: With the end of one of these the instance gives back its place for a live migration.
 FREES_SLOT: Final = frozenset(
     {c.LiveMigrateGuest, c.RollbackSource, c.CleanUpSource, c.DestroyGuest}

@@ -47,6 +47,8 @@ class Bounds:
     max_concurrent_incoming_live_migrations: int = 10
     #: Guests built at the same time; 0 is no bound.
     max_concurrent_builds: int = 10
+    #: Guests snapshotted or backed up at the same time; 0 is no bound.
+    max_concurrent_snapshots: int = 5
     #: Seconds between two heartbeats.
     report_interval_s: int = 10
     #: Seconds between two digests of the guests.

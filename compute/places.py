@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from compute.endings import BUILDING, STEERING
+from compute.endings import BUILDING, SNAPSHOTTING, STEERING
 from compute.limits import Bounds
 from events.commands import EvacuateGuest, PrepareDestination
 from events.envelope import Letter
@@ -27,7 +27,8 @@ def ready(
     live migration to this host.
     """
     steering = [each for each in waiting if type(each.command) in STEERING]
-    builds_left = _left(bounds.max_concurrent_builds, _builds(running))
+    builds_left = _left(bounds.max_concurrent_builds, _count(running, BUILDING))
+    snapshots_left = _left(bounds.max_concurrent_snapshots, _count(running, SNAPSHOTTING))
     incoming_left = _left(bounds.max_concurrent_incoming_live_migrations, len(incoming))
     begins: Letters = []
     for letter in sorted(_next(waiting, running), key=_rank):
@@ -35,6 +36,10 @@ def ready(
             if builds_left == 0:
                 continue
             builds_left -= 1
+        elif type(letter.command) in SNAPSHOTTING:
+            if snapshots_left == 0:
+                continue
+            snapshots_left -= 1
         elif _comes(letter, incoming):
             if incoming_left == 0:
                 continue
@@ -69,8 +74,8 @@ def _rank(letter: Letter[object]) -> tuple[int, int]:
     return 1, 0
 
 
-def _builds(running: Collection[Letter[object]]) -> int:
-    return sum(type(each.command) in BUILDING for each in running)
+def _count(letters: Collection[Letter[object]], kinds: Collection[type]) -> int:
+    return sum(type(each.command) in kinds for each in letters)
 
 
 def _left(bound: int, taken: int) -> int:

@@ -86,6 +86,7 @@ def bounds_of(settings: Settings) -> Bounds:
         max_concurrent_live_migrations=settings.max_concurrent_live_migrations,
         max_concurrent_incoming_live_migrations=settings.max_concurrent_incoming_live_migrations,
         max_concurrent_builds=settings.max_concurrent_builds,
+        max_concurrent_snapshots=settings.max_concurrent_snapshots,
         report_interval_s=settings.report_interval,
     )
 

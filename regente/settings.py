@@ -215,6 +215,9 @@ class Settings(BaseSettings):
         default=False, description="guests that should run are started when their host starts"
     )
     max_concurrent_builds: Count = Field(default=10, description="per host; 0: no bound")
+    max_concurrent_snapshots: Count = Field(
+        default=5, description="snapshots and backups of one host; 0: no bound"
+    )
     max_concurrent_live_migrations: Count = Field(
         default=1, description="leaving one host at a time; 0: no bound"
     )

@@ -8,6 +8,7 @@ import pytest
 
 from compute.fake_site import Failure, FailureKind
 from compute.limits import Bounds
+from compute.places import ready
 from compute.world import Role
 from events import commands as c
 from events import migration as m
@@ -170,6 +171,29 @@ def test_of_guests_of_a_lost_host_those_of_the_highest_priority_are_built_first(
         begun.update({number_of[each]: None for each in done if each in number_of})
 
     assert list(begun) == [2, 0, 3, 1]
+
+
+@pytest.mark.parametrize(("bound", "begun"), [(1, 0), (2, 1), (3, 2), (0, 2)])
+def test_snapshots_that_run_leave_places_up_to_the_bound(bound: int, begun: int) -> None:
+    host = Host()
+    snapshot = sample(c.SnapshotGuest)
+    running = [host.ask(snapshot)]
+    waiting = [host.ask(snapshot, instance_id=each) for each in (OTHER, THIRD)]
+
+    first = ready(waiting, running, (), Bounds(max_concurrent_snapshots=bound))
+
+    assert first == waiting[:begun]
+
+
+def test_a_snapshot_that_waits_holds_up_no_build() -> None:
+    host = Host()
+    snapshot = sample(c.SnapshotGuest)
+    running = [host.ask(snapshot)]
+    waiting = [host.ask(snapshot, instance_id=OTHER), host.ask(BUILD, instance_id=THIRD)]
+
+    first = ready(waiting, running, (), Bounds(max_concurrent_snapshots=1))
+
+    assert first == waiting[1:]
 
 
 def test_with_every_place_taken_a_delete_an_abort_and_a_fence_begin_at_once() -> None:
