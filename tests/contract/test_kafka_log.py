@@ -187,11 +187,13 @@ class Member:
         self._reader: KafkaReader = opened.kafka.group(opened.topic)
         self._reader.subscribe([opened.topic], self.books)
         self._is_leaving = threading.Event()
+        self._is_committing = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def commit(self) -> None:
-        self._reader.commit(self.books.positions)
+        """Commit from now on, as a service does: again and again, for one may be lost."""
+        self._is_committing.set()
 
     def leave(self) -> None:
         self._is_leaving.set()
@@ -200,6 +202,8 @@ class Member:
     def _run(self) -> None:
         while not self._is_leaving.is_set():
             self.books.take(self._reader.poll(100, 0.1))
+            if self._is_committing.is_set():
+                self._reader.commit(self.books.positions)
         self._reader.close()
 
 
