@@ -27,7 +27,7 @@ from events.log import (
 from events.ports import SystemClock
 from events.topics import TopicSpec
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 numbers = count()
 
 

@@ -247,10 +247,12 @@ class TestKafkaGroup:
         command = [sys.executable, "-c", VICTIM, options.bootstrap, opened.topic]
         wait_until(lambda: len(survivor.books.held) == 6)
         victim = subprocess.Popen(command)
-        wait_until(lambda: len(survivor.books.held) == 3)
+        try:
+            wait_until(lambda: len(survivor.books.held) == 3)
+        finally:
+            victim.kill()
+            victim.wait()
 
-        victim.kill()
-        victim.wait()
         wait_until(lambda: len(survivor.books.held) == 6)
 
         for partition in range(6):
