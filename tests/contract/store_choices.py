@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -10,6 +10,7 @@ import pytest
 
 from events.log import TopicPartition
 from projections.store import Decision, HostRoom, Order, Reservation, Store
+from tests.contract.store_base import Owned, StoreContract
 from tests.contract.store_data import (
     LIMIT,
     P0,
@@ -20,8 +21,6 @@ from tests.contract.store_data import (
     node,
     own,
 )
-
-Owned = Mapping[TopicPartition, int]
 
 
 def first_fit(_: Order, rooms: Sequence[HostRoom]) -> Decision:
@@ -44,16 +43,8 @@ def rooms_of(store: Store, owned: Owned, probe: Order) -> tuple[HostRoom, ...]:
     return tuple(shown)
 
 
-class ChoiceContract:
-    """A subclass supplies `open_store`: each call opens the same database once more."""
-
-    @pytest.fixture
-    def store(self, open_store: Callable[[], Store]) -> Store:
-        return open_store()
-
-    @pytest.fixture
-    def owned(self, store: Store) -> dict[TopicPartition, int]:
-        return own(store)
+class ChoiceContract(StoreContract):
+    """Choices, with all hosts locked, each in the knowledge of the ones before it."""
 
     def test_a_choice_sees_claims_and_reservations_and_stores_its_answer(
         self, store: Store, owned: Owned

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 
 from events.log import TopicPartition
 from projections.store import Batch, DueRow, Standing, Store
+from tests.contract.store_base import Owned, StoreContract
 from tests.contract.store_data import (
     BIGGEST,
     LIMIT,
@@ -20,8 +21,6 @@ from tests.contract.store_data import (
     own,
     state,
 )
-
-Owned = Mapping[TopicPartition, int]
 
 
 def due(
@@ -46,16 +45,8 @@ def named(owned: Owned, *dues: DueRow, begin: int = 0, partition: TopicPartition
     return made
 
 
-class DuesContract:
-    """A subclass supplies `open_store`: each call opens the same database once more."""
-
-    @pytest.fixture
-    def store(self, open_store: Callable[[], Store]) -> Store:
-        return open_store()
-
-    @pytest.fixture
-    def owned(self, store: Store) -> dict[TopicPartition, int]:
-        return own(store)
+class DuesContract(StoreContract):
+    """What falls due by itself."""
 
     def test_what_a_state_names_is_due_when_its_time_has_come(
         self, store: Store, owned: Owned

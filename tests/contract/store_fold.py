@@ -9,6 +9,7 @@ import pytest
 from events.log import TopicPartition
 from projections.rows import TABLES, drop
 from projections.store import Batch, Fenced, Store
+from tests.contract.store_base import StoreContract
 from tests.contract.store_data import (
     BIGGEST,
     LIMIT,
@@ -29,12 +30,8 @@ from tests.contract.store_data import (
 )
 
 
-class FoldContract:
-    """A subclass supplies `open_store`: each call opens the same database once more."""
-
-    @pytest.fixture
-    def store(self, open_store: Callable[[], Store]) -> Store:
-        return open_store()
+class FoldContract(StoreContract):
+    """Positions, batches, states and rows of a partition."""
 
     # Positions.
 

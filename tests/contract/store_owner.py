@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 
-from events.log import TopicPartition
 from projections.store import RESEND_STEP, Store
+from tests.contract.store_base import Owned
 from tests.contract.store_choices import ChoiceContract
 from tests.contract.store_data import (
     BIGGEST,
@@ -23,8 +23,6 @@ from tests.contract.store_data import (
     own,
     saga,
 )
-
-Owned = Mapping[TopicPartition, int]
 
 
 class OwnerContract(ChoiceContract):
@@ -111,8 +109,6 @@ class OwnerContract(ChoiceContract):
         store.sent(owned, [order("c1")], now_us=0)
 
         assert store.unsent(now_owned, LIMIT, scheduler=False) == (order("c1"),)
-
-    # Scheduler.
 
     # Timers.
 
