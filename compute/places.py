@@ -13,6 +13,8 @@ from events.commands import EvacuateGuest, PrepareDestination
 from events.envelope import Letter
 
 Letters = list[Letter[object]]
+#: Kinds of places.
+_BUILDS, _SNAPSHOTS, _INCOMING = "builds", "snapshots", "incoming"
 
 
 def ready(
@@ -27,23 +29,18 @@ def ready(
     live migration to this host.
     """
     steering = [each for each in waiting if type(each.command) in STEERING]
-    builds_left = _left(bounds.max_concurrent_builds, _count(running, BUILDING))
-    snapshots_left = _left(bounds.max_concurrent_snapshots, _count(running, SNAPSHOTTING))
-    incoming_left = _left(bounds.max_concurrent_incoming_live_migrations, len(incoming))
+    left = {
+        _BUILDS: _left(bounds.max_concurrent_builds, _count(running, BUILDING)),
+        _SNAPSHOTS: _left(bounds.max_concurrent_snapshots, _count(running, SNAPSHOTTING)),
+        _INCOMING: _left(bounds.max_concurrent_incoming_live_migrations, len(incoming)),
+    }
     begins: Letters = []
     for letter in sorted(_next(waiting, running), key=_rank):
-        if type(letter.command) in BUILDING:
-            if builds_left == 0:
+        place = _place(letter, incoming)
+        if place is not None:
+            if left[place] == 0:
                 continue
-            builds_left -= 1
-        elif type(letter.command) in SNAPSHOTTING:
-            if snapshots_left == 0:
-                continue
-            snapshots_left -= 1
-        elif _comes(letter, incoming):
-            if incoming_left == 0:
-                continue
-            incoming_left -= 1
+            left[place] -= 1
         begins.append(letter)
     return steering + begins
 
@@ -57,6 +54,15 @@ def _next(waiting: Collection[Letter[object]], running: Collection[Letter[object
             busy.add(letter.address.instance_id)
             first.append(letter)
     return first
+
+
+def _place(letter: Letter[object], incoming: Collection[str]) -> str | None:
+    """Return the kind of place that a letter needs to begin; None where it needs none."""
+    if type(letter.command) in BUILDING:
+        return _BUILDS
+    if type(letter.command) in SNAPSHOTTING:
+        return _SNAPSHOTS
+    return _INCOMING if _comes(letter, incoming) else None
 
 
 def _comes(letter: Letter[object], incoming: Collection[str]) -> bool:

@@ -118,18 +118,20 @@ class Survey:
             self._after[page.host.host] = page.last
 
     def _differs_for_good(self, host: HostSurvey, guests: Sequence[GuestRecorded]) -> bool:
-        """Say whether a digest still differs after what was on its way has had time to come."""
+        """Say whether a digest still differs after what was on its way has had time to come.
+
+        A host that was seen to differ rests for that time, and is looked at again only then.
+        """
         if host.host in self._after:
             return True
         if any(guest.is_busy for guest in guests) or digest_of(guests) == host.digest:
             self._done(host, host.digest_sequence)
             return False
-        now_s = self._clock.monotonic_s()
-        number, since_s = self._differs.get(host.host, (0, now_s))
+        number, _ = self._differs.get(host.host, (0, 0.0))
         if number != host.digest_sequence:
-            self._differs[host.host] = (host.digest_sequence, now_s)
+            self._differs[host.host] = (host.digest_sequence, self._clock.monotonic_s())
             return False
-        return now_s - since_s >= limits.DIGEST_SETTLES_S
+        return True
 
     def _done(self, host: HostSurvey, number: int) -> None:
         self._seen_to[host.host] = (host.enrolment, number)

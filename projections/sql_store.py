@@ -125,8 +125,6 @@ class SqlStore:
         self, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int
     ) -> tuple[Answer, ...]:
         """Let `choose` pick for each order with all hosts locked, and store its answers."""
-        if not orders:
-            return ()
         with writing(self._engine) as connection:
             return sql_decide.decide(connection, owned, orders, choose, now_us)
 
