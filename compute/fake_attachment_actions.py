@@ -8,7 +8,6 @@ follows from port and saga, so that an attempt that is repeated is given the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
@@ -18,6 +17,7 @@ from compute.world import PRESENT, Attached, World
 from events import attachments as a
 from events import commands as c
 from events.envelope import Letter
+from events.values import replace
 
 _DIED: Final = "the agent died while it was at it"
 #: What a command leaves attached and bound, and what is then said; a sentence where it can't.

@@ -12,13 +12,13 @@ stays where its volumes are); accelerators, ports, volumes when taking hold.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from compute.fake_site import Check, Site, check
 from compute.world import Attached, World
 from events import attachments as a
 from events.parts import Attachments
+from events.values import replace
 
 #: Names, behind the command's, of the calls by which parts are taken hold of and let go.
 ACCELERATORS: Final = ".accelerators"

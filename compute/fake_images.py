@@ -8,7 +8,6 @@ knows whether anybody still wants it, has it deleted. What a crash left is told 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from typing import Any, Final, cast
 
 from compute.fake_attachments import let_go, take_hold
@@ -29,6 +28,7 @@ from compute.image_store import Image, ImageKind, ImageStatus
 from compute.world import PRESENT, Half, Role, World
 from events import commands as c
 from events import images as g
+from events.values import replace
 
 CALLS: Final = (
     "OffloadGuest",

@@ -141,7 +141,7 @@ _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
 
 def _success(command: object, half: Half | None) -> object:
     fact = ENDINGS[type(command)][0]
-    if "power_state" in fact.__dataclass_fields__:  # type: ignore[attr-defined]  # a dataclass
+    if "power_state" in fact.__struct_fields__:  # type: ignore[attr-defined]  # a Struct
         return fact(power_state=power_of(half))
     return fact()
 

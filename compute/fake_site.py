@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from compute.endings import ENDINGS
 from compute.hypervisor import PowerState
 from compute.world import PRESENT, Half, Role, World
@@ -33,8 +35,7 @@ class FailureKind(StrEnum):
     DELAY = "delay"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True, gc=False):
     """A call that goes wrong, after so many polls."""
 
     kind: FailureKind = FailureKind.FAIL
@@ -83,7 +84,7 @@ def failed(
     if isinstance(command, c.RebootGuest):
         is_second = kind is not FailureKind.IGNORE
     fact = endings[2] if is_second and len(endings) > 2 else endings[1]
-    if "power_state" in fact.__dataclass_fields__:  # type: ignore[attr-defined]  # a dataclass
+    if "power_state" in fact.__struct_fields__:  # type: ignore[attr-defined]  # a Struct
         return fact(power_state=power_of(half), reason=reason)
     return fact(reason=reason)
 

@@ -6,9 +6,10 @@ service keeps, stand here too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class ImageKind(StrEnum):
@@ -30,8 +31,7 @@ class ImageStatus(StrEnum):
     ACTIVE = "active"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Struct, frozen=True, kw_only=True, gc=False):
     """What there is of an image."""
 
     image_id: str

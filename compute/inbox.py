@@ -7,11 +7,10 @@ place of one that is under way. Knows no driver.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from compute.journal import Journal, Task, TaskState
 from events.codec import decode_command
 from events.envelope import Letter
+from events.values import replace
 
 
 class Inbox:

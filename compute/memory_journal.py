@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Final, cast
 
 from compute.errors import WrongEnrolment
 from compute.journal import Entry, Head, Position, Task, TaskState
 from events.seal import FIRST, digest
+from events.values import replace
 
 _GONE: Final = object()
 _Table = dict[object, object]

@@ -6,14 +6,13 @@ a transaction of the journal, so that number, hash and whatever else changes sta
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from compute.journal import Entry, Journal
 from compute.limits import REASON_CHARS_MAX
 from events.codec import encode_fact
 from events.envelope import COMPUTE, Letter, Meta
 from events.ports import Clock
 from events.topics import Topics, partition_of
+from events.values import replace
 
 
 class Scribe:
@@ -82,4 +81,4 @@ def _shortened(fact: object) -> object:
     reason = getattr(fact, "reason", "")
     if len(reason) <= REASON_CHARS_MAX:
         return fact
-    return replace(fact, reason=reason[: REASON_CHARS_MAX - 1] + "…")  # type: ignore[type-var]  # a dataclass
+    return replace(fact, reason=reason[: REASON_CHARS_MAX - 1] + "…")  # type: ignore[type-var]  # a Struct

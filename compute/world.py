@@ -8,13 +8,15 @@ outlives agents; it alone judges what runs, and it counts how often each command
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from compute.hypervisor import PowerState
 from compute.image_store import ImageStore, MemoryImages
 from events.requests import Flavor
+from events.values import replace
 
 
 class Role(StrEnum):
@@ -48,8 +50,7 @@ class Role(StrEnum):
 PRESENT = (Role.GUEST, Role.ARRIVED, Role.SAVED, Role.RESCUED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Half:
+class Half(Struct, frozen=True, kw_only=True, gc=False):
     """What a host has of an instance."""
 
     host: str
@@ -80,8 +81,7 @@ class Half:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
+class Attached(Struct, frozen=True, kw_only=True, gc=False):
     """What a host has of an instance besides memory and disk, by id, oldest first.
 
     It does not go with the half: a host that forgets to let go of it has it still.

@@ -8,8 +8,9 @@ dice, no I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from events import requests
 from events.decisions import HostReturned, PeriodElapsed, RecordSetAside
@@ -18,7 +19,6 @@ from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.requests import ActionRequested, Flavor
 from events.start_up import GuestDoubted
-from events.values import quick
 from statemachines import shadow
 from statemachines.addressee import addressee, answering_host, owing
 from statemachines.asked_attachments import attachments_asked
@@ -55,9 +55,7 @@ _API_EVENTS = {"lock": "api_lock", "unlock": "api_unlock"}
 _NO_FLAVOR = Flavor(name="", vcpus=0, memory_mb=0, disk_gb=0)
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What the judge said, the state after the fact, and what was noted."""
 
     verdict: Verdict

@@ -7,47 +7,41 @@ has no volumes, ports or accelerators has none of these said about it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeAttached:
+class VolumeAttached(Struct, frozen=True, kw_only=True, gc=False):
     """The host is connected to the volume, for this guest."""
 
     volume_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeDetached:
+class VolumeDetached(Struct, frozen=True, kw_only=True, gc=False):
     """The host is not connected to the volume for this guest (any more)."""
 
     volume_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortBound:
+class PortBound(Struct, frozen=True, kw_only=True, gc=False):
     """The port is bound to the host; `active` says whether its traffic goes there."""
 
     port_id: str
     active: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortUnbound:
+class PortUnbound(Struct, frozen=True, kw_only=True, gc=False):
     """The port is not bound to the host (any more)."""
 
     port_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceleratorBound:
+class AcceleratorBound(Struct, frozen=True, kw_only=True, gc=False):
     """The accelerator request is bound to a device of the host."""
 
     accelerator_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceleratorUnbound:
+class AcceleratorUnbound(Struct, frozen=True, kw_only=True, gc=False):
     """No device of the host is bound to the accelerator request (any more)."""
 
     accelerator_id: str
@@ -56,86 +50,74 @@ class AcceleratorUnbound:
 # Answers to what is asked about one volume or port.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeAttachFailed:
+class VolumeAttachFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not attach the volume and undid what it had done."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeDetachFailed:
+class VolumeDetachFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not detach the volume: the guest has it still."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSwapped:
+class VolumeSwapped(Struct, frozen=True, kw_only=True, gc=False):
     """The guest has the new volume, with all that was on the old one, in its place."""
 
     old_volume_id: str
     new_volume_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSwapFailed:
+class VolumeSwapFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not swap the volumes: the guest has the old one."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterfaceAttachFailed:
+class InterfaceAttachFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not plug the port and undid what it had done."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterfaceDetachFailed:
+class InterfaceDetachFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not unplug the port: the guest has it still."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedIpAdded:
+class FixedIpAdded(Struct, frozen=True, kw_only=True, gc=False):
     """The port has this address too."""
 
     port_id: str
     address: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedIpAddFailed:
+class FixedIpAddFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The port got no address."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedIpRemoved:
+class FixedIpRemoved(Struct, frozen=True, kw_only=True, gc=False):
     """The port does not have this address any more."""
 
     port_id: str
     address: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedIpRemoveFailed:
+class FixedIpRemoveFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The address could not be taken from the port."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkInfoInjected:
+class NetworkInfoInjected(Struct, frozen=True, kw_only=True, gc=False):
     """The guest was told what it has of networks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkInfoInjectFailed:
+class NetworkInfoInjectFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be told what it has of networks."""
 
     reason: str

@@ -5,11 +5,10 @@ Key `control`, written by `conductor` with sequence 0. A conductor obeys these, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RulesPublished:
+class RulesPublished(Struct, frozen=True, kw_only=True, gc=False):
     """From here on these versions, settings and schemas are in force."""
 
     #: Rises by one with each publication.
@@ -22,16 +21,14 @@ class RulesPublished:
     fingerprints: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyOpened:
+class KeyOpened(Struct, frozen=True, kw_only=True, gc=False):
     """From here on records under this key are believed."""
 
     #: `<name>/<enrolment>`: a host, or `api`, `conductor`, `nova`.
     key_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyClosed:
+class KeyClosed(Struct, frozen=True, kw_only=True, gc=False):
     """From here on records under this key are refused; keys are never deleted."""
 
     key_id: str

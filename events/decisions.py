@@ -5,11 +5,10 @@ Sequence 0: the identity is (saga, step, attempt), or (action, since), and the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationChosen:
+class DestinationChosen(Struct, frozen=True, kw_only=True, gc=False):
     """The scheduler chose a host and reserved the room for it."""
 
     saga_id: str
@@ -19,8 +18,7 @@ class DestinationChosen:
     node: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoValidHost:
+class NoValidHost(Struct, frozen=True, kw_only=True, gc=False):
     """The scheduler found no host."""
 
     saga_id: str
@@ -32,8 +30,7 @@ class NoValidHost:
     code: str = "no-valid-host"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepTimedOut:
+class StepTimedOut(Struct, frozen=True, kw_only=True, gc=False):
     """The deadline of one attempt of a step passed without an answer."""
 
     saga_id: str
@@ -42,8 +39,7 @@ class StepTimedOut:
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepHostLost:
+class StepHostLost(Struct, frozen=True, kw_only=True, gc=False):
     """The host that a step waits for was recorded as lost."""
 
     saga_id: str
@@ -52,15 +48,13 @@ class StepHostLost:
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostReturned:
+class HostReturned(Struct, frozen=True, kw_only=True, gc=False):
     """A host to which this instance owes a clean-up is there again."""
 
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodElapsed:
+class PeriodElapsed(Struct, frozen=True, kw_only=True, gc=False):
     """A state lasted as long as it may: what falls due by itself has its time."""
 
     #: The action that comes now, spelled as in nova's table of actions.
@@ -69,8 +63,7 @@ class PeriodElapsed:
     since: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordSetAside:
+class RecordSetAside(Struct, frozen=True, kw_only=True, gc=False):
     """The worker died twice at a record: it and its instance wait for a person."""
 
     topic: str

@@ -6,12 +6,12 @@ of a record of the log. Nothing here knows bytes; order is the log's, never a wr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 from events.log import Record
-from events.values import quick
 
 Payload = TypeVar("Payload", covariant=True)
 
@@ -28,9 +28,7 @@ def host_in(source: str) -> str | None:
     return source[len(COMPUTE) :] if source.startswith(COMPUTE) else None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
+class Meta(Struct, frozen=True, kw_only=True, gc=False):
     """Who says a fact about which instance (or, in the node topic, which host), and its number."""
 
     #: `compute/<host>`, `api`, `conductor` or `nova`.
@@ -51,9 +49,7 @@ class Meta:
     occurred_at: int
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Envelope(Generic[Payload]):
+class Envelope(Struct, Generic[Payload], frozen=True, gc=False):
     """An authentic fact at its position of the log."""
 
     fact: Payload
@@ -93,9 +89,7 @@ class Envelope(Generic[Payload]):
         return host_in(self.meta.source)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True, gc=False):
     """To whom a command goes, and the place in a saga that it comes from."""
 
     command_id: str
@@ -109,9 +103,7 @@ class Address:
     request_id: str | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Letter(Generic[Payload]):
+class Letter(Struct, Generic[Payload], frozen=True, gc=False):
     """A command with its address."""
 
     command: Payload

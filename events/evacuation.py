@@ -6,47 +6,40 @@ Endings of a command are one fact type each; a failure that leads elsewhere is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuationClaimed:
+class EvacuationClaimed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination took the guest in hand and claimed its room."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuationDisksPreparing:
+class EvacuationDisksPreparing(Struct, frozen=True, kw_only=True, gc=False):
     """The destination began to prepare disks and ports of a guest that it makes anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuationSpawning:
+class EvacuationSpawning(Struct, frozen=True, kw_only=True, gc=False):
     """The destination handed the guest that it makes anew to its hypervisor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuationPoweringOff:
+class EvacuationPoweringOff(Struct, frozen=True, kw_only=True, gc=False):
     """The guest was made anew and is powered off again, as it was before or as was asked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestEvacuated:
+class GuestEvacuated(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is the destination's: made anew there, and powered as asked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuationFailed:
+class EvacuationFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not make the guest anew and undid what it had done."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuationClaimFailed:
+class EvacuationClaimFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination had no place for the guest and did nothing."""
 
     reason: str

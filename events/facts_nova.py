@@ -7,11 +7,10 @@ repeat. It knows nova's words and refuses to know what they mean: that is the sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NovaFlavor:
+class NovaFlavor(Struct, frozen=True, kw_only=True, gc=False):
     """A size, as nova's payloads spell it out."""
 
     #: `flavorid`: what users call the flavor's id.
@@ -24,8 +23,7 @@ class NovaFlavor:
     swap_mb: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NovaReported:
+class NovaReported(Struct, frozen=True, kw_only=True, gc=False):
     """Nova published a notification that concerns an instance."""
 
     #: The notification's own id, else what the reader was told of its origin (file and line).

@@ -6,61 +6,52 @@ heard; whatever else there is of it is deleted, and ImageDeleted says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 # Any image.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotStarted:
+class SnapshotStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The host took a snapshot in hand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageUploadPending:
+class ImageUploadPending(Struct, frozen=True, kw_only=True, gc=False):
     """The guest's disk is copied; the upload of its image is about to begin."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageUploadStarted:
+class ImageUploadStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The host began to upload an image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageUploaded:
+class ImageUploaded(Struct, frozen=True, kw_only=True, gc=False):
     """The image is complete."""
 
     image_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotFailed:
+class SnapshotFailed(Struct, frozen=True, kw_only=True, gc=False):
     """There will be no image; what there is of it is still to be deleted."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageDeleted:
+class ImageDeleted(Struct, frozen=True, kw_only=True, gc=False):
     """Nothing is left of the image, and nothing more of it will come from this host."""
 
     image_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageDeleteFailed:
+class ImageDeleteFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not have the image deleted."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupsRotated:
+class BackupsRotated(Struct, frozen=True, kw_only=True, gc=False):
     """No more backups of this type are left than were asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupRotationFailed:
+class BackupRotationFailed(Struct, frozen=True, kw_only=True, gc=False):
     """Old backups may be left."""
 
     reason: str
@@ -69,29 +60,25 @@ class BackupRotationFailed:
 # Snapshots of single volumes, asked for by the volume service.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSnapshotCreated:
+class VolumeSnapshotCreated(Struct, frozen=True, kw_only=True, gc=False):
     """The host took the snapshot of a volume that the guest uses."""
 
     snapshot_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSnapshotCreateFailed:
+class VolumeSnapshotCreateFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not take the snapshot of a volume."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSnapshotDeleted:
+class VolumeSnapshotDeleted(Struct, frozen=True, kw_only=True, gc=False):
     """The host has nothing left of the snapshot of a volume."""
 
     snapshot_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSnapshotDeleteFailed:
+class VolumeSnapshotDeleteFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not delete the snapshot of a volume."""
 
     reason: str
@@ -100,31 +87,27 @@ class VolumeSnapshotDeleteFailed:
 # Shelve and offload.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestShelved:
+class GuestShelved(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is off and its image complete."""
 
     power_state: int
     image_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestShelveFailed:
+class GuestShelveFailed(Struct, frozen=True, kw_only=True, gc=False):
     """There will be no image; the guest may be off."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestOffloaded:
+class GuestOffloaded(Struct, frozen=True, kw_only=True, gc=False):
     """The host has nothing left of a shelved guest; `power_state` is its last."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestOffloadFailed:
+class GuestOffloadFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host still has the shelved guest, or some of it."""
 
     power_state: int
@@ -134,49 +117,42 @@ class GuestOffloadFailed:
 # Unshelve.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShelvedGuestStarting:
+class ShelvedGuestStarting(Struct, frozen=True, kw_only=True, gc=False):
     """The host that kept a shelved guest began to power it on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShelvedGuestStarted:
+class ShelvedGuestStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The guest runs again on the host that kept it."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShelvedGuestStartFailed:
+class ShelvedGuestStartFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest that was kept could not be powered on; it stays shelved."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnshelveAccepted:
+class UnshelveAccepted(Struct, frozen=True, kw_only=True, gc=False):
     """The destination took the unshelve and its claim: the instance is on this host now."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestUnshelved:
+class GuestUnshelved(Struct, frozen=True, kw_only=True, gc=False):
     """The guest runs again, made from its image."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestUnshelveFailed:
+class GuestUnshelveFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not make the guest and undid what it had done; the image is there."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShelvedImageMissing:
+class ShelvedImageMissing(Struct, frozen=True, kw_only=True, gc=False):
     """The image of the shelved guest is gone: no host can make the guest again."""
 
     reason: str
@@ -185,45 +161,38 @@ class ShelvedImageMissing:
 # Rebuild.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildDisksPreparing:
+class RebuildDisksPreparing(Struct, frozen=True, kw_only=True, gc=False):
     """The guest's old disk is gone; the host began to prepare what the new one needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildSpawning:
+class RebuildSpawning(Struct, frozen=True, kw_only=True, gc=False):
     """The host handed the guest that it makes anew to its hypervisor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildSpawned:
+class RebuildSpawned(Struct, frozen=True, kw_only=True, gc=False):
     """The guest was made anew and runs; it is about to be powered off, as it was before."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildPoweringOff:
+class RebuildPoweringOff(Struct, frozen=True, kw_only=True, gc=False):
     """The host began to power off a guest that it made anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRebuilt:
+class GuestRebuilt(Struct, frozen=True, kw_only=True, gc=False):
     """The guest was made anew and is powered as it was before."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRebuildFailed:
+class GuestRebuildFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be made anew; nothing may be left of the old one."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRebuildFaulted:
+class GuestRebuildFaulted(Struct, frozen=True, kw_only=True, gc=False):
     """The rebuild failed before anything was changed: the guest is as it was."""
 
     power_state: int

@@ -6,11 +6,10 @@ Endings of a command are one fact type each; a failure that leads elsewhere is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRefused:
+class CommandRefused(Struct, frozen=True, kw_only=True, gc=False):
     """The host did not carry a command out: old generation, superseded, unknown, badly signed."""
 
     #: Stable word: `older-generation`, `superseded`, `unknown-command`, `other-host`, `draining`,
@@ -19,25 +18,21 @@ class CommandRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationRaised:
+class GenerationRaised(Struct, frozen=True, kw_only=True, gc=False):
     """The host heard of a generation and will refuse every older command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestFound:
+class GuestFound(Struct, frozen=True, kw_only=True, gc=False):
     """A host looked and found this guest; that changes no ownership."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestAbsent:
+class GuestAbsent(Struct, frozen=True, kw_only=True, gc=False):
     """A host looked for this guest and does not have it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerStateReported:
+class PowerStateReported(Struct, frozen=True, kw_only=True, gc=False):
     """The hypervisor's power state of a guest, unasked."""
 
     power_state: int
@@ -46,44 +41,37 @@ class PowerStateReported:
 # Build: nova's steps 8 to 14.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildAccepted:
+class BuildAccepted(Struct, frozen=True, kw_only=True, gc=False):
     """The destination took the build and its claim: the instance is on this host now."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkAllocationStarted:
+class NetworkAllocationStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The host began to allocate networks for a build."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockDevicesPreparing:
+class BlockDevicesPreparing(Struct, frozen=True, kw_only=True, gc=False):
     """The host began to prepare block devices for a build."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestSpawning:
+class GuestSpawning(Struct, frozen=True, kw_only=True, gc=False):
     """The host handed the guest to its hypervisor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestBuilt:
+class GuestBuilt(Struct, frozen=True, kw_only=True, gc=False):
     """The guest runs for the first time."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildRescheduled:
+class BuildRescheduled(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not build and undid what it had done; another host may."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildAborted:
+class BuildAborted(Struct, frozen=True, kw_only=True, gc=False):
     """The build failed in a way that no other host would mend; the host undid what it had done."""
 
     reason: str
@@ -92,13 +80,11 @@ class BuildAborted:
 # Destruction.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestDestroyed:
+class GuestDestroyed(Struct, frozen=True, kw_only=True, gc=False):
     """The host has nothing left of the guest, its disks, ports or claims."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestDestroyFailed:
+class GuestDestroyFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The host could not destroy the guest."""
 
     reason: str
@@ -107,93 +93,80 @@ class GuestDestroyFailed:
 # Power.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestStopped:
+class GuestStopped(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is powered off, as asked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestStopFailed:
+class GuestStopFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be powered off."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestStarted:
+class GuestStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is powered on, as asked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestStartFailed:
+class GuestStartFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be powered on."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebootPending:
+class RebootPending(Struct, frozen=True, kw_only=True, gc=False):
     """The host took a reboot in hand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebootStarted:
+class RebootStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The driver began to reboot the guest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRebooted:
+class GuestRebooted(Struct, frozen=True, kw_only=True, gc=False):
     """The guest was rebooted."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRebootIgnored:
+class GuestRebootIgnored(Struct, frozen=True, kw_only=True, gc=False):
     """The reboot failed but the guest still runs, so nova calls it active."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRebootFailed:
+class GuestRebootFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The reboot failed and the guest does not run."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestPaused:
+class GuestPaused(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is frozen in memory, as asked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestPauseFailed:
+class GuestPauseFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be paused."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestUnpaused:
+class GuestUnpaused(Struct, frozen=True, kw_only=True, gc=False):
     """The guest runs on, as asked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestUnpauseFailed:
+class GuestUnpauseFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be unpaused."""
 
     power_state: int

@@ -6,94 +6,80 @@ One fact type for each row of nova's flows in which a state or a status changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 # Resize and cold migration: nova's steps 6 to 14.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizePrepared:
+class ResizePrepared(Struct, frozen=True, kw_only=True, gc=False):
     """The destination took the claim for a resize."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizePrepareFailed:
+class ResizePrepareFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not take the guest; another host may."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeStarted:
+class ResizeStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The source began to power off and copy the guest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeCopied:
+class ResizeCopied(Struct, frozen=True, kw_only=True, gc=False):
     """The source copied the guest's disks to the destination."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeMigrated:
+class ResizeMigrated(Struct, frozen=True, kw_only=True, gc=False):
     """The source gave the guest away: the destination is its host from here on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeFailed:
+class ResizeFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not migrate the guest and can't vouch for it."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeFaulted:
+class ResizeFaulted(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not migrate the guest, left as it was (nova: InstanceFaultRollback)."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeFinishing:
+class ResizeFinishing(Struct, frozen=True, kw_only=True, gc=False):
     """The destination began to define the guest in its new size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeFinished:
+class ResizeFinished(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is on the destination in its new size and waits for confirm or revert."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeFinishFailed:
+class ResizeFinishFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not define or start the guest."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRestored:
+class GuestRestored(Struct, frozen=True, kw_only=True, gc=False):
     """The source undid its half of a move: the guest is as it was before."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestRestoreFailed:
+class GuestRestoreFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not put the guest back."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationReleased:
+class DestinationReleased(Struct, frozen=True, kw_only=True, gc=False):
     """The destination has nothing left of a move that did not happen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationReleaseFailed:
+class DestinationReleaseFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not clean up after a move that did not happen."""
 
     reason: str
@@ -102,51 +88,43 @@ class DestinationReleaseFailed:
 # Confirm and revert.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeConfirmed:
+class ResizeConfirmed(Struct, frozen=True, kw_only=True, gc=False):
     """The source has nothing left of the guest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeConfirmFailed:
+class ResizeConfirmFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not clean up."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeReverted:
+class ResizeReverted(Struct, frozen=True, kw_only=True, gc=False):
     """The destination has nothing left of the guest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeRevertFailed:
+class ResizeRevertFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not give the guest up."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevertStarted:
+class RevertStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The source took the guest back: it is its host from here on, in the old size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevertPoweringOff:
+class RevertPoweringOff(Struct, frozen=True, kw_only=True, gc=False):
     """The source brings the guest back to the power state that it had: off."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevertFinished:
+class RevertFinished(Struct, frozen=True, kw_only=True, gc=False):
     """The guest is on the source again, as it was before the resize."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevertFinishFailed:
+class RevertFinishFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not start the guest again."""
 
     power_state: int
@@ -156,66 +134,55 @@ class RevertFinishFailed:
 # Live migration: nova's steps 6 to 17, the rollback, abort and force-complete.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationChecked:
+class DestinationChecked(Struct, frozen=True, kw_only=True, gc=False):
     """The destination can take the guest live."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationCheckFailed:
+class DestinationCheckFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination can't take the guest live; another host may."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceChecked:
+class SourceChecked(Struct, frozen=True, kw_only=True, gc=False):
     """The source can give the guest live to this destination."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceCheckFailed:
+class SourceCheckFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source can't give the guest live to this destination; to another it may."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationQueued:
+class LiveMigrationQueued(Struct, frozen=True, kw_only=True, gc=False):
     """The migration waits for one of the source's `max_concurrent_live_migrations` places."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationAdmitted:
+class LiveMigrationAdmitted(Struct, frozen=True, kw_only=True, gc=False):
     """The migration got its place at the source."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationDequeued:
+class LiveMigrationDequeued(Struct, frozen=True, kw_only=True, gc=False):
     """The migration was taken out of the queue before it began: aborted."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationPrepared:
+class DestinationPrepared(Struct, frozen=True, kw_only=True, gc=False):
     """The destination connected volumes, plugged ports and waits for the guest's memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationPrepareFailed:
+class DestinationPrepareFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not make ready."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationStarted:
+class LiveMigrationStarted(Struct, frozen=True, kw_only=True, gc=False):
     """Memory is being copied."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationProgressed:
+class LiveMigrationProgressed(Struct, frozen=True, kw_only=True, gc=False):
     """How far the copy is; bytes."""
 
     memory_total: int
@@ -226,110 +193,93 @@ class LiveMigrationProgressed:
     disk_remaining: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostCopyStarted:
+class PostCopyStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The destination's half is the live one now; there is no way back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestHandedOver:
+class GuestHandedOver(Struct, frozen=True, kw_only=True, gc=False):
     """The hypervisor of the source says completed: the destination is the host from here on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestArrived:
+class GuestArrived(Struct, frozen=True, kw_only=True, gc=False):
     """The guest came to run at the destination, as its hypervisor says unasked."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationFailed:
+class LiveMigrationFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The copy failed; the guest runs on at the source."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationAborted:
+class LiveMigrationAborted(Struct, frozen=True, kw_only=True, gc=False):
     """The copy was cancelled; the guest runs on at the source."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationFinished:
+class LiveMigrationFinished(Struct, frozen=True, kw_only=True, gc=False):
     """The destination defined the guest that it received."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrationFinishFailed:
+class LiveMigrationFinishFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination has the guest but could not define it."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceCleanedUp:
+class SourceCleanedUp(Struct, frozen=True, kw_only=True, gc=False):
     """The source has nothing left of the guest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceCleanUpFailed:
+class SourceCleanUpFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not clean up after the guest left."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationRolledBack:
+class DestinationRolledBack(Struct, frozen=True, kw_only=True, gc=False):
     """The destination has nothing left of a live migration that did not happen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationRollbackFailed:
+class DestinationRollbackFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The destination could not clean up after a live migration that did not happen."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRolledBack:
+class SourceRolledBack(Struct, frozen=True, kw_only=True, gc=False):
     """The source put its half back: volumes, ports, the guest runs on."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRollbackFailed:
+class SourceRollbackFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The source could not put its half back."""
 
     power_state: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AbortTaken:
+class AbortTaken(Struct, frozen=True, kw_only=True, gc=False):
     """The source told its hypervisor (or its queue) to give the migration up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AbortFailed:
+class AbortFailed(Struct, frozen=True, kw_only=True, gc=False):
     """There was nothing left to abort, or the hypervisor refused."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForceCompleteTaken:
+class ForceCompleteTaken(Struct, frozen=True, kw_only=True, gc=False):
     """The source switched to post-copy or paused the guest to let the copy end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForceCompleteFailed:
+class ForceCompleteFailed(Struct, frozen=True, kw_only=True, gc=False):
     """There was no running migration to force, or the hypervisor refused."""
 
     reason: str

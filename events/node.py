@@ -5,11 +5,10 @@ Written to the node topic, keyed by host; a host's facts about itself are a chai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStarted:
+class NodeStarted(Struct, frozen=True, kw_only=True, gc=False):
     """The agent of a host started, with this much to give."""
 
     #: The hypervisor's name; the host's own name where a host has one hypervisor.
@@ -21,8 +20,7 @@ class NodeStarted:
     disk_gb: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeCapacityReported:
+class NodeCapacityReported(Struct, frozen=True, kw_only=True, gc=False):
     """What a host has to give changed."""
 
     vcpus: int
@@ -30,8 +28,7 @@ class NodeCapacityReported:
     disk_gb: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeDigested:
+class NodeDigested(Struct, frozen=True, kw_only=True, gc=False):
     """A digest of the guests that a host has; compared, never obeyed."""
 
     guest_count: int
@@ -39,13 +36,11 @@ class NodeDigested:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStopped:
+class NodeStopped(Struct, frozen=True, kw_only=True, gc=False):
     """The agent of a host stopped on purpose."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeLost:
+class NodeLost(Struct, frozen=True, kw_only=True, gc=False):
     """A host's heartbeat stayed away for `service_down_time`."""
 
     boot_epoch: int
@@ -53,16 +48,14 @@ class NodeLost:
     n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeReturned:
+class NodeReturned(Struct, frozen=True, kw_only=True, gc=False):
     """A host that was recorded as lost is heard again."""
 
     boot_epoch: int
     n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSurveyed:
+class NodeSurveyed(Struct, frozen=True, kw_only=True, gc=False):
     """The conductor asked after guests of a host that started, or whose digest differs."""
 
     #: Number, in the host's chain about itself, of the fact that gave the reason.
@@ -71,24 +64,21 @@ class NodeSurveyed:
     doubted_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeForcedDown:
+class NodeForcedDown(Struct, frozen=True, kw_only=True, gc=False):
     """An operator or a fencing driver vouched that a host is off, whatever is heard of it."""
 
     user_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeForcedUp:
+class NodeForcedUp(Struct, frozen=True, kw_only=True, gc=False):
     """The word that a host is off was taken back: it counts by its heartbeat again."""
 
     user_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeartbeatSent:
+class HeartbeatSent(Struct, frozen=True, kw_only=True, gc=False):
     """A host is alive; never folded."""
 
     report_interval_s: int

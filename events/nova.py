@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, cast
+
+from msgspec import Struct
 
 from events.errors import BadRecord
 from events.facts_nova import NovaFlavor, NovaReported
@@ -41,8 +42,7 @@ _POWER_STATES: Final[Mapping[str, int]] = {
 _Plain = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(Struct, frozen=True, kw_only=True, gc=False):
     """One message of nova, its envelopes taken off."""
 
     event_type: str
@@ -56,8 +56,7 @@ class Notification:
     payload: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceUpdated:
+class ServiceUpdated(Struct, frozen=True, kw_only=True, gc=False):
     """Nova published what an operator, or the service, changed about a service."""
 
     message_id: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 from events.log import Message
 from events.topics import TopicSpec, partition_of
@@ -23,8 +24,7 @@ NOTICE_BYTES_MAX = 64 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True, gc=False):
     """One versioned notification that we send."""
 
     event_type: str

@@ -5,12 +5,12 @@ They stand in the state of an instance, and in each command that makes a host ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+
+class Volume(Struct, frozen=True, kw_only=True, gc=False):
     """A volume of a block storage service, as nova's block_device_mapping describes it."""
 
     volume_id: str
@@ -21,8 +21,7 @@ class Volume:
     delete_on_termination: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
+class Port(Struct, frozen=True, kw_only=True, gc=False):
     """A port of a network, as a guest's interface has it."""
 
     port_id: str
@@ -31,16 +30,14 @@ class Port:
     fixed_ips: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accelerator:
+class Accelerator(Struct, frozen=True, kw_only=True, gc=False):
     """An accelerator request, made from the device profile of a flavor."""
 
     accelerator_id: str
     device_profile: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachments:
+class Attachments(Struct, frozen=True, kw_only=True, gc=False):
     """All that a host takes hold of for a guest."""
 
     volumes: tuple[Volume, ...] = ()

@@ -6,11 +6,10 @@ not look anywhere else. They are written by `api` with sequence 0: the request i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flavor:
+class Flavor(Struct, frozen=True, kw_only=True, gc=False):
     """The size of a guest, copied into the request that named it."""
 
     name: str
@@ -20,8 +19,7 @@ class Flavor:
     disk_gb: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionRequested:
+class ActionRequested(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody asked for one of nova's 59 actions on an instance."""
 
     #: Spelled as in nova's table of actions: `create`, `live_migrate`, `confirm_resize` …
@@ -43,8 +41,7 @@ class ActionRequested:
     arguments: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SagaRetried:
+class SagaRetried(Struct, frozen=True, kw_only=True, gc=False):
     """An operator had a saga that waits for a person try its step again."""
 
     saga_id: str
@@ -52,8 +49,7 @@ class SagaRetried:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SagaCompensated:
+class SagaCompensated(Struct, frozen=True, kw_only=True, gc=False):
     """An operator had a saga that waits for a person undo what it did."""
 
     saga_id: str
@@ -61,8 +57,7 @@ class SagaCompensated:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SagaResolved:
+class SagaResolved(Struct, frozen=True, kw_only=True, gc=False):
     """An operator ended a saga that waits for a person, with the world as it is."""
 
     saga_id: str
@@ -70,8 +65,7 @@ class SagaResolved:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordDiscarded:
+class RecordDiscarded(Struct, frozen=True, kw_only=True, gc=False):
     """An operator gave up a record that could not be read; its writer's next one may follow."""
 
     partition: int
@@ -84,8 +78,7 @@ class RecordDiscarded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordReleased:
+class RecordReleased(Struct, frozen=True, kw_only=True, gc=False):
     """An operator had a record that was set aside judged after all, and what waits behind it."""
 
     partition: int
@@ -94,8 +87,7 @@ class RecordReleased:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRequeued:
+class RecordRequeued(Struct, frozen=True, kw_only=True, gc=False):
     """An operator had a record in quarantine opened again, as if it had come just now.
 
     It carries the record, for the fold reads nothing else; its own MAC still has to hold.

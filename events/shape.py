@@ -1,9 +1,9 @@
-"""The Avro schema of a frozen dataclass, and the way between its values and plain ones.
+"""The Avro schema of a value, and the way between its values and plain ones.
 
 A closed set of field types: str, int, bool, bytes, StrEnum, IntEnum, `X | None`, tuple[X, ...],
-frozenset[str] (a sorted array), dict[str, X], and other such dataclasses. No logical types (they
+frozenset[str] (a sorted array), dict[str, X], and other such values. No logical types (they
 cost 45 % of the decoding speed), no floats, no recursion. Pure: knows no library and no bytes.
-`load` fills fields that an older body lacks with the dataclass's defaults, which is all that most
+`load` fills fields that an older body lacks with their defaults, which is all that most
 upcasts need.
 """
 
@@ -12,10 +12,12 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import IntEnum, StrEnum
 from functools import cache
 from operator import attrgetter
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 Plain = object
 Schema = dict[str, object]
@@ -27,10 +29,10 @@ def _identity(value: object) -> object:
 
 
 class Shape:
-    """How values of one dataclass look in Avro, and both ways between them."""
+    """How values of one class look in Avro, and both ways between them."""
 
     def __init__(self, cls: type) -> None:
-        assert is_dataclass(cls), f"Expected a dataclass, but {cls!r}"
+        assert issubclass(cls, Struct), f"Expected a Struct, but {cls!r}"
         self.cls = cls
         hints = typing.get_type_hints(cls)
         self.names = tuple(f.name for f in fields(cls))
@@ -39,9 +41,7 @@ class Shape:
         self._values = _getter(self.names)
         self._dump = tuple((n, f.dump) for n, f in self._forms.items() if f.dump is not _identity)
         self._load = tuple((n, f.load) for n, f in self._forms.items() if f.load is not _identity)
-        self.required = frozenset(
-            f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING
-        )
+        self.required = frozenset(f.name for f in fields(cls) if f.required)
 
     def fields(self, seen: set[str]) -> list[Schema]:
         """Return the Avro fields; record names in `seen` are referred to by name."""
@@ -96,7 +96,7 @@ class _Form(typing.NamedTuple):
 
 @cache
 def shape_of(cls: type) -> Shape:
-    """Return the shape of a dataclass, made once."""
+    """Return the shape of a class of values, made once."""
     return Shape(cls)
 
 
@@ -120,7 +120,7 @@ def _form(hint: object) -> _Form:
     if isinstance(hint, type) and issubclass(hint, IntEnum):
         return _Form(lambda _seen: "long", typing.cast("Callable[[object], object]", int), hint)
     assert isinstance(hint, type), f"Expected a plain type, but {hint!r}"
-    assert is_dataclass(hint), f"Expected a dataclass, but {hint!r}"
+    assert issubclass(hint, Struct), f"Expected a Struct, but {hint!r}"
     inner = shape_of(hint)
     return _Form(inner.schema, inner.dump, typing.cast("Callable[[object], object]", inner.load))
 
@@ -138,9 +138,9 @@ def _optional(hint: object) -> _Form:
     inner = _form(inner_hint)
     if inner.dump is _identity and inner.load is _identity:
         return _Form(lambda seen: ["null", inner.schema(seen)], _identity, _identity)
-    if is_dataclass(inner_hint):
+    if isinstance(inner_hint, type) and issubclass(inner_hint, Struct):
         # Named, or the writer would find out which branch it is by looking at every field.
-        name = _name(typing.cast("type", inner_hint))
+        name = _name(inner_hint)
         return _Form(
             lambda seen: ["null", inner.schema(seen)],
             lambda value: None if value is None else (name, inner.dump(value)),

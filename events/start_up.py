@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestDoubted:
+class GuestDoubted(Struct, frozen=True, kw_only=True, gc=False):
     """The host of a guest started, or its digest differs from the rows: is the guest there?
 
     The conductor's word about one instance of that host. The first that names a fact of the host
@@ -22,13 +21,11 @@ class GuestDoubted:
     started: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestSeen:
+class GuestSeen(Struct, frozen=True, kw_only=True, gc=False):
     """A host that was asked for a guest has it."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestMissed:
+class GuestMissed(Struct, frozen=True, kw_only=True, gc=False):
     """A host that was asked for a guest does not have it."""

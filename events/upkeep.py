@@ -5,35 +5,30 @@ A password never stands here: what is said is that one was set, not which.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrashDumpTriggered:
+class CrashDumpTriggered(Struct, frozen=True, kw_only=True, gc=False):
     """The guest's kernel was told to dump; whether it did is its own business."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrashDumpFailed:
+class CrashDumpFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest's kernel could not be told to dump."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdminPasswordSet:
+class AdminPasswordSet(Struct, frozen=True, kw_only=True, gc=False):
     """The guest's administrator has the password to which the request referred."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdminPasswordSetFailed:
+class AdminPasswordSetFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The password could not be got, or not be set."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosticsRead:
+class DiagnosticsRead(Struct, frozen=True, kw_only=True, gc=False):
     """How a running guest does, as its hypervisor sees it; None where the driver can't say."""
 
     #: Nova's word: `running`.
@@ -49,22 +44,19 @@ class DiagnosticsRead:
     memory_used_mb: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosticsReadFailed:
+class DiagnosticsReadFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The guest could not be looked at: it does not run, or is not there."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerUpdateTaken:
+class PowerUpdateTaken(Struct, frozen=True, kw_only=True, gc=False):
     """The driver took over what somebody outside did to the machine's power."""
 
     power_state: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerUpdateFailed:
+class PowerUpdateFailed(Struct, frozen=True, kw_only=True, gc=False):
     """The driver could not take over what was done to the machine's power."""
 
     power_state: int

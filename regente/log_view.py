@@ -7,8 +7,11 @@ and nothing judged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from events.codec import decode_command, decode_fact
 from events.errors import BadRecord
@@ -150,7 +153,7 @@ def _verified(record: Record, keyring: Keyring | None, unreadable: str) -> Docum
 
 def plain(value: object) -> object:
     """Return a value of the log as JSON can say it: bytes as hex."""
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         return plain(asdict(value))
     if isinstance(value, bytes):
         return value.hex()

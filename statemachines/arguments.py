@@ -6,10 +6,11 @@ So a command can be made again from the state alone, by whoever takes over, with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
 from typing import Final
+
+from msgspec.structs import fields
 
 from events.ids import SagaId, image_id
 from events.register import COMMANDS

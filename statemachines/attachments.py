@@ -6,8 +6,9 @@ attach, a detach). Where it is attached or bound is what hosts say of themselves
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Final
+
+from msgspec.structs import fields
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.register import COMMANDS

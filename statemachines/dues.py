@@ -13,9 +13,10 @@ rights, and look again a minute later where something went wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 from events.decisions import PeriodElapsed
 from events.requests import ActionRequested
@@ -31,8 +32,7 @@ from statemachines.values import replace
 AGAIN_S: Final = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(Struct, frozen=True, kw_only=True, gc=False):
     """An action that comes by itself."""
 
     #: One of nova's 59.
@@ -43,8 +43,7 @@ class Due:
     after_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """A row of the table: when an action waits for its time."""
 
     action: str

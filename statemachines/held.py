@@ -9,17 +9,14 @@ Times are µs UTC of the log's append time, unless a name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from events.parts import NOTHING_ATTACHED, Accelerator, Attachments, Port, Volume
 from events.requests import Flavor
-from events.values import quick
 from statemachines.shadow import Shadow
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True, gc=False):
     """How far one writer's chain about this instance has been heard."""
 
     source: str
@@ -30,8 +27,7 @@ class Head:
     digests: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
+class Parked(Struct, frozen=True, kw_only=True, gc=False):
     """A record that waits: for a gap to close, for its schema, or for a person."""
 
     topic: str
@@ -51,8 +47,7 @@ class Parked:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Boot:
+class Boot(Struct, frozen=True, kw_only=True, gc=False):
     """One start of a host, and how far it had come in what it says of itself."""
 
     host: str
@@ -62,8 +57,7 @@ class Boot:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True, gc=False):
     """Room that the instance takes on a host; counted until it is released."""
 
     host: str
@@ -75,9 +69,7 @@ class Claim:
     created_at: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True, gc=False):
     """The last migration; stays when its saga has ended, for confirm and revert to read."""
 
     migration_id: int
@@ -104,9 +96,7 @@ class Move:
     disk_remaining: int | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenEvent:
+class OpenEvent(Struct, frozen=True, kw_only=True, gc=False):
     """An action event that has started and not ended."""
 
     row_id: int
@@ -115,9 +105,7 @@ class OpenEvent:
     started_at: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True, gc=False):
     """A command that a saga sent: what it was, to whom, in which attempt of which step."""
 
     command_id: str
@@ -127,9 +115,7 @@ class Asked:
     attempt: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SagaState:
+class SagaState(Struct, frozen=True, kw_only=True, gc=False):
     """Where a saga stands."""
 
     saga_id: str
@@ -185,8 +171,7 @@ class SagaState:
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldVolume:
+class HeldVolume(Struct, frozen=True, kw_only=True, gc=False):
     """A volume of the guest, and where it is attached."""
 
     volume: Volume
@@ -197,8 +182,7 @@ class HeldVolume:
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldPort:
+class HeldPort(Struct, frozen=True, kw_only=True, gc=False):
     """A port of the guest, and where it is bound."""
 
     port: Port
@@ -211,8 +195,7 @@ class HeldPort:
     active_host: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldAccelerator:
+class HeldAccelerator(Struct, frozen=True, kw_only=True, gc=False):
     """An accelerator request of the guest, and where it is bound."""
 
     accelerator: Accelerator
@@ -221,18 +204,14 @@ class HeldAccelerator:
     hosts: tuple[str, ...] = ()
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Heard(Struct, frozen=True, kw_only=True, gc=False):
     """A request that was heard, accepted or not; kept for an hour to know its repeat."""
 
     request_id: str
     at: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True, gc=False):
     """The state of one instance."""
 
     instance_id: str

@@ -7,7 +7,7 @@ words; being off for certain (forced down, the fence) is an operator's, and stan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events import node
 from events.envelope import API, CONDUCTOR, Envelope
@@ -20,8 +20,7 @@ from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
 FORCED_DOWN = "forced_down"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeHeld:
+class NodeHeld(Struct, frozen=True, kw_only=True, gc=False):
     """The state of one host."""
 
     host: str
@@ -46,8 +45,7 @@ class NodeHeld:
     updated_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeOutcome:
+class NodeOutcome(Struct, frozen=True, gc=False):
     """What the judge said of a host's fact, and the state after it."""
 
     verdict: Verdict

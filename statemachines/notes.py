@@ -7,15 +7,12 @@ the same log. Times are µs UTC of the log's append time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
-from events.values import quick
 from statemachines.held import Move, SagaState
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationNote:
+class MigrationNote(Struct, frozen=True, kw_only=True, gc=False):
     """A migration record changed."""
 
     move: Move
@@ -26,9 +23,7 @@ class MigrationNote:
         return self.move.migration_id
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionNote:
+class ActionNote(Struct, frozen=True, kw_only=True, gc=False):
     """An instance action started or finished; `message` is nova's: None or `Error`."""
 
     request_id: str
@@ -46,9 +41,7 @@ class ActionNote:
         return self.request_id
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventNote:
+class EventNote(Struct, frozen=True, kw_only=True, gc=False):
     """An action event started or finished; `result` is nova's: None, `Success` or `Error`."""
 
     row_id: int
@@ -66,9 +59,7 @@ class EventNote:
         return self.row_id
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultNote:
+class FaultNote(Struct, frozen=True, kw_only=True, gc=False):
     """Something went wrong with the instance that its user has to know."""
 
     row_id: int
@@ -84,9 +75,7 @@ class FaultNote:
         return self.row_id
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SagaNote:
+class SagaNote(Struct, frozen=True, kw_only=True, gc=False):
     """A saga moved; `state` says where it stands, `ending` how it ended (None while it goes on)."""
 
     state: SagaState
@@ -100,9 +89,7 @@ class SagaNote:
         return self.state.saga_id
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepNote:
+class StepNote(Struct, frozen=True, kw_only=True, gc=False):
     """A saga entered or left a step; `left_by` is the fact that ended it."""
 
     saga_id: str

@@ -12,8 +12,9 @@ nova/api/openstack/common.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypedDict
+
+from msgspec import Struct
 
 from events.ids import HostName, InstanceId
 from statemachines.actions_table import (
@@ -44,8 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class Circumstances(Struct, frozen=True, kw_only=True, gc=False):
     """All that the conditions of any action look at.
 
     Shape:   `source_up` speaks of the compute service that the action needs: of the host that
@@ -65,8 +65,7 @@ class Circumstances:
     power_state: PowerState
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True, gc=False):
     """Why an action was not taken: a stable word for programs, nova's sentence for people."""
 
     code: str

@@ -6,8 +6,9 @@ schemas admitted. Versions of tables are numbers in the same record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from events.control import KeyClosed, KeyOpened, RulesPublished
 from statemachines.values import replace
@@ -51,8 +52,7 @@ SETTINGS: Final[dict[str, str]] = {
 REQUEST_AGE_US: Final = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True, gc=False):
     """What is in force from here on in a partition."""
 
     number: int = 0

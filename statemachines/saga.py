@@ -10,8 +10,9 @@ task_state are not set here: a fact, or an ending (`resize:failed`), is the trig
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from statemachines.states import MigrationStatus, MigrationType
 
@@ -40,8 +41,7 @@ class Owe(StrEnum):
     IMAGE = "image"  # The same, and leave nothing of the image that the saga was making.
 
 
-@dataclass(frozen=True, slots=True)
-class To:
+class To(Struct, frozen=True, gc=False):
     """Go to a step."""
 
     step: str
@@ -53,8 +53,7 @@ class To:
     owe: Owe | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True, gc=False):
     """End the saga: with the ending named, else the outcome noted on the way."""
 
     ending: str | None = None
@@ -63,21 +62,18 @@ class End:
     beside: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True, gc=False):
     """Enter the step again while its retries last, then take `Step.exhausted`."""
 
     #: Name of the side saga that begins beside the new attempt.
     beside: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NeedsOperator:
+class NeedsOperator(Struct, frozen=True, gc=False):
     """Wait for a person: `regente saga retry / compensate / resolve` leads out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, gc=False):
     """Go one way if the named condition of the state holds, else the other."""
 
     condition: str
@@ -88,8 +84,7 @@ class Choice:
 Next = To | End | Again | NeedsOperator | Choice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """One waiting point of a saga."""
 
     name: str
@@ -121,8 +116,7 @@ class Step:
     patient: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True, gc=False):
     """One way in which a saga ends; `saga:ending` is the trigger of its arrow."""
 
     name: str
@@ -150,8 +144,7 @@ class Ending:
     leaves_tombstone: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saga:
+class Saga(Struct, frozen=True, kw_only=True, gc=False):
     """One operation as a table."""
 
     name: str

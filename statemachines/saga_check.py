@@ -10,8 +10,9 @@ is back or is resolved.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Final, NamedTuple
+
+from msgspec.structs import fields
 
 from events.register import FACTS
 from statemachines.rules import SETTINGS

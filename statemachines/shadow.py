@@ -11,10 +11,11 @@ Source:  nova/objects/instance.py (save) and nova/notifications/base.py (send_up
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import reduce
 from hashlib import sha256
 from typing import Final
+
+from msgspec import Struct
 
 from events.facts_nova import NovaFlavor, NovaReported
 from events.nova import SERVICE_UPDATE, UPDATE
@@ -50,8 +51,7 @@ _DELETED: Final = "instance.delete.end"
 _CLOSES_LATE: Final = "instance.live_migration_post."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shadow:
+class Shadow(Struct, frozen=True, kw_only=True, gc=False):
     """All that the fold remembers of an instance of a nova cloud."""
 
     seen: tuple[int, ...] = ()

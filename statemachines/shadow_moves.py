@@ -8,9 +8,10 @@ row of migrations; it refuses to know which event means what.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from events.facts_nova import NovaReported
 from statemachines.states import MigrationStatus as Status
@@ -43,8 +44,7 @@ class Mark(StrEnum):
     SPAWNED = "spawned"  # Evacuation: the guest is up; the host is yet to change.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowMigration:
+class ShadowMigration(Struct, frozen=True, kw_only=True, gc=False):
     """One migration of an instance, as far as notifications let it be known."""
 
     #: From 1, in the order in which they began.
@@ -69,8 +69,7 @@ class ShadowMigration:
 Moves = tuple[ShadowMigration, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True, gc=False):
     """What the shadow knew of the instance before the fact at hand."""
 
     #: Had an update of it counted before?

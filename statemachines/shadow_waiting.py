@@ -10,9 +10,10 @@ Source:  nova/compute/manager.py (_init_instance) of nova 34.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from statemachines.shadow_moves import COLD, Moves
 from statemachines.states import InstanceAction as Action
@@ -93,8 +94,7 @@ NEVER_REPAIRED: Final = frozenset(
 _REPAIRED_IN_ERROR: Final = frozenset({Task.RESIZE_MIGRATING, Task.DELETING})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True, gc=False):
     """One operation that has not come to its end."""
 
     #: nova's name of the action: `resize`, `live-migration` …

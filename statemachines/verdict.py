@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True, gc=False):
     """Next in its chain, its writer entitled, the transition legal: it is folded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Struct, frozen=True, gc=False):
     """Folded before: nothing happens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Early:
+class Early(Struct, frozen=True, gc=False):
     """Something before it in its own chain is missing: it waits."""
 
     #: The number that is missing; 0 where it waits for a schema or for a person.
@@ -25,8 +22,7 @@ class Early:
     reason: str = "early"
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True, gc=False):
     """Not believed or not possible here: nothing changes but, if it is next, the head."""
 
     #: Stable word for programs.

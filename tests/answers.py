@@ -5,9 +5,11 @@ The endings are the agent's own table, so whatever an agent may say is tried on 
 
 from __future__ import annotations
 
-import dataclasses
 import types
 import typing
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from compute.endings import ENDINGS
 from compute.fake_effects import LEAVES_NOTHING
@@ -102,7 +104,7 @@ POWER_AFTER = {"GuestStopped": 4, "GuestPaused": 3, "GuestSuspended": 4, "GuestS
 def sample(cls: type) -> object:
     """Return some value of a fact or command."""
     hints = typing.get_type_hints(cls)
-    values = {f.name: _sample(f.name, hints[f.name]) for f in dataclasses.fields(cls)}
+    values = {f.name: _sample(f.name, hints[f.name]) for f in fields(cls)}
     if "power_state" in values:
         values["power_state"] = POWER_AFTER.get(cls.__name__, 1)
     return cls(**values)
@@ -124,7 +126,7 @@ def _sample(name: str, hint: object) -> object:
         return False
     if hint is bytes:
         return b"\1" * 32
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         return sample(hint)
     assert hint is str, f"Expected a plain field, but {name}: {hint!r}"
     return "h1" if name in ("host", "node") else f"some {name}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache, partial
 
 from events import instance, migration
 from events.envelope import Letter
+from events.values import replace
 from statemachines.addressee import sagas_of
 from statemachines.recording import SCHEDULER
 from statemachines.sagas import SAGAS

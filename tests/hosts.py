@@ -7,7 +7,8 @@ compared, byte for byte, with what `resume` says of the state.
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 
 from conductor.step import Outcome
 from events import decisions
@@ -183,7 +184,7 @@ class World(Story):
         """Return a world that goes on from here by itself."""
         other = World(rules=self.rules, instance_id=self.instance_id)
         other.held, other.offset, other.now = self.held, self.offset, self.now
-        other.writers = {k: replace(v) for k, v in self.writers.items()}
+        other.writers = {k: copy(v) for k, v in self.writers.items()}
         other.notes, other.verdicts = list(self.notes), list(self.verdicts)
         other.outbox, other.ever_sent = dict(self.outbox), set(self.ever_sent)
         other.trace = list(self.trace)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.requests import Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChooseDestination:
+class ChooseDestination(Struct, frozen=True, kw_only=True, gc=False):
     """Choose a host with room (the conductor's scheduler). Undone by the claim's release."""
 
     flavor: Flavor
@@ -22,13 +21,11 @@ class ChooseDestination:
     claims_nothing: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseGeneration:
+class RaiseGeneration(Struct, frozen=True, kw_only=True, gc=False):
     """Hear of the generation in the address and refuse every older command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResendFacts:
+class ResendFacts(Struct, frozen=True, kw_only=True, gc=False):
     """Send the facts about this instance again, from a number on."""
 
     from_sequence: int

@@ -2,65 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.parts import Port, Volume
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttachVolume:
+class AttachVolume(Struct, frozen=True, kw_only=True, gc=False):
     """Attach the volume to the guest. Undone by DetachVolume."""
 
     volume: Volume
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetachVolume:
+class DetachVolume(Struct, frozen=True, kw_only=True, gc=False):
     """Leave this host without a connection to the volume. Undone by AttachVolume."""
 
     volume_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwapVolume:
+class SwapVolume(Struct, frozen=True, kw_only=True, gc=False):
     """Copy what the guest has on one volume to another, and attach that one in its place."""
 
     old_volume_id: str
     new_volume_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttachInterface:
+class AttachInterface(Struct, frozen=True, kw_only=True, gc=False):
     """Bind the port here and plug it into the guest. Undone by DetachInterface."""
 
     port: Port
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetachInterface:
+class DetachInterface(Struct, frozen=True, kw_only=True, gc=False):
     """Leave the port not bound to this host. Undone by AttachInterface."""
 
     port_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddFixedIp:
+class AddFixedIp(Struct, frozen=True, kw_only=True, gc=False):
     """Give the port one more address of its network. Undone by RemoveFixedIp."""
 
     port_id: str
     network_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveFixedIp:
+class RemoveFixedIp(Struct, frozen=True, kw_only=True, gc=False):
     """Take an address from the port. Undone by AddFixedIp."""
 
     port_id: str
     fixed_ip: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InjectNetworkInfo:
+class InjectNetworkInfo(Struct, frozen=True, kw_only=True, gc=False):
     """Write what the guest has of networks into the guest."""
 
     ports: tuple[Port, ...]

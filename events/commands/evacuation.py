@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvacuateGuest:
+class EvacuateGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Make the guest of a lost host anew on this one. Undone by DestroyGuest."""
 
     flavor: Flavor

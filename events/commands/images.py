@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotGuest:
+class SnapshotGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Upload an image of the guest's disk. Undone by DeleteImage."""
 
     image_id: str
@@ -18,55 +17,48 @@ class SnapshotGuest:
     backup_type: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotVolumes:
+class SnapshotVolumes(Struct, frozen=True, kw_only=True, gc=False):
     """Snapshot every volume of the guest, quiesced, as one image. Undone by DeleteImage."""
 
     image_id: str
     image_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RotateBackups:
+class RotateBackups(Struct, frozen=True, kw_only=True, gc=False):
     """Delete the oldest backups of a type until so many are left."""
 
     backup_type: str
     rotation: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteImage:
+class DeleteImage(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of an image; an older command that still uploads it ends here."""
 
     image_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateVolumeSnapshot:
+class CreateVolumeSnapshot(Struct, frozen=True, kw_only=True, gc=False):
     """Take a snapshot of one volume for the volume service. Undone by DeleteVolumeSnapshot."""
 
     volume_id: str
     snapshot_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteVolumeSnapshot:
+class DeleteVolumeSnapshot(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of a snapshot of one volume."""
 
     volume_id: str
     snapshot_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShelveGuest:
+class ShelveGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Power the guest off and upload its image. Undone by DeleteImage; the guest stays off."""
 
     image_id: str
     image_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffloadGuest:
+class OffloadGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Power the guest off and leave nothing of it here, its image and volumes apart.
 
     With an image named, only if that is there. Undone by UnshelveGuest.
@@ -77,15 +69,13 @@ class OffloadGuest:
     attached: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartShelvedGuest:
+class StartShelvedGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Power a guest on that was shelved and kept here."""
 
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnshelveGuest:
+class UnshelveGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Make the guest again, from its image or its volumes, and start it. Undone by DestroyGuest."""
 
     flavor: Flavor
@@ -94,8 +84,7 @@ class UnshelveGuest:
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildGuest:
+class RebuildGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Destroy the guest's disk and make the guest anew on this host. Nothing undoes it."""
 
     flavor: Flavor

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildGuest:
+class BuildGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Build the guest and start it. Undone by DestroyGuest."""
 
     flavor: Flavor
@@ -18,39 +17,33 @@ class BuildGuest:
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestroyGuest:
+class DestroyGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of the guest on this host; cancels whatever runs for it."""
 
     #: The evidence: `deleted`, `moved` or `undone`.
     evidence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopGuest:
+class StopGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Power the guest off. Undone by StartGuest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartGuest:
+class StartGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Power the guest on, all that it holds in reach. Undone by StopGuest."""
 
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebootGuest:
+class RebootGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Reboot the guest; a hard reboot takes hold anew of all that it holds."""
 
     hard: bool
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseGuest:
+class PauseGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Freeze the guest. Undone by UnpauseGuest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnpauseGuest:
+class UnpauseGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Let the guest run on. Undone by PauseGuest."""

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckDestination:
+class CheckDestination(Struct, frozen=True, kw_only=True, gc=False):
     """Say whether the guest can come here live."""
 
     source: str
     flavor: Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckSource:
+class CheckSource(Struct, frozen=True, kw_only=True, gc=False):
     """Say whether the guest can go there live."""
 
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueLiveMigration:
+class QueueLiveMigration(Struct, frozen=True, kw_only=True, gc=False):
     """Take one of the source's places for live migrations. Undone by RollbackSource."""
 
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareDestination:
+class PrepareDestination(Struct, frozen=True, kw_only=True, gc=False):
     """Connect volumes and ports, wait for memory (destination). Undone by RollbackDestination."""
 
     source: str
@@ -39,43 +35,36 @@ class PrepareDestination:
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMigrateGuest:
+class LiveMigrateGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Copy the guest's memory and switch over (source). Undone, before that, by RollbackSource."""
 
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishLiveMigration:
+class FinishLiveMigration(Struct, frozen=True, kw_only=True, gc=False):
     """Define the guest that arrived (destination)."""
 
     source: str
     flavor: Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanUpSource:
+class CleanUpSource(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of the guest that left (source)."""
 
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackDestination:
+class RollbackDestination(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of a live migration that is being undone (destination)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackSource:
+class RollbackSource(Struct, frozen=True, kw_only=True, gc=False):
     """Stop copying, put the source's half back; the guest runs on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AbortLiveMigration:
+class AbortLiveMigration(Struct, frozen=True, kw_only=True, gc=False):
     """Give the live migration up, queued, preparing or running (source)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForceCompleteLiveMigration:
+class ForceCompleteLiveMigration(Struct, frozen=True, kw_only=True, gc=False):
     """Let the copy end: post-copy where permitted, else a pause (source)."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.requests import Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareResize:
+class PrepareResize(Struct, frozen=True, kw_only=True, gc=False):
     """Claim room at the destination. Undone by ReleaseDestination."""
 
     source: str
@@ -17,16 +16,14 @@ class PrepareResize:
     new_flavor: Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeGuest:
+class ResizeGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Power off, copy and give away the guest (source). Undone by RestoreGuest."""
 
     destination: str
     new_flavor: Flavor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishResize:
+class FinishResize(Struct, frozen=True, kw_only=True, gc=False):
     """Define the guest in its new size, start it if it ran (destination); RevertResize undoes."""
 
     source: str
@@ -35,8 +32,7 @@ class FinishResize:
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreGuest:
+class RestoreGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Put the guest back as it was before the move (source)."""
 
     old_flavor: Flavor
@@ -44,27 +40,23 @@ class RestoreGuest:
     attachments: Attachments = NOTHING_ATTACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseDestination:
+class ReleaseDestination(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of a move that is being undone (destination)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmResize:
+class ConfirmResize(Struct, frozen=True, kw_only=True, gc=False):
     """Leave nothing of the old guest (source)."""
 
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevertResize:
+class RevertResize(Struct, frozen=True, kw_only=True, gc=False):
     """Give the guest up (destination)."""
 
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishRevertResize:
+class FinishRevertResize(Struct, frozen=True, kw_only=True, gc=False):
     """Take the guest back in the old size, start it if it ran (source)."""
 
     destination: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookForGuest:
+class LookForGuest(Struct, frozen=True, kw_only=True, gc=False):
     """Look whether the guest is here, and touch nothing."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerCrashDump:
+class TriggerCrashDump(Struct, frozen=True, kw_only=True, gc=False):
     """Tell the guest's kernel to dump. Nothing undoes that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAdminPassword:
+class SetAdminPassword(Struct, frozen=True, kw_only=True, gc=False):
     """Get a password by its reference and set it in the guest. Nothing undoes it."""
 
     #: Where the host's driver gets the password; the password itself never comes here.
     secret_ref: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadDiagnostics:
+class ReadDiagnostics(Struct, frozen=True, kw_only=True, gc=False):
     """Say how the guest does. Changes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakePowerUpdate:
+class TakePowerUpdate(Struct, frozen=True, kw_only=True, gc=False):
     """Take over what somebody outside did to the machine's power. Undone by the opposite one."""
 
     #: `POWER_ON` or `POWER_OFF`.

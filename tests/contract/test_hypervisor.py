@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from compute.endings import AGENTS_OWN, ENDINGS, is_ending, is_success
@@ -10,6 +8,7 @@ from events import commands as c
 from events import instance as i
 from events import migration as m
 from events.requests import Flavor
+from events.values import replace
 from tests.contract.driver_stage import ONE, TWO, DriverStage, InAFile, InMemory
 from tests.parts import EVERYTHING, NETWORK, OTHER_VOLUME, PORT, VOLUME
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from compute.journal import Entry, Head, Journal, Position, Task, TaskState
 from compute.memory_journal import MemoryJournal
 from compute.sqlite_journal import SqliteJournal
 from events.seal import FIRST, digest
+from events.values import replace
 
 TOPIC = "regente.instance.events.v1"
 

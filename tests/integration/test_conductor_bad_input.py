@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from events.log import Message
 from events.requests import ActionRequested, RecordDiscarded, RecordRequeued, SagaResolved
 from events.seal import FIRST, MAC, PREV, sealed_message
 from events.topics import CONTROL_KEY
+from events.values import replace
 from statemachines.rules import SETTINGS
 from tests.e2e.cloud import Cloud, states
 from tests.e2e.house import ACTIVE, STOPPED, House

@@ -8,13 +8,14 @@ to rest, and asks whether every law holds; then the instance is deleted, and not
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Final
 
 from conductor import fold
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.held import SagaState
 from statemachines.saga import Role, Saga, Step
 from statemachines.sagas import BY_ACTION, SAGAS

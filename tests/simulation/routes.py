@@ -8,7 +8,7 @@ driver can be told to answer with, a lost host, a silent one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import chain, islice
@@ -20,6 +20,7 @@ from compute.world import power_failure
 from events.envelope import API
 from events.register import COMMANDS
 from events.requests import ActionRequested
+from events.values import replace
 from projections.rows import SagaRow, SagaStepRow
 from statemachines.held import Held
 from statemachines.owing import TABLE_OF

@@ -7,7 +7,6 @@ and may be late: whatever it asks has to be judged anew.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -27,6 +26,7 @@ from events.requests import (
 )
 from events.seal import sealed_message
 from events.topics import partition_of
+from events.values import replace
 from projections.rows import InstanceRow, NodeRow, ParkedRow, SagaRow
 
 if TYPE_CHECKING:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from conductor.scheduler import select_destination, unfit
 from conductor.scheduler_options import SchedulerOptions
 from events.commands import ChooseDestination
+from events.values import replace
 from projections.store import HostRoom
 from statemachines.verdict import Rejected
 from tests.beginnings import built, stopped

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from conductor.step import Outcome, step
 from events import instance
 from events.envelope import Envelope
 from events.instance import GuestFound
+from events.values import replace
 from statemachines.chain import DIGESTS_MAX, HEADS_MAX, head_of
 from statemachines.verdict import Duplicate, Early, Rejected
 from tests.beginnings import built

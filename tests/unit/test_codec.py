@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +27,7 @@ from events.errors import BadRecord
 from events.instance import GuestBuilt, GuestStopFailed
 from events.register import COMMANDS, FACTS
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.held import Held
 from statemachines.node import NodeHeld
 from statemachines.rules import Rules

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from compute.endings import is_ending
@@ -15,6 +13,7 @@ from compute.world import Attached, Half, MemoryWorld, Role
 from events import commands as c
 from events.attachments import VolumeDetached
 from events.envelope import Address, Letter
+from events.values import replace
 from tests.parts import ACCELERATOR, EVERYTHING, MORE, NETWORK, OTHER_VOLUME, PORT, VOLUME
 from tests.unit.compute_host import GUEST, LARGE, SMALL
 

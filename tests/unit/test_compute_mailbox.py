@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from compute.limits import CUT_OFF_S
@@ -10,6 +8,7 @@ from events import instance as i
 from events.codec import encode_command
 from events.log import TopicPartition
 from events.seal import command_key, sealed_message
+from events.values import replace
 from tests.unit.compute_host import (
     GUEST,
     KEYRING,

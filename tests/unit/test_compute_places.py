@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from compute.fake_site import Failure, FailureKind
@@ -13,6 +11,7 @@ from compute.world import Role
 from events import commands as c
 from events import migration as m
 from events.envelope import Letter
+from events.values import replace
 from tests.answers import sample
 from tests.unit.compute_host import BUILD, GUEST, OTHER, SMALL, Host
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from conductor.step import step
+from events.values import replace
 from statemachines.conservation import broken_laws, may_claim, stray_room
 from statemachines.held import Claim, Held
 from tests.beginnings import ACTIONS, begin, built, resized, situations

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import pytest
 
 from conductor.due_rows import WAITING
 from events.decisions import PeriodElapsed
+from events.values import replace
 from statemachines.dues import AGAIN_S, ENTRIES, Due, Entry, dues
 from statemachines.held import Held
 from statemachines.notes import ActionNote
@@ -95,7 +95,7 @@ def test_an_instance_that_waits_for_nothing_has_nothing_due() -> None:
 
 def test_nothing_of_a_shadowed_instance_falls_due() -> None:
     world = waiting()
-    shadowed = dataclasses.replace(world.here, origin="nova")
+    shadowed = replace(world.here, origin="nova")
 
     assert dues(shadowed, world.rules) == ()
 
@@ -106,7 +106,7 @@ def test_a_lost_migration_record_is_not_waited_for() -> None:
     assert move is not None
 
     for status in ("confirming", "confirmed", "error"):
-        other = dataclasses.replace(world.here, move=dataclasses.replace(move, status=status))
+        other = replace(world.here, move=replace(move, status=status))
         assert dues(other, world.rules) == ()
 
 
@@ -182,8 +182,8 @@ def test_a_time_since_something_else_is_not_this_ones() -> None:
     world = waiting()
     due = only(world)
 
-    assert isinstance(elapse(world, dataclasses.replace(due, since=due.since - 1)), Duplicate)
-    assert isinstance(elapse(world, dataclasses.replace(due, action="no such")), Duplicate)
+    assert isinstance(elapse(world, replace(due, since=due.since - 1)), Duplicate)
+    assert isinstance(elapse(world, replace(due, action="no such")), Duplicate)
     assert dues(world.held, world.rules) == (due,)
 
 
@@ -224,4 +224,4 @@ def test_what_did_not_work_is_due_again_after_another_period(window: str, wait_s
 
 
 def _tried(held: Held, elapsed: Mapping[str, int]) -> Held:
-    return dataclasses.replace(held, elapsed=dict(elapsed))
+    return replace(held, elapsed=dict(elapsed))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from conductor.step import Outcome
 from events import decisions, instance, requests
 from events.facts_nova import NovaReported
+from events.values import replace
 from statemachines.rules import REQUEST_AGE_US
 from statemachines.verdict import Duplicate, Rejected
 from tests.answers import sample

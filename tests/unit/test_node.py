@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -11,6 +11,7 @@ from events.envelope import Envelope, Meta
 from events.log import Record
 from events.register import FACTS, NODE_FACTS
 from events.seal import FIRST, digest
+from events.values import replace
 from statemachines.node import NodeHeld, NodeOutcome, step_node
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected
 from tests.answers import sample

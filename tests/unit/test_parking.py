@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from events.instance import GuestFound
 from events.log import Record
 from events.requests import RecordDiscarded, RecordReleased
+from events.values import replace
 from statemachines.chain import head_of
 from statemachines.held import Parked
 from statemachines.parking import (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from events.ids import HostName, InstanceId
+from events.values import replace
 from statemachines.permissions import (
     PERMISSIONS,
     Circumstances,

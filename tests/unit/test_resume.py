@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from events.codec import encode_command
 from events.instance import GuestAbsent, GuestFound
+from events.values import replace
 from statemachines.resume import RESEND, react, resume
 from statemachines.verdict import Early
 from tests.answers import argument

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from compute.endings import ENDINGS
 from events.register import COMMANDS, FACTS
+from events.values import replace
 from statemachines.permissions import PERMISSIONS
 from statemachines.rules import SETTINGS
 from statemachines.saga import (

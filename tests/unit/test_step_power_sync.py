@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from events.decisions import PeriodElapsed
 from events.instance import GuestAbsent, PowerStateReported
+from events.values import replace
 from statemachines.dues import dues
 from statemachines.held import Held
 from statemachines.notes import ActionNote

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from events import instance, start_up
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.actions_table import PERMISSIONS
 from statemachines.arrows import start_up as rules
 from statemachines.demands import circumstances

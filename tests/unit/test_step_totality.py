@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from events.log import Record
 from events.register import FACTS
 from events.requests import ActionRequested
 from events.seal import FIRST, digest
+from events.values import replace
 from statemachines.addressee import sagas_of
 from statemachines.held import Held, SagaState
 from statemachines.machine import TASK_STATES, VM_STATES

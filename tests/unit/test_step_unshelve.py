@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from events import images, instance
+from events.values import replace
 from statemachines.verdict import Rejected
 from tests.answers import argument, failures_of
 from tests.beginnings import begin, built, from_volume, offloaded
