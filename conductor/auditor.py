@@ -11,20 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
-from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
+from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC, StateCodec
 from conductor.conservation import Violation, violations_of
 from conductor.replay import Replay, Tables
 from conductor.scheduler_options import SchedulerOptions
-from events.codec import StateCodec
 from events.errors import BadRecord
 from events.log import TopicPartition
 from projections.rows import TABLES, Key, Row
 from projections.store import Checkpoint
 
 #: Bodies are compared decoded: a newer code may write the same state in a newer form.
-_BODIES: Final[dict[str, StateCodec]] = {"instance_states": HELD_CODEC, "nodes": NODE_CODEC}
+_BODIES: Final[dict[str, StateCodec[Any]]] = {"instance_states": HELD_CODEC, "nodes": NODE_CODEC}
 #: Differences that are listed; more are counted.
 LISTED_MAX: Final = 1_000
 
@@ -154,7 +153,7 @@ def _same_body(table: str, ours: object, theirs: object) -> bool:
         return False
     codec = _BODIES[table]
     try:
-        return codec.decode(ours) == codec.decode(theirs)
+        return bool(codec.decode(ours) == codec.decode(theirs))
     except BadRecord:
         return False
 

@@ -73,7 +73,7 @@ class _Rows:
 def violations_of(tables: Tables, options: SchedulerOptions | None = None) -> list[Violation]:
     """Return every violation of every law, law by law."""
     states = {
-        row.instance_uuid: cast("Held", HELD_CODEC.decode(row.body))
+        row.instance_uuid: HELD_CODEC.decode(row.body)
         for row in cast("list[InstanceStateRow]", list(tables["instance_states"].values()))
     }
     rows = _Rows(tables, states, options or SchedulerOptions())

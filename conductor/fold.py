@@ -121,7 +121,7 @@ class Fold:
         self.chain = chain or START_OF_CHAIN
         self.leader_epoch = leader_epoch
         fresh = Rules(partitions=self._partitions)
-        self.rules = cast("Rules", RULES_CODEC.decode(rules)) if rules else fresh
+        self.rules = RULES_CODEC.decode(rules) if rules else fresh
         self._states.clear()
         self._now = None
 

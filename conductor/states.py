@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from typing import cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC
 from conductor.limits import CACHE_INSTANCES_MAX
@@ -38,7 +37,7 @@ class States:
         bodies = self._load(missing)
         for key in missing:
             body = bodies.get(key)
-            held = None if body is None else cast("Held", HELD_CODEC.decode(body))
+            held = None if body is None else HELD_CODEC.decode(body)
             self._instances[key] = held
 
     def instance(self, key: str) -> Held | None:
@@ -50,7 +49,7 @@ class States:
         """Return the state of a host; None for one that is not known."""
         if host not in self._nodes:
             body = self._load([host]).get(host)
-            held = None if body is None else cast("NodeHeld", NODE_CODEC.decode(body))
+            held = None if body is None else NODE_CODEC.decode(body)
             self._nodes[host] = held
         return self._nodes[host]
 

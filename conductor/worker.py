@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
@@ -343,7 +342,7 @@ def _partition_of(lost: PositionLost) -> TopicPartition | None:
 
 
 def _rules_of(body: bytes, partitions: int) -> Rules:
-    return cast("Rules", RULES_CODEC.decode(body)) if body else Rules(partitions=partitions)
+    return RULES_CODEC.decode(body) if body else Rules(partitions=partitions)
 
 
 def _refuse_foreign(partition: TopicPartition, body: bytes) -> None:

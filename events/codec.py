@@ -41,7 +41,7 @@ class Form(NamedTuple):
     fingerprint: bytes
     schema: Parsed
     shape: Shape
-    #: `meta` or `address`; None for a state that is stored and never sent.
+    #: `meta` or `address`; None for a state, which is stored in another form and never sent.
     head: str | None
 
 
@@ -134,26 +134,9 @@ def is_canonical(value: bytes) -> bool:
     return _encode(form, _read(form, value)) == value
 
 
-class StateCodec:
-    """Bytes ⇄ one state class that is stored in rows, in any version ever written."""
-
-    def __init__(self, cls: type, name: str) -> None:
-        self.shape = shape_of(cls)
-        forms = _forms_of(name, self.shape, None)
-        self._registry = Registry(forms)
-        self._form = self._registry.newest[name]
-
-    def encode(self, state: object) -> bytes:
-        """Return the body of a state in the newest version."""
-        return _encode(self._form, self.shape.dump(state))
-
-    def decode(self, body: bytes) -> object:
-        """Return the state of a body; raises BadRecord where no version of ours wrote it."""
-        form = self._registry.by_fingerprint.get(fingerprint_in(body))
-        if form is None:
-            mark = fingerprint_in(body).hex()
-            raise BadRecord("unknown-schema", f"Expected a known state schema, but {mark}")
-        return _load(form, _read(form, body))
+def versions_of(name: str, cls: type) -> tuple[bytes, ...]:
+    """Return the fingerprint of every version of a state that is stored, oldest first."""
+    return tuple(form.fingerprint for form in _forms_of(name, shape_of(cls), None))
 
 
 def _class(name: str) -> tuple[type, type, str]:

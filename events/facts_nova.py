@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class NovaFlavor(Struct, frozen=True, kw_only=True, gc=False):
+class NovaFlavor(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A size, as nova's payloads spell it out."""
 
     #: `flavorid`: what users call the flavor's id.

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 
-class Volume(Struct, frozen=True, kw_only=True, gc=False):
+class Volume(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A volume of a block storage service, as nova's block_device_mapping describes it."""
 
     volume_id: str
@@ -21,7 +21,7 @@ class Volume(Struct, frozen=True, kw_only=True, gc=False):
     delete_on_termination: bool
 
 
-class Port(Struct, frozen=True, kw_only=True, gc=False):
+class Port(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A port of a network, as a guest's interface has it."""
 
     port_id: str
@@ -30,14 +30,14 @@ class Port(Struct, frozen=True, kw_only=True, gc=False):
     fixed_ips: tuple[str, ...]
 
 
-class Accelerator(Struct, frozen=True, kw_only=True, gc=False):
+class Accelerator(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """An accelerator request, made from the device profile of a flavor."""
 
     accelerator_id: str
     device_profile: str
 
 
-class Attachments(Struct, frozen=True, kw_only=True, gc=False):
+class Attachments(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """All that a host takes hold of for a guest."""
 
     volumes: tuple[Volume, ...] = ()

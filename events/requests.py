@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 
-class Flavor(Struct, frozen=True, kw_only=True, gc=False):
+class Flavor(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The size of a guest, copied into the request that named it."""
 
     name: str

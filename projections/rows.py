@@ -44,7 +44,7 @@ class InstanceRow(NamedTuple):
 
 
 class InstanceStateRow(NamedTuple):
-    """`instance_states`: the whole state that the fold carries, as one Avro body (`held.vN`)."""
+    """`instance_states`: the whole state that the fold carries, as one body (`held.vN`)."""
 
     instance_uuid: str
     #: Topic partition that owns the instance.

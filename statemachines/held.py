@@ -1,6 +1,6 @@
 """All that is remembered of one instance between two facts: the state that the fold carries.
 
-Plain frozen values, so that it can be stored as one Avro body (`held.vN`), compared field by field,
+Plain frozen values, so that it can be stored as one body (`held.vN`), compared field by field,
 and folded again from the log to the same value. It knows no rule; what may follow what is in the
 arrows and in the sagas' tables.
 
@@ -16,7 +16,7 @@ from events.requests import Flavor
 from statemachines.shadow import Shadow
 
 
-class Head(Struct, frozen=True, kw_only=True, gc=False):
+class Head(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """How far one writer's chain about this instance has been heard."""
 
     source: str
@@ -27,7 +27,7 @@ class Head(Struct, frozen=True, kw_only=True, gc=False):
     digests: tuple[bytes, ...]
 
 
-class Parked(Struct, frozen=True, kw_only=True, gc=False):
+class Parked(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A record that waits: for a gap to close, for its schema, or for a person."""
 
     topic: str
@@ -47,7 +47,7 @@ class Parked(Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class Boot(Struct, frozen=True, kw_only=True, gc=False):
+class Boot(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One start of a host, and how far it had come in what it says of itself."""
 
     host: str
@@ -57,7 +57,7 @@ class Boot(Struct, frozen=True, kw_only=True, gc=False):
     sequence: int
 
 
-class Claim(Struct, frozen=True, kw_only=True, gc=False):
+class Claim(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Room that the instance takes on a host; counted until it is released."""
 
     host: str
@@ -69,7 +69,7 @@ class Claim(Struct, frozen=True, kw_only=True, gc=False):
     created_at: int
 
 
-class Move(Struct, frozen=True, kw_only=True, gc=False):
+class Move(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The last migration; stays when its saga has ended, for confirm and revert to read."""
 
     migration_id: int
@@ -96,7 +96,7 @@ class Move(Struct, frozen=True, kw_only=True, gc=False):
     disk_remaining: int | None = None
 
 
-class OpenEvent(Struct, frozen=True, kw_only=True, gc=False):
+class OpenEvent(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """An action event that has started and not ended."""
 
     row_id: int
@@ -105,7 +105,7 @@ class OpenEvent(Struct, frozen=True, kw_only=True, gc=False):
     started_at: int
 
 
-class Asked(Struct, frozen=True, kw_only=True, gc=False):
+class Asked(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A command that a saga sent: what it was, to whom, in which attempt of which step."""
 
     command_id: str
@@ -115,7 +115,7 @@ class Asked(Struct, frozen=True, kw_only=True, gc=False):
     attempt: int
 
 
-class SagaState(Struct, frozen=True, kw_only=True, gc=False):
+class SagaState(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Where a saga stands."""
 
     saga_id: str
@@ -171,7 +171,7 @@ class SagaState(Struct, frozen=True, kw_only=True, gc=False):
     attachments: Attachments = NOTHING_ATTACHED
 
 
-class HeldVolume(Struct, frozen=True, kw_only=True, gc=False):
+class HeldVolume(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A volume of the guest, and where it is attached."""
 
     volume: Volume
@@ -182,7 +182,7 @@ class HeldVolume(Struct, frozen=True, kw_only=True, gc=False):
     hosts: tuple[str, ...] = ()
 
 
-class HeldPort(Struct, frozen=True, kw_only=True, gc=False):
+class HeldPort(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A port of the guest, and where it is bound."""
 
     port: Port
@@ -195,7 +195,7 @@ class HeldPort(Struct, frozen=True, kw_only=True, gc=False):
     active_host: str | None = None
 
 
-class HeldAccelerator(Struct, frozen=True, kw_only=True, gc=False):
+class HeldAccelerator(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """An accelerator request of the guest, and where it is bound."""
 
     accelerator: Accelerator
@@ -204,14 +204,14 @@ class HeldAccelerator(Struct, frozen=True, kw_only=True, gc=False):
     hosts: tuple[str, ...] = ()
 
 
-class Heard(Struct, frozen=True, kw_only=True, gc=False):
+class Heard(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A request that was heard, accepted or not; kept for an hour to know its repeat."""
 
     request_id: str
     at: int
 
 
-class Held(Struct, frozen=True, kw_only=True, gc=False):
+class Held(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The state of one instance."""
 
     instance_id: str

@@ -20,7 +20,7 @@ from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
 FORCED_DOWN = "forced_down"
 
 
-class NodeHeld(Struct, frozen=True, kw_only=True, gc=False):
+class NodeHeld(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The state of one host."""
 
     host: str

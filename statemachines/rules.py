@@ -52,7 +52,7 @@ SETTINGS: Final[dict[str, str]] = {
 REQUEST_AGE_US: Final = 3_600_000_000
 
 
-class Rules(Struct, frozen=True, kw_only=True, gc=False):
+class Rules(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """What is in force from here on in a partition."""
 
     number: int = 0

@@ -51,7 +51,7 @@ _DELETED: Final = "instance.delete.end"
 _CLOSES_LATE: Final = "instance.live_migration_post."
 
 
-class Shadow(Struct, frozen=True, kw_only=True, gc=False):
+class Shadow(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """All that the fold remembers of an instance of a nova cloud."""
 
     seen: tuple[int, ...] = ()

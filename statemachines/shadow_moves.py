@@ -44,7 +44,7 @@ class Mark(StrEnum):
     SPAWNED = "spawned"  # Evacuation: the guest is up; the host is yet to change.
 
 
-class ShadowMigration(Struct, frozen=True, kw_only=True, gc=False):
+class ShadowMigration(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One migration of an instance, as far as notifications let it be known."""
 
     #: From 1, in the order in which they began.

@@ -94,7 +94,7 @@ NEVER_REPAIRED: Final = frozenset(
 _REPAIRED_IN_ERROR: Final = frozenset({Task.RESIZE_MIGRATING, Task.DELETING})
 
 
-class Waiting(Struct, frozen=True, kw_only=True, gc=False):
+class Waiting(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One operation that has not come to its end."""
 
     #: nova's name of the action: `resize`, `live-migration` …

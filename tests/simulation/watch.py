@@ -7,7 +7,7 @@ heart at every fact. Whoever finds a law broken raises Broken there and then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from compute.endings import CANCELLING
 from conductor.bodies import HELD_CODEC, RULES_CODEC
@@ -127,7 +127,7 @@ class Watch(Watcher):
         """Say how the rows of what falls due differ from what the state names."""
         db = self._cloud.database
         body = db.checkpoints[partition].rules
-        rules = cast("Rules", RULES_CODEC.decode(body)) if body else Rules()
+        rules = RULES_CODEC.decode(body) if body else Rules()
         named = {(d.action, d.since) for d in dues(self.held(uuid), rules)}
         there = {(d.action, d.since) for d in db.dues.values() if d.instance_uuid == uuid}
         if named == there:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from events.codec import (
     HEADER_BYTES,
     MARKER,
-    StateCodec,
     decode_command,
     decode_fact,
     encode_command,
@@ -28,13 +26,7 @@ from events.instance import GuestBuilt, GuestStopFailed
 from events.register import COMMANDS, FACTS
 from events.requests import ActionRequested
 from events.values import replace
-from statemachines.held import Held
-from statemachines.node import NodeHeld
-from statemachines.rules import Rules
-from statemachines.state_schemas import STATES
 from tests.answers import sample
-from tests.beginnings import built, resized, situations
-from tests.hosts import World
 from tests.story import SMALL
 
 META = Meta(
@@ -211,71 +203,6 @@ def test_a_string_that_is_not_utf_8_is_refused() -> None:
     value = encode_fact(META, GuestStopFailed(power_state=1, reason="abcdef"))
 
     assert refused(value.replace(b"abcdef", b"\xff\xfe\xfdabc")) == "undecodable"
-
-
-# States.
-
-
-def held_states() -> list[Held]:
-    """Return states with everything in them."""
-    worlds = [*situations().values(), built(), resized()]
-    return [world.here for world in worlds]
-
-
-def test_every_state_of_every_situation_comes_back_as_it_was() -> None:
-    codec = StateCodec(Held, "Held")
-
-    for held in held_states():
-        assert codec.decode(codec.encode(held)) == held
-
-
-def test_the_bytes_of_a_state_are_always_the_same() -> None:
-    codec = StateCodec(Held, "Held")
-    for held in held_states():
-        body = codec.encode(held)
-        assert codec.encode(codec.decode(body)) == body
-
-
-def test_a_shadow_comes_back_as_it_was() -> None:
-    world = World()
-    world.tell(world.envelope("nova", sample(FACTS["NovaReported"])))
-    codec = StateCodec(Held, "Held")
-
-    assert world.here.shadow is not None
-    assert codec.decode(codec.encode(world.here)) == world.here
-
-
-def test_rules_and_hosts_come_back_as_they_were() -> None:
-    rules = Rules(
-        number=3,
-        fingerprints=frozenset({"b", "a"}),
-        keys_open=frozenset({"h2/1", "h1/1"}),
-        versions={"resize": "1"},
-    )
-    node = NodeHeld(host="h1", created_at=1, updated_at=2)
-
-    for state in (rules, Rules(), node):
-        codec = StateCodec(type(state), type(state).__name__)
-        assert codec.decode(codec.encode(state)) == state
-
-
-def test_a_damaged_state_is_a_bad_record_and_nothing_else() -> None:
-    codec = StateCodec(Held, "Held")
-    body = codec.encode(resized().here)
-    dice = random.Random(1)
-    for _ in range(400):
-        damaged = bytearray(body)
-        damaged[dice.randrange(len(body))] ^= 1 << dice.randrange(8)
-        cut = bytes(damaged)[: dice.choice((len(body), dice.randrange(len(body))))]
-        try:
-            codec.decode(cut)
-        except BadRecord:
-            continue
-
-
-def test_states_are_not_facts() -> None:
-    assert set(STATES) & set(FACTS) == set()
-    assert refused(StateCodec(Held, "Held").encode(built().here)) == "unknown-schema"
 
 
 def test_a_fact_of_the_smallest_kind_is_small() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from events.codec import registry, schema_of, schema_of_state
 from events.register import COMMANDS, FACTS, schema_file
 from events.write_schemas import FOLDER, newest_version, text_of
 from statemachines.state_schemas import STATES
+from tests.schemas import walk
 
 FILES = sorted(FOLDER.glob("*.avsc"))
 OF_FILE = pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
@@ -22,20 +22,6 @@ PLAIN = {"string", "long", "bytes", "boolean"}
 def read(name: str) -> Any:
     """Return the newest schema of a class."""
     return json.loads((FOLDER / schema_file(name, newest_version(name))).read_text())
-
-
-def walk(schema: Any, depth: int = 1) -> Iterator[tuple[Any, int]]:
-    """Yield every schema inside a schema with its depth."""
-    yield schema, depth
-    if isinstance(schema, list):
-        for branch in schema:
-            yield from walk(branch, depth)
-    elif isinstance(schema, dict):
-        for field in schema.get("fields", ()):
-            yield from walk(field["type"], depth + 1)
-        for key in ("items", "values"):
-            if key in schema:
-                yield from walk(schema[key], depth + 1)
 
 
 def depth_of(schema: Any, named: dict[str, Any]) -> int:
