@@ -16,7 +16,7 @@ from conductor.step import step
 from events import instance, migration
 from events.codec import encode_fact
 from events.decisions import DestinationChosen
-from events.envelope import COMPUTE, Envelope, Meta
+from events.envelope import COMPUTE, Envelope, Meta, host_in
 from events.log import Message, Record
 from events.requests import ActionRequested, Flavor
 from events.seal import FIRST, MasterKeyring, digest, sealed_message
@@ -206,7 +206,7 @@ class Life:
             by=self.keyring.key(name, 1),
         )
         record = Record("t", 0, self.offset, b"", value, (), self.begin_us + self.offset, 0)
-        envelope = Envelope(fact, meta, record, digest(value), chain.prev, 1)
+        envelope = Envelope(fact, meta, host_in(meta.source), record, digest(value), chain.prev, 1)
         if numbered:
             chain.prev = digest(value)
         self._fold(envelope)

@@ -192,12 +192,10 @@ class Fold:
         if record.key == _CONTROL:
             self._control(now, record, sealed)
             return
-        if partition_of(key, self._partitions) != record.partition:
-            raise BadRecord(
-                "wrong-partition",
-                f"Expected {key} in partition {partition_of(key, self._partitions)}, but it is in "
-                f"{record.partition}",
-            )
+        if key not in now.held and partition_of(key, self._partitions) != record.partition:
+            there = partition_of(key, self._partitions)
+            sentence = f"Expected {key} in partition {there}, but it is in {record.partition}"
+            raise BadRecord("wrong-partition", sentence)
         believed(sealed, now.rules)
         if self._of_nodes:
             self._node(now, envelope_of(record, sealed, key))
@@ -260,9 +258,8 @@ class Fold:
         is_here = not self._of_nodes and partition_of(key, self._partitions) == record.partition
         held = self._held(now, key) if key and is_here else None
         if held is None:
-            raise BadRecord(
-                "set-aside", "Expected to survive the record, but the worker died twice"
-            )
+            sentence = "Expected to survive the record, but the worker died twice"
+            raise BadRecord("set-aside", sentence)
         source = claimed_source(record)
         self._park(now, held, parked_of(record, source=source, sequence=0, reason="set-aside"))
 
@@ -327,12 +324,14 @@ class Fold:
                 assert outcome.after is not None
                 if self.listener is not None:
                     self.listener(envelope, outcome)
-                keep_notes(now.notes, outcome.after, outcome, now.rules)
+                if outcome.notes:
+                    keep_notes(now.notes, outcome.after, outcome.notes, now.rules)
                 if isinstance(envelope.fact, RecordDiscarded):
                     discarded = (envelope.topic, envelope.fact.partition, envelope.fact.offset)
                     drop(now.changes, "quarantine", discarded)
-                for parked in dropped(outcome, envelope.offset):
-                    dropped_row(now.changes, outcome.after, parked)
+                if outcome.before is not None and outcome.before.parked:
+                    for parked in dropped(outcome, envelope.offset):
+                        dropped_row(now.changes, outcome.after, parked)
             case Duplicate():
                 now.counts["duplicate"] += 1
             case Rejected():
@@ -357,10 +356,11 @@ class Fold:
     # States.
 
     def _held(self, now: Scratch, instance_id: str) -> Held | None:
-        if instance_id not in now.held:
-            held = self._states.instance(instance_id)
-            now.held[instance_id] = now.found[instance_id] = held
-        return now.held[instance_id]
+        if instance_id in now.held:
+            return now.held[instance_id]
+        held = self._states.instance(instance_id)
+        now.held[instance_id] = now.found[instance_id] = held
+        return held
 
     def _node_held(self, now: Scratch, host: str) -> NodeHeld | None:
         if host not in now.nodes:

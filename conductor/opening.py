@@ -24,10 +24,24 @@ PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
 START_OF_CHAIN: Final = bytes(32)
 _OFFSET: Final = Struct(">Q").pack
 _SIZE: Final = Struct(">I").pack
+_OFFSET_AND_SIZE: Final = Struct(">QI").pack
 
 
 def chained(chain: bytes, record: Record) -> bytes:
     """Return the hash of a partition up to and with a record."""
+    key, value, headers = record.key, record.value, record.headers
+    if key is None or value is None or len(headers) != 2:
+        return _chained(chain, record)
+    size, (_, one), (_, two) = _SIZE, *headers
+    if one is None or two is None:
+        return _chained(chain, record)
+    begin = _OFFSET_AND_SIZE(record.offset, len(key))
+    parts = (chain, begin, key, size(len(value)), value, size(len(one)), one, size(len(two)), two)
+    return sha256(b"".join(parts)).digest()
+
+
+def _chained(chain: bytes, record: Record) -> bytes:
+    """Do the same with a record of any form: one of ours has a key, a value and two headers."""
     parts = [chain, _OFFSET(record.offset)]
     for part in (record.key, record.value, *[value for _, value in record.headers]):
         parts += (b"\xff",) if part is None else (_SIZE(len(part)), part)
@@ -84,4 +98,6 @@ def envelope_of(record: Record, sealed: Sealed, key: str) -> Envelope[object]:
         raise BadRecord("wrong-source", f"Expected {source} to speak, but it says {meta.source}")
     if meta.instance_id != key:
         raise BadRecord("wrong-key", f"Expected a fact about {key}, but {meta.instance_id}")
-    return Envelope(fact, meta, record, digest(record.value), sealed.prev, sealed.enrolment)
+    host = None if sealed.name in PLANE else sealed.name
+    hashed = digest(record.value)
+    return Envelope(fact, meta, host, record, hashed, sealed.prev, sealed.enrolment)

@@ -7,12 +7,12 @@ business.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 from uuid import uuid5
 
 from conductor.dates import deleted_at
 from conductor.guest_rows import guest_rows
-from conductor.step import Outcome
 from events.ids import NAMESPACE, uuid_of
 from projections.rows import (
     ActionEventRow,
@@ -176,10 +176,11 @@ def _shadow_migrations(changes: Changes, held: Held) -> None:
 LastNotes = dict[tuple[object, ...], tuple[Note, Held, Rules]]
 
 
-def keep_notes(last: LastNotes, held: Held, outcome: Outcome, rules: Rules) -> None:
+def keep_notes(last: LastNotes, held: Held, notes: Iterable[Note], rules: Rules) -> None:
     """Keep what one fact added to history; a later note of a row replaces an earlier one."""
-    for note in outcome.notes:
-        last[held.instance_id, note.__class__, note.key] = (note, held, rules)
+    instance_id = held.instance_id
+    for note in notes:
+        last[instance_id, note.__class__, note.key] = (note, held, rules)
 
 
 def note_rows(changes: Changes, last: LastNotes, partition: int) -> None:
@@ -189,23 +190,21 @@ def note_rows(changes: Changes, last: LastNotes, partition: int) -> None:
 
 
 def _note_row(changes: Changes, held: Held, note: Note, partition: int, rules: Rules) -> None:
-    match note:
-        case MigrationNote():
-            put(changes, "migrations", _migration_row(held.instance_id, note.move))
-        case ActionNote():
+    match note:  # The most frequent first.
+        case StepNote():
             put(
                 changes,
-                "instance_actions",
-                ActionRow(
-                    held.instance_id,
-                    note.request_id,
-                    note.action,
-                    note.user_id,
-                    note.project_id,
-                    note.start_time,
-                    note.finish_time,
-                    note.message,
+                "saga_steps",
+                SagaStepRow(
                     note.saga_id,
+                    note.n,
+                    held.instance_id,
+                    note.step,
+                    note.attempt,
+                    ",".join(note.hosts),
+                    note.entered_at,
+                    note.left_at,
+                    note.left_by,
                 ),
             )
         case EventNote():
@@ -224,6 +223,26 @@ def _note_row(changes: Changes, held: Held, note: Note, partition: int, rules: R
                     None if note.details is None else note.details[:TEXT_MAX],
                 ),
             )
+        case SagaNote():
+            put(changes, "sagas", _saga_row(held, note, partition, rules))
+        case ActionNote():
+            put(
+                changes,
+                "instance_actions",
+                ActionRow(
+                    held.instance_id,
+                    note.request_id,
+                    note.action,
+                    note.user_id,
+                    note.project_id,
+                    note.start_time,
+                    note.finish_time,
+                    note.message,
+                    note.saga_id,
+                ),
+            )
+        case MigrationNote():
+            put(changes, "migrations", _migration_row(held.instance_id, note.move))
         case FaultNote():
             put(
                 changes,
@@ -236,24 +255,6 @@ def _note_row(changes: Changes, held: Held, note: Note, partition: int, rules: R
                     note.details[:TEXT_MAX],
                     note.host,
                     note.created_at,
-                ),
-            )
-        case SagaNote():
-            put(changes, "sagas", _saga_row(held, note, partition, rules))
-        case StepNote():
-            put(
-                changes,
-                "saga_steps",
-                SagaStepRow(
-                    note.saga_id,
-                    note.n,
-                    held.instance_id,
-                    note.step,
-                    note.attempt,
-                    ",".join(note.hosts),
-                    note.entered_at,
-                    note.left_at,
-                    note.left_by,
                 ),
             )
         case _:

@@ -8,7 +8,9 @@ dice, no I/O.
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, cast
 
 from msgspec import Struct
 
@@ -52,6 +54,7 @@ from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 REQUESTS_MAX = 64
 #: Action events of what nova's API does by itself.
 _API_EVENTS = {"lock": "api_lock", "unlock": "api_unlock"}
+_LeadingOut = requests.SagaRetried | requests.SagaCompensated | requests.SagaResolved
 _NO_FLAVOR = Flavor(name="", vcpus=0, memory_mb=0, disk_gb=0)
 
 
@@ -115,13 +118,14 @@ def _heard(held: Held | None, envelope: Envelope[object]) -> Held:
 def _dated(before: Held | None, run: Run) -> Held:
     """Return the state with the time since which its three states are what they are."""
     after = run.held
-    if before is not None and _three(before) == _three(after):
+    if (
+        before is not None
+        and before.vm_state == after.vm_state
+        and before.task_state == after.task_state
+        and before.power_state == after.power_state
+    ):
         return after
     return replace(after, states_since=run.now)
-
-
-def _three(held: Held) -> tuple[str, str | None, int]:
-    return held.vm_state, held.task_state, held.power_state
 
 
 def _new(envelope: Envelope[object]) -> Held:
@@ -171,34 +175,28 @@ def _remember_request(held: Held, envelope: Envelope[object]) -> Held:
 
 def _evolve(run: Run) -> None:
     """Fold an accepted fact into the state of the run."""
-    fact = run.envelope.fact
-    match fact:
-        case NovaReported():
-            _shadow(run, fact)
-        case ActionRequested():
-            _act(run, fact)
-        case PeriodElapsed():
-            run.held = elapsed(run.held, fact, run.now)
-            _act(run, request_of(fact))
-        case requests.SagaRetried() | requests.SagaCompensated() | requests.SagaResolved():
-            _lead_out(run, fact)
-        case requests.RecordDiscarded():
-            _discard(run, fact)
-        case requests.RecordReleased():
-            run.held = released(run.held, fact.offset)
-        case RecordSetAside():
-            pass  # Obeyed before the fold, by whoever folds: verify and rebuild collect it first.
-        case GuestFound() | GuestAbsent() | GuestDoubted() | HostReturned():
-            _see(run)
-        case PowerStateReported():
-            _say(run)
-            _keep_in_step(run)
-        case _:
-            _say(run)
+    _FOLDS.get(run.envelope.fact.__class__, _say)(run)
 
 
-def _keep_in_step(run: Run) -> None:
+def _come_due(run: Run) -> None:
+    """Fold that an action's time has come by itself."""
+    fact = cast("PeriodElapsed", run.envelope.fact)
+    run.held = elapsed(run.held, fact, run.now)
+    _act(run, request_of(fact))
+
+
+def _release(run: Run) -> None:
+    """Let a record that was set aside wait for its turn alone."""
+    run.held = released(run.held, cast("requests.RecordReleased", run.envelope.fact).offset)
+
+
+def _obeyed(_run: Run) -> None:
+    """Nothing more: whoever folds has obeyed before; verify and rebuild collect it first."""
+
+
+def _report(run: Run) -> None:
     """Answer a report of power that nobody asked for, as nova's power sync does."""
+    _say(run)
     request = answer_to_report(run.held, run.rules)
     if request is not None:
         _act(run, request)
@@ -244,6 +242,11 @@ def _found(run: Run) -> None:
         owe(run, Owe.DESTROY, host, "deleted")
     elif held.host is not None and held.saga is None and host not in may_have(held):
         owe(run, Owe.DESTROY, host, "moved")
+
+
+def _ask(run: Run) -> None:
+    """Fold what a user asks for."""
+    _act(run, cast("ActionRequested", run.envelope.fact))
 
 
 def _act(run: Run, request: ActionRequested) -> None:
@@ -295,14 +298,11 @@ def _note_immediate(run: Run, request: ActionRequested) -> None:
     )
 
 
-def _lead_out(
-    run: Run,
-    fact: requests.SagaRetried | requests.SagaCompensated | requests.SagaResolved,
-) -> None:
+def _lead_out(run: Run) -> None:
     """Fold an operator's word about a saga that waits for a person."""
     saga = addressee(run.held, run.envelope)
     assert saga is not None
-    match fact:
+    match cast("_LeadingOut", run.envelope.fact):
         case requests.SagaRetried():
             again(run, saga)
         case requests.SagaCompensated():
@@ -313,8 +313,9 @@ def _lead_out(
             operate(run, saga, End("resolved"))
 
 
-def _discard(run: Run, fact: requests.RecordDiscarded) -> None:
+def _discard(run: Run) -> None:
     """Give a record up: what it blocked goes on, and its writer's next one may follow."""
+    fact = cast("requests.RecordDiscarded", run.envelope.fact)
     held = run.held
     kept = tuple(p for p in held.parked if p.offset != fact.offset)
     held = replace(held, parked=kept, set_aside=any(p.reason == "set-aside" for p in kept))
@@ -335,9 +336,9 @@ def _discard(run: Run, fact: requests.RecordDiscarded) -> None:
     run.held = held
 
 
-def _shadow(run: Run, fact: NovaReported) -> None:
+def _shadow(run: Run) -> None:
     """Fold what nova reported: old → new is the arrow, stale snapshots lose."""
-    held = run.held
+    held, fact = run.held, cast("NovaReported", run.envelope.fact)
     after = shadow.evolve(held.shadow or shadow.INITIAL, fact)
     run.held = replace(
         held,
@@ -363,3 +364,24 @@ def _shadow(run: Run, fact: NovaReported) -> None:
             disk_gb=after.flavor.root_gb + after.flavor.ephemeral_gb,
         ),
     )
+
+
+#: How each fact is folded that is not plainly the word of a host or the conductor about a step.
+_FOLDS: Final[Mapping[type, Callable[[Run], None]]] = MappingProxyType(
+    {
+        NovaReported: _shadow,
+        ActionRequested: _ask,
+        PeriodElapsed: _come_due,
+        requests.SagaRetried: _lead_out,
+        requests.SagaCompensated: _lead_out,
+        requests.SagaResolved: _lead_out,
+        requests.RecordDiscarded: _discard,
+        requests.RecordReleased: _release,
+        RecordSetAside: _obeyed,
+        GuestFound: _see,
+        GuestAbsent: _see,
+        GuestDoubted: _see,
+        HostReturned: _see,
+        PowerStateReported: _report,
+    }
+)

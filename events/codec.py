@@ -9,10 +9,11 @@ runs (`events.seal`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 import fastavro
@@ -27,6 +28,13 @@ MARKER: Final = b"\xc3\x01"
 HEADER_BYTES: Final = 10
 #: A value larger than this is refused unread; our largest fact is a hundredth of it.
 VALUE_BYTES_MAX: Final = 256 * 1024
+#: What reads every text of a head.
+_TEXTS: Final[Mapping[str, Callable[[Any], tuple[str | None, ...]]]] = {
+    "meta": itemgetter("source", "instance_id", "command_id", "request_id"),
+    "address": itemgetter(
+        "command_id", "saga_id", "saga", "step", "instance_id", "host", "request_id"
+    ),
+}
 
 
 #: A schema as fastavro wants it.
@@ -41,6 +49,8 @@ class Form(NamedTuple):
     fingerprint: bytes
     schema: Parsed
     shape: Shape
+    #: Whether there may be text in it besides the head's.
+    has_text: bool
     #: `meta` or `address`; None for a state, which is stored in another form and never sent.
     head: str | None
 
@@ -157,9 +167,18 @@ def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
     while (path := folder / schema_file(name, version)).is_file():
         raw = json.loads(path.read_text())
         mark = bytes.fromhex(fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO"))
-        found.append(Form(name, version, mark, cast("Parsed", parse_schema(raw)), shape, head))
+        has_text = any(_is_text(f["type"]) for f in raw["fields"] if f["name"] != head)
+        parsed = cast("Parsed", parse_schema(raw))
+        found.append(Form(name, version, mark, parsed, shape, has_text, head))
         version += 1
     return found
+
+
+def _is_text(schema: Any) -> bool:
+    """Say whether a schema has text in it; a name of a record may."""
+    if isinstance(schema, list):
+        return any(_is_text(branch) for branch in schema)
+    return schema not in ("null", "long", "boolean", "bytes")
 
 
 def _encode(form: Form, body: dict[str, object]) -> bytes:
@@ -178,9 +197,16 @@ def _decode(value: bytes, head: str) -> tuple[Form, dict[str, dict[str, object]]
     if form.head != head:
         raise BadRecord("wrong-kind", f"Expected a body with {head}, but it is a {form.name}")
     body = _read(form, value)
-    if _has_nul(body.values()):
-        raise BadRecord("bad-text", f"Expected text without NUL in {form.name}, but there is one")
-    return form, body  # type: ignore[return-value]  # the head of a body is a record
+    for text in _TEXTS[head](body[head]):
+        if text and "\0" in text:
+            raise _bad_text(form)
+    if form.has_text and _has_nul(body.values()):
+        raise _bad_text(form)
+    return form, body  # type: ignore[return-value]  # as above
+
+
+def _bad_text(form: Form) -> BadRecord:
+    return BadRecord("bad-text", f"Expected text without NUL in {form.name}, but there is one")
 
 
 def _has_nul(values: Iterable[Any]) -> bool:

@@ -54,6 +54,8 @@ class Envelope(Struct, Generic[Payload], frozen=True, gc=False):
 
     fact: Payload
     meta: Meta
+    #: The compute host that speaks, as `meta.source` says; None where the control plane does.
+    host: str | None
     #: The record as the log gave it.
     record: Record
     #: SHA-256 of the value: what the writer's next fact names as `prev`.
@@ -82,11 +84,6 @@ class Envelope(Struct, Generic[Payload], frozen=True, gc=False):
     def timestamp_us(self) -> int:
         """When the log appended the record, µs UTC."""
         return self.record.timestamp_us
-
-    @property
-    def host(self) -> str | None:
-        """The compute host that speaks, or None where the control plane does."""
-        return host_in(self.meta.source)
 
 
 class Address(Struct, frozen=True, kw_only=True, gc=False):

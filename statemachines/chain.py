@@ -102,7 +102,8 @@ def with_head(held: Held, head: Head) -> Held:
 
 
 def _with(heads: tuple[Head, ...], head: Head) -> tuple[Head, ...]:
+    source = head.source
     for i, known in enumerate(heads):
-        if known.source == head.source:
+        if known.source == source:
             return (*heads[:i], head, *heads[i + 1 :])
     return (*heads, head)

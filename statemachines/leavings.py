@@ -24,6 +24,8 @@ def clear_leavings(run: Run) -> None:
     held = run.held
     if len(held.claims) < 2 or held.vm_state in _NOT_WELL:
         return
+    if held.saga is not None and all(c.host in held.saga.commanded for c in held.claims):
+        return  # Nearly always: whoever was sent a command may have room.
     left = {claim.host for claim in held.claims} - may_claim(held)
     if not left or held.host is None or not owner_has_guest(held):
         return

@@ -77,6 +77,8 @@ def open_events(
     """
     if saga.request_id is None:
         return ()
+    if not step.action_events:
+        return saga.events
     (host,) = hosts if len(hosts) == 1 else (run.held.host,)
     opened = tuple(
         OpenEvent(
@@ -88,7 +90,8 @@ def open_events(
         for event in step.action_events
         if all(event != open_.event for open_ in saga.events)
     )
-    run.notes.extend(_event_note(saga.request_id, e, None, None, None) for e in opened)
+    for event in opened:
+        run.notes.append(_event_note(saga.request_id, event, None, None, None))
     return (*saga.events, *opened)
 
 
@@ -106,13 +109,14 @@ def close_step(
         return saga
     result = "Success" if ok else "Error"
     details = None if ok else run.reason or saga.reason
-    closed = tuple(e for e in saga.events if e.event not in goes_on)
+    closed = [e for e in saga.events if e.event not in goes_on]
     if not ok:
         closed += tuple(
             OpenEvent(row_id=run.next_row_id(), event=e, host=None, started_at=saga.entered_at)
             for e in SAGAS[saga.saga].steps[saga.step].failure_events
         )
-    run.notes.extend(_event_note(saga.request_id, e, run.now, result, details) for e in closed)
+    for event in closed:
+        run.notes.append(_event_note(saga.request_id, event, run.now, result, details))
     if not closed:
         return saga
     return replace(saga, events=tuple(e for e in saga.events if e.event in goes_on))

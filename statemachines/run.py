@@ -5,7 +5,7 @@ Private to one call of the step, which alone makes one; everything else of the h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from events.decisions import PeriodElapsed
 from events.envelope import Envelope
@@ -22,8 +22,7 @@ from statemachines.values import replace
 ASKED_MAX = 64
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct, gc=False):
     """One fact on its way through the heart."""
 
     held: Held
@@ -32,12 +31,12 @@ class Run:
     notes: list[Note] = field(default_factory=list)
     rows: int = 0
     #: Name of the fact.
-    name: str = field(init=False)
+    name: str = ""
     #: µs UTC at which the log appended the fact.
-    now: int = field(init=False)
+    now: int = 0
 
     def __post_init__(self) -> None:
-        self.name = type(self.envelope.fact).__name__
+        self.name = self.envelope.fact.__class__.__name__
         self.now = self.envelope.record.timestamp_us
 
     @property

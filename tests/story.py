@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from conductor.step import Outcome, step
 from events import commands
 from events.decisions import DestinationChosen, NoValidHost, StepHostLost, StepTimedOut
-from events.envelope import Envelope, Letter, Meta
+from events.envelope import Envelope, Letter, Meta, host_in
 from events.log import Record
 from events.requests import ActionRequested, Flavor
 from events.seal import FIRST, digest
 from events.start_up import GuestDoubted
+from events.values import replace
 from statemachines.held import Held, SagaState
 from statemachines.notes import Note
 from statemachines.resume import resume
@@ -73,7 +74,7 @@ class Story:
             occurred_at=self.now,
             **meta,  # type: ignore[arg-type]  # named fields of Meta
         )
-        return Envelope(fact, full, record, digest(value), b"", 1)
+        return Envelope(fact, full, host_in(full.source), record, digest(value), b"", 1)
 
     def request(self, action: str, request_id: str | None = None, **fields: object) -> Outcome:
         """Let a user ask for an action."""
@@ -109,7 +110,7 @@ class Story:
             generation=meta.pop("generation", 0 if self.held is None else self.held.generation),
             **meta,
         )
-        envelope = Envelope(fact, envelope.meta, envelope.record, envelope.digest, writer.prev, 1)
+        envelope = replace(envelope, prev=writer.prev)
         writer.prev = envelope.digest
         return envelope
 

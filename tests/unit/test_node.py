@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from events import instance, node
-from events.envelope import Envelope, Meta
+from events.envelope import Envelope, Meta, host_in
 from events.log import Record
 from events.register import FACTS, NODE_FACTS
 from events.seal import FIRST, digest
@@ -43,7 +43,9 @@ class Life:
             instance_id="h1",
             occurred_at=0,
         )
-        return Envelope(fact, meta, record, digest(value), prev, self.enrolment)
+        return Envelope(
+            fact, meta, host_in(meta.source), record, digest(value), prev, self.enrolment
+        )
 
     def tell(self, envelope: Envelope[object]) -> NodeOutcome:
         """Put a fact before the machine."""

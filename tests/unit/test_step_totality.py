@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conductor.step import step
-from events.envelope import Envelope, Meta
+from events.envelope import Envelope, Meta, host_in
 from events.log import Record
 from events.register import FACTS
 from events.requests import ActionRequested
@@ -63,7 +63,7 @@ def said(
     )
     record = Record("t", 1, world.offset + 1, INSTANCE.encode(), b"v", (), world.now, 0)
     prev = b"" if not numbered else FIRST if head is None else head.digests[-1]
-    return Envelope(fact, meta, record, digest(b"v"), prev, 1)
+    return Envelope(fact, meta, host_in(meta.source), record, digest(b"v"), prev, 1)
 
 
 def judge_all(world: World, held: Held | None, envelopes: list[Envelope[object]]) -> None:
