@@ -7,6 +7,7 @@ there afterwards don't. Each statement is built once per table and kept.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -22,6 +23,14 @@ Values = tuple[object, ...]
 
 class Bulk(Protocol):
     """Writes and reads many rows in the transaction of a connection."""
+
+    def together(self, connection: Connection, rows_max: int) -> AbstractContextManager[None]:
+        """Give a block whose writes may be on their way together: all are done when it is left.
+
+        What one of them has to say against its rows may be heard only then. `rows_max`: the most
+        rows of one of them.
+        """
+        ...
 
     def advance(
         self, connection: Connection, batches: Sequence[Batch]

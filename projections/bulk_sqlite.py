@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Final
 
@@ -25,6 +26,10 @@ _ADVANCE: Final = (
 
 class SqliteBulk:
     """Fulfils `Bulk`."""
+
+    def together(self, connection: Connection, rows_max: int) -> AbstractContextManager[None]:
+        """Nothing is on its way here: each write is done when it returns."""
+        return nullcontext()
 
     def advance(
         self, connection: Connection, batches: Sequence[Batch]

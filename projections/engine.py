@@ -9,6 +9,7 @@ import sqlite3
 from typing import Final
 
 from psycopg import Connection as PostgresConnection
+from psycopg.types.numeric import Int8BinaryDumper
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -96,6 +97,8 @@ def _postgres(url: URL) -> Engine:
 
 
 def _open_postgres(connection: PostgresConnection[tuple[object, ...]], _record: object) -> None:
+    # One width for all: psycopg's own choice, by value, makes a statement of each combination.
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
     connection.execute(f"SET lock_timeout = {LOCK_MS}")
     connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
     connection.commit()

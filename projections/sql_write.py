@@ -44,18 +44,21 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
     moved = bulk.advance(connection, ordered)
     if lost := [each for each in ordered if each.partition not in moved]:
         raise Fenced([each.partition for each in lost], _fenced(connection, lost[0]))
-    _write_rows(connection, bulk, _merged([each.changes for each in ordered]))
+    changes = _merged([each.changes for each in ordered])
     forget = {each for batch in ordered for each in batch.forget}
-    add_orders(
-        connection,
-        bulk,
-        [each for b in ordered for each in b.orders.values() if each.command_id not in forget],
-    )
-    _write_dues(connection, bulk, ordered)
-    if forget:
-        keys = [(each,) for each in sorted(forget)]
-        for table in _OF_A_COMMAND:
-            bulk.delete(connection, table, keys)
+    rows_max = max(sum(len(b.dues) for b in ordered), *map(len, changes.values()), 0)
+    with bulk.together(connection, rows_max):
+        _write_rows(connection, bulk, changes)
+        add_orders(
+            connection,
+            bulk,
+            [each for b in ordered for each in b.orders.values() if each.command_id not in forget],
+        )
+        _write_dues(connection, bulk, ordered)
+        if forget:
+            keys = [(each,) for each in sorted(forget)]
+            for table in _OF_A_COMMAND:
+                bulk.delete(connection, table, keys)
 
 
 def _write_dues(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from events.log import TopicPartition
+from projections.rows import put
 from projections.store import Batch, DueRow, Standing, Store
 from tests.contract.store_base import Owned, StoreContract
 from tests.contract.store_data import (
@@ -47,6 +48,16 @@ def named(owned: Owned, *dues: DueRow, begin: int = 0, partition: TopicPartition
 
 class DuesContract(StoreContract):
     """What falls due by itself."""
+
+    def test_many_fall_due_beside_few_rows(self, store: Store, owned: Owned) -> None:
+        dues = [due(f"i{n}", since=n * S) for n in range(1, 151)]
+        made = named(owned, *dues)
+        put(made.changes, *state("i1"))
+
+        store.commit([made])
+
+        assert store.elapsed(owned, BIGGEST, len(dues)) == tuple(dues)
+        assert store.states(["i1"]) == {"i1": b"body"}
 
     def test_what_a_state_names_is_due_when_its_time_has_come(
         self, store: Store, owned: Owned

@@ -105,7 +105,7 @@ class FoldContract(StoreContract):
         assert store.checkpoints()[0].next_offset == 1
 
     @pytest.mark.parametrize("table", TABLES)
-    @pytest.mark.parametrize("count", [1, 150])
+    @pytest.mark.parametrize("count", [1, 15, 150])
     def test_rows_of_every_table_are_written_written_again_and_dropped(
         self, store: Store, table: str, count: int
     ) -> None:
@@ -121,7 +121,7 @@ class FoldContract(StoreContract):
 
         assert store.checkpoints()[0].next_offset == 3
 
-    @pytest.mark.parametrize("count", [1, 99, 100, 1500])
+    @pytest.mark.parametrize("count", [1, 9, 10, 99, 100, 1500])
     def test_few_rows_and_many_take_different_ways_to_the_same_end(
         self, store: Store, count: int
     ) -> None:
