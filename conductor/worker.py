@@ -57,6 +57,9 @@ class Worker:
         self._doubt: tuple[Batch, ...] = ()
         #: What was polled and could not be written yet, in log order per partition.
         self._backlog: list[Record] = []
+        #: Positions of which lag tools have not been told, and when they were last told any.
+        self._untold: dict[TopicPartition, int] = {}
+        self._told_at_s = -limits.TELL_LAG_S
         self.counts: Counter[str] = Counter()
 
     # The turn.
@@ -83,10 +86,13 @@ class Worker:
         except Exception:
             self._guard.blame(self._owned.partitions.values())
             raise
+        if self._clock.monotonic_s() - self._told_at_s >= limits.TELL_LAG_S:
+            self._tell_lag_tools()
         return self._repair() or worked or bool(records)
 
     def stop(self) -> None:
         """Let every partition go, cleanly: what was committed stays, nothing is half done."""
+        self._tell_lag_tools()
         self.revoked(tuple(self._owned.partitions))
         self._group.close()
 
@@ -176,8 +182,14 @@ class Worker:
         if mine.fold.rules.settings != settings:
             mine.repaired = False  # What falls due by itself may be other things now.
         self.counts += mine.fold.counts - before
-        self._group.commit({batch.partition: batch.end})
+        self._untold[batch.partition] = batch.end
         self._guard.passed(batch.partition, mine)
+
+    def _tell_lag_tools(self) -> None:
+        if self._untold:
+            self._group.commit(self._untold)
+            self._untold = {}
+            self._told_at_s = self._clock.monotonic_s()
 
     def _resolve_doubt(self) -> None:
         """Find out whether the last batches are in the database."""
@@ -203,6 +215,7 @@ class Worker:
     def _rejoin(self) -> None:
         self._owned.partitions.clear()
         self._backlog = []
+        self._untold = {}
         self._doubt = ()
         self._joined = False
 
@@ -249,6 +262,7 @@ class Worker:
         """Forget the partitions; whatever was not committed belongs to the next owner."""
         gone = set(partitions)
         for partition in gone:
+            self._untold.pop(partition, None)
             mine = self._owned.partitions.pop(partition, None)
             if mine is not None:
                 self._guard.release(partition, mine)
