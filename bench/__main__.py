@@ -33,14 +33,12 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Places], list[Figure]], tuple[str, 
     "starting": (starting.measure, ("11",)),
     "workers": (workers.measure, ("3",)),
 }
-#: Measured when it is named: a group takes its time to settle, and a run may find none.
-BY_HAND: Final = frozenset({"workers"})
 
 
 def main() -> int:
     """Measure, print the table, and keep it."""
     options = _options()
-    names = options.measures or [each for each in MEASURES if each not in BY_HAND]
+    names = options.measures or list(MEASURES)
     failed: list[str] = []
     with (
         KafkaServer() as kafka,

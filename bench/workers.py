@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing import get_context
-from typing import Final
+from multiprocessing.connection import Connection
+from typing import Any, Final, NamedTuple
 
 from bench import service
 from bench.contest import Figure, paired
@@ -14,11 +16,22 @@ from bench.load import HOSTS, PARTITIONS, Load, begun, lived
 from bench.places import Places
 from conductor.collector import collect_seldom
 from conductor.wiring import Conductor
+from events.log import TopicPartition
 
-#: Seconds that one may wait for the others.
-PATIENCE_S: Final = 60.0
+#: Seconds that a worker may take to join and to keep its share.
+PATIENCE_S: Final = 120.0
 #: Seconds that a share is kept before it counts as settled.
 SETTLED_S: Final = 8.0
+#: Seconds that the folding may take.
+FOLDING_S: Final = 300.0
+
+
+class Folded(NamedTuple):
+    """What one worker did, and from when until when (seconds of the machine's clock)."""
+
+    facts: int
+    begin_s: float
+    end_s: float
 
 
 def measure(places: Places) -> list[Figure]:
@@ -48,41 +61,63 @@ def together(places: Places, prefix: str, count: int) -> float:
     begun(places.kafka, prefix, hosts=HOSTS)
     load = Load(address=places.kafka, prefix=prefix, facts=0, accepted=0)
     url = service.new_database(places.database(prefix))
-    scale = places.scale
-    with (
-        get_context("spawn").Manager() as manager,
-        ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool,
-    ):
-        barrier = manager.Barrier(count + 1)
-        runs = [pool.submit(one_of, load, url, count, barrier) for _ in range(count)]
-        barrier.wait(PATIENCE_S)
-        lives = {"instances": scale.instances, "facts_each": scale.facts_each}
-        facts = lived(places.kafka, prefix, **lives).facts
-        barrier.wait(PATIENCE_S)
-        barrier.wait(PATIENCE_S)
-        found = [each.result() for each in runs]
-    return facts / (max(f[1] for f in found) - min(f[0] for f in found))
+    context, scale = get_context("spawn"), places.scale
+    lines: list[Any] = []
+    processes = []
+    for _ in range(count):
+        ours, theirs = context.Pipe()
+        processes.append(context.Process(target=one_of, args=(load, url, count, theirs)))
+        processes[-1].start()
+        theirs.close()
+        lines.append(ours)
+    try:
+        for line in lines:
+            _heard(line, PATIENCE_S + SETTLED_S)
+        written = lived(
+            places.kafka, prefix, instances=scale.instances, facts_each=scale.facts_each
+        )
+        for line in lines:
+            line.send(load.ends())
+        found: list[Folded] = [_heard(line, FOLDING_S) for line in lines]
+    finally:
+        for line in lines:  # Nobody leaves before: that would divide the group anew.
+            with suppress(OSError):
+                line.send(None)
+        for process in processes:
+            process.join()
+    facts = sum(each.facts for each in found)
+    assert facts == written.facts, f"Expected {written.facts} facts to be folded, but {found}"
+    return facts / (max(f.end_s for f in found) - min(f.begin_s for f in found))
 
 
-def one_of(load: Load, url: str, count: int, barrier: threading.Barrier) -> tuple[float, float]:
-    """Fold a share of the log beside others; return from when and until when."""
-    group = load.log().group(load.prefix)
-    with service.conducting_in(group, load, url) as conductor:
-        mine = conductor.owned.partitions
-        _settle(conductor, 2 * PARTITIONS // count)  # Of both topics.
-        barrier.wait(PATIENCE_S)
-        collect_seldom()
-        barrier.wait(PATIENCE_S)
-        begin, ends = time.time(), load.ends()
-        while any(mine[tp].fold.next_offset < ends[tp] for tp in mine if tp in ends):
-            # The load speaks for hosts and scheduler too: relay and scheduler would contradict it.
-            conductor.worker.turn()
-        end = time.time()
-        barrier.wait(PATIENCE_S)  # Nobody leaves before: that would divide the group anew.
-    return begin, end
+def _heard(line: Connection, patience_s: float) -> Any:
+    """Return what a worker says; raises what went wrong with it, in its words."""
+    if not line.poll(patience_s):
+        raise TimeoutError(f"Expected a worker to answer within {patience_s} s, but it is silent")
+    try:
+        is_well, said = line.recv()
+    except EOFError as gone:
+        raise RuntimeError("Expected a worker to answer, but it died") from gone
+    if not is_well:
+        raise RuntimeError(f"Expected a worker to fold its share, but:\n{said}")
+    return said
 
 
-def _settle(conductor: Conductor, share: int) -> None:
+def one_of(load: Load, url: str, count: int, line: Connection) -> None:
+    """Fold a share of the log beside others, and say on the line how it went."""
+    try:
+        group = load.log().group(load.prefix)
+        with service.conducting_in(group, load, url) as conductor:
+            share = _settled(conductor, 2 * PARTITIONS // count)  # Of both topics.
+            collect_seldom()
+            line.send((True, None))
+            line.send((True, _folded(conductor, share, line.recv())))
+            line.recv()
+    except Exception:  # Whatever it was, the one who waits has to know.
+        line.send((False, traceback.format_exc()))
+
+
+def _settled(conductor: Conductor, share: int) -> frozenset[TopicPartition]:
     """Take turns until the worker has its share and keeps it: the others may be joining yet."""
     mine = conductor.owned.partitions
     since_s, end_s = time.monotonic(), time.monotonic() + PATIENCE_S
@@ -91,3 +126,17 @@ def _settle(conductor: Conductor, share: int) -> None:
         if len(mine) != share:
             since_s = time.monotonic()
         assert since_s < end_s, f"Expected a share for each worker, but {sorted(mine)}"
+    return frozenset(mine)
+
+
+def _folded(
+    conductor: Conductor, share: frozenset[TopicPartition], ends: Mapping[TopicPartition, int]
+) -> Folded:
+    mine, counts = conductor.owned.partitions, conductor.worker.counts
+    before, begin_s = counts["accepted"] + counts["rejected"], time.time()
+    while any(mine[tp].fold.next_offset < ends[tp] for tp in mine if tp in ends):
+        # The load speaks for hosts and scheduler too: relay and scheduler would contradict it.
+        conductor.worker.turn()
+    end_s = time.time()
+    assert share == frozenset(mine), f"Expected to keep {sorted(share)}, but {sorted(mine)}"
+    return Folded(counts["accepted"] + counts["rejected"] - before, begin_s, end_s)

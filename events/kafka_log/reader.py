@@ -216,6 +216,11 @@ class KafkaReader:
 
     def _poll_slice(self, max_records: int, timeout_s: float) -> list[Record]:
         self._settle()
+        if self._is_joining():
+            # A leader that joins since partitions were added takes itself for joined once it has
+            # divided them. If the group's last answer comes between two polls, nobody hears it and
+            # no heartbeat is sent again. Asked for a join that is under way, the client waits on.
+            self._consumer._coordinator.request_rejoin()
         try:
             with answering("poll"):
                 polled = self._consumer.poll(milliseconds(timeout_s), max_records)

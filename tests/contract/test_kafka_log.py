@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import kafka as client
 import pytest
@@ -259,6 +260,25 @@ class TestKafkaGroup:
             opened.append(b"1", partition=partition)
         wait_until(lambda: sum(positions.values()) == 6)
         survivor.leave()
+
+    def test_a_member_that_joins_while_it_works_is_not_taken_for_dead(
+        self, opened: OpenKafkaLog
+    ) -> None:
+        member = opened.kafka.group(opened.topic)
+        books = Books({})
+        member.subscribe([opened.topic], books)
+        while not books.held:
+            books.take(member.poll(10, 0.2))
+        # The leader sees new partitions and joins again; its poll ends before the group answers.
+        coordinator: Any = member._consumer._coordinator
+        coordinator._assignment_snapshot = {}
+        member._consumer.poll(0)
+        wait_until(lambda: coordinator._join_task.is_done)
+
+        books.take(member.poll(10, 0.2))
+
+        assert coordinator.stable()  # Before, it sent no heartbeat from here on.
+        member.close()
 
     def test_an_owner_that_fails_is_asked_again_and_no_record_is_lost(
         self, opened: OpenKafkaLog
