@@ -22,6 +22,9 @@ BATCH_BYTES: Final = 128 << 10
 POLL_RECORDS_MAX: Final = 10_000
 FETCH_WAIT_MS: Final = 20
 LINGER_MS: Final = 5
+#: A member that is handed fewer records looks once more, for so many seconds, for what came since.
+FEW_RECORDS: Final = 100
+MORE_S: Final = 0.001
 #: A topic that was made again is noticed after at most this long, even if nobody tells us.
 METADATA_AGE_MS: Final = 30_000
 #: Seconds that a member may be given nothing before it joins again, doubled up to the second.

@@ -18,7 +18,7 @@ import kafka
 from kafka import errors as broken
 from kafka.structs import MemberState
 
-from events.errors import LogRecreated
+from events.errors import EventsError, LogRecreated
 from events.kafka_log.admin import KafkaAdmin
 from events.kafka_log.assignor import EachTopicAssignor
 from events.kafka_log.client import (
@@ -32,7 +32,9 @@ from events.kafka_log.client import (
 )
 from events.kafka_log.options import (
     FETCH_WAIT_MS,
+    FEW_RECORDS,
     METADATA_AGE_MS,
+    MORE_S,
     PARTITION_FETCH_BYTES,
     PATIENCE_MAX_S,
     PATIENCE_S,
@@ -84,6 +86,8 @@ class KafkaReader:
         self._topics: tuple[str, ...] = ()
         self._empty_since_s = 0.0
         self._patience_s = PATIENCE_S
+        #: What went wrong while records were in hand.
+        self._owed: EventsError | None = None
         with answering("connect"):
             self._consumer: Any = connected(
                 kafka.KafkaConsumer,
@@ -121,9 +125,12 @@ class KafkaReader:
         begins again, and with it all the others.
         """
         self._check_same()
+        if (owed := self._owed) is not None:
+            self._owed = None
+            raise owed
         for _ in range(max(1, math.ceil(timeout_s / SLICE_S))):
             if records := self._poll_slice(max_records, min(timeout_s, SLICE_S)):
-                return records
+                return self._with_more(records, max_records)
         for _ in range(math.ceil(self._options.session_timeout_s / SLICE_S)):
             if not self._is_joining():
                 break
@@ -221,6 +228,25 @@ class KafkaReader:
             # divided them. If the group's last answer comes between two polls, nobody hears it and
             # no heartbeat is sent again. Asked for a join that is under way, the client waits on.
             self._consumer._coordinator.request_rejoin()
+        return self._take(max_records, timeout_s)
+
+    def _with_more(self, records: list[Record], max_records: int) -> list[Record]:
+        """Return few records together with what came since they were fetched.
+
+        The client asks for more only when it hands records out, so a few are as old as the batch
+        before them, and what came meanwhile would wait until these are written. The owner hears
+        nothing of the group in between: what is in hand stays of partitions that it owns.
+        """
+        few = min(FEW_RECORDS, max_records)
+        if self._owner is None or len(records) >= few or self._is_joining():
+            return records
+        try:
+            return records + self._take(max_records - len(records), MORE_S)
+        except EventsError as error:
+            self._owed = error  # For the next call: nobody would read these records again.
+            return records
+
+    def _take(self, max_records: int, timeout_s: float) -> list[Record]:
         try:
             with answering("poll"):
                 polled = self._consumer.poll(milliseconds(timeout_s), max_records)
