@@ -1,15 +1,18 @@
-"""Line 6: the log folded again by the auditor and by a rebuild, beside the live worker."""
+"""Lines 6 and 6b: the log folded again by auditor and rebuild, and a verify that goes on."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench import service
 from bench.contest import Figure, Took, apart, measured, paired
-from bench.load import KEYRING, Load, filled
+from bench.load import KEYRING, Load, filled, lived
 from bench.places import Places
 from conductor.auditor import verify
 from conductor.collector import collect_seldom
 from conductor.replay import Replay
 from projections import rebuild as tables
+from projections.kept import Keeper
 from projections.sql_store import open_store
 
 
@@ -36,6 +39,60 @@ def measure(places: Places) -> list[Figure]:
         )
         for name in ("verify", "rebuild")
     ]
+
+
+def measure_further(places: Places) -> list[Figure]:
+    """Return the time of a verify that goes on, a tenth of the log later, over a whole one."""
+    scale = places.scale
+    size = {"instances": scale.instances, "facts_each": scale.facts_each}
+    later = {"instances": scale.instances // 9, "facts_each": scale.facts_each}
+    took: dict[str, list[float]] = {"whole": [], "further": []}
+    facts: list[int] = []
+    for run in range(scale.long_runs):
+        name, folder = f"further{run}", Path(places.folder) / f"further{run}"
+        load = filled(places.kafka, name, **size)
+        url = service.new_database(places.database(name))
+        apart(folded_on, load, url)
+        apart(kept_on, load, url, folder)
+        more = lived(places.kafka, name, **later, seed=2)
+        facts = [load.facts, more.facts]
+        apart(folded_on, load, url)
+        took["further"].append(apart(kept_on, load, url, folder).wall_s)
+        took["whole"].append(apart(kept_on, load, url, folder / "other").wall_s)
+    return [
+        Figure(
+            line="6b",
+            name="a verify that goes on, a tenth of the log later",
+            unit="s",
+            runs=took["further"],
+            to="one from the start",
+            ratios=paired(took["further"], took["whole"]),
+            target="≤ 0.15",
+            conditions={"facts_and_later": facts},
+        )
+    ]
+
+
+def folded_on(load: Load, url: str) -> None:
+    """Fold whatever is in the log and not in the rows yet."""
+    ends = load.ends()
+    with service.conducting(load, url) as conductor:
+        while service.folded(conductor, ends) < 1:
+            conductor.turn()
+
+
+def kept_on(load: Load, url: str, folder: Path) -> Took:
+    """Return what a verify took that goes on from what was kept, and keeps how far it came."""
+    store, reader = open_store(url), load.log().reader()
+    replay = Replay(reader=reader, keyring=KEYRING, topics=load.topics, check_form=True)
+    collect_seldom()
+    with measured() as took:
+        audit = verify(store, replay, keeper=Keeper(folder, key=b"k" * 32, code=""))
+    assert audit.is_equal, f"Expected equal rows, but {audit.differences[:3]}"
+    assert bool(audit.went_on_after) != bool(audit.from_start)
+    reader.close()
+    store.close()
+    return took
 
 
 def verified(load: Load, url: str) -> Took:

@@ -98,7 +98,7 @@ def filled(address: str, prefix: str, *, instances: int, facts_each: int) -> Loa
     return lived(address, prefix, instances=instances, facts_each=facts_each)
 
 
-def lived(address: str, prefix: str, *, instances: int, facts_each: int) -> Load:
+def lived(address: str, prefix: str, *, instances: int, facts_each: int, seed: int = 1) -> Load:
     """Add the facts of many lives to a log that has begun, and say where it is."""
     mix = Mix(
         instances=instances,
@@ -106,6 +106,7 @@ def lived(address: str, prefix: str, *, instances: int, facts_each: int) -> Load
         hosts=HOSTS,
         partitions=PARTITIONS,
         begin_us=SystemClock().now_us(),
+        seed=seed,
     )
     seen = Seen()
     facts = append(address, messages(mix, Topics(prefix), KEYRING, seen))

@@ -8,17 +8,19 @@ It only reads. Whether the rules are right otherwise is the tests' business.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC, StateCodec
 from conductor.conservation import Violation, violations_of
-from conductor.replay import Replay, Tables
+from conductor.further import instances_of, unchanged
+from conductor.replay import Replay, Replayed, Tables
 from conductor.scheduler_options import SchedulerOptions
 from events.errors import BadRecord
 from events.log import TopicPartition
+from projections.kept import Keeper, Kept, KeptUnusable
 from projections.rows import TABLES, Key, Row
 from projections.store import Checkpoint
 
@@ -38,6 +40,10 @@ class Snapshot(Protocol):
 
     def read(self, table: str) -> Iterator[Row]:
         """Yield the rows of a table in key order."""
+        ...
+
+    def values(self, table: str) -> Iterator[tuple[object, ...]]:
+        """Yield the values of the rows of a table in key order."""
         ...
 
 
@@ -72,6 +78,15 @@ class Audit:
     odd: list[tuple[str, int, int]] = field(default_factory=list)
     #: Conservation laws that the rows break.
     violations: list[Violation] = field(default_factory=list)
+    #: Facts that an earlier verify had folded, from whose end this one went on.
+    went_on_after: int = 0
+    #: Why this one began at the start of the log; empty where it did not.
+    from_start: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Do the rows say what the log says, and keep every law?"""
+        return self.is_equal and not self.violations
 
     @property
     def is_equal(self) -> bool:
@@ -85,31 +100,95 @@ class Audit:
             self.differences.append(difference)
 
 
-def verify(store: Snapshots, replay: Replay, options: SchedulerOptions | None = None) -> Audit:
+def verify(
+    store: Snapshots,
+    replay: Replay,
+    options: SchedulerOptions | None = None,
+    keeper: Keeper | None = None,
+) -> Audit:
     """Compare every row with the fold of the log at the same positions, and ask for the laws.
 
-    `options` say how much of a host may be taken.
+    `options` say how much of a host may be taken. With a keeper it goes on from the last verify
+    that ended well, where that is possible, and keeps what the next can go on from.
 
     Raises LogCutOff, PositionLost, LogUnavailable where the log can't be read that far, StoreError.
     """
-    audit = Audit()
     with store.snapshot() as snapshot:
-        rows = {TopicPartition(c.topic, c.partition): c for c in snapshot.checkpoints}
-        audit.positions = {tp: c.next_offset for tp, c in rows.items()}
-        found = replay.fold_to(audit.positions)
-        audit.counts, audit.odd = found.counts, found.odd
-        for checkpoint in found.checkpoints:
-            tp = TopicPartition(checkpoint.topic, checkpoint.partition)
-            if tp in rows:
-                _compare_checkpoints(audit, checkpoint, rows[tp])
-        tables: Tables = {}
-        for table in TABLES:
-            tables[table] = {}
-            audit.rows[table] = compare(
-                audit, table, found.tables, snapshot.read(table), tables[table]
-            )
-        audit.violations = violations_of(tables, options)
+        if keeper is None:
+            return _from_start(snapshot, replay, options, None)
+        try:
+            with keeper.last() as kept:
+                return _further(snapshot, replay, options, keeper, kept)
+        except KeptUnusable as why:
+            audit = _from_start(snapshot, replay, options, keeper)
+            audit.from_start = str(why)
+            return audit
+
+
+def _from_start(
+    snapshot: Snapshot, replay: Replay, options: SchedulerOptions | None, keeper: Keeper | None
+) -> Audit:
+    audit, rows = _begun(snapshot)
+    found = replay.fold_to(audit.positions)
+    _take(audit, found, rows)
+    tables: Tables = {}
+    for table in TABLES:
+        tables[table] = {}
+        audit.rows[table] = compare(audit, table, found.tables, snapshot.read(table), tables[table])
+    audit.violations = violations_of(tables, options)
+    if keeper is not None and audit.is_well and rows:
+        keeper.keep(checkpoints=found.checkpoints, counts=audit.counts, odd=audit.odd, rows=tables)
     return audit
+
+
+def _further(
+    snapshot: Snapshot,
+    replay: Replay,
+    options: SchedulerOptions | None,
+    keeper: Keeper,
+    kept: Kept,
+) -> Audit:
+    """Go on from what was kept; raises KeptUnusable where anything does not fit."""
+    audit, rows = _begun(snapshot)
+    found = replay.fold_to(audit.positions, kept)
+    _take(audit, found, rows)
+    before = kept.counts
+    audit.went_on_after = sum(c.next_offset for c in kept.checkpoints)
+    audit.counts = Counter(before) + found.counts
+    audit.odd = kept.odd + found.odd
+    tables: Tables = {name: {} for name in TABLES}
+    for table in TABLES:
+        count, new = unchanged(table, snapshot.values(table), found, kept, tables)
+        audit.rows[table] = count
+        compare(audit, table, found.tables, new.values(), {})
+    claims = tables["claims"]
+    instances = instances_of(found)
+    tables["claims"] = {key: row for key, row in claims.items() if key[0] in instances}
+    audit.violations = violations_of(tables, options, claims)
+    if audit.is_well:
+        keeper.keep_on(
+            checkpoints=found.checkpoints,
+            counts=audit.counts,
+            odd=audit.odd,
+            rows=found.tables,
+            gone=found.gone,
+        )
+    return audit
+
+
+def _begun(snapshot: Snapshot) -> tuple[Audit, Mapping[TopicPartition, Checkpoint]]:
+    rows = {TopicPartition(c.topic, c.partition): c for c in snapshot.checkpoints}
+    audit = Audit(positions={tp: c.next_offset for tp, c in rows.items()})
+    return audit, rows
+
+
+def _take(audit: Audit, found: Replayed, rows: Mapping[TopicPartition, Checkpoint]) -> None:
+    """Take what the fold counted, and compare where it came with where the rows stand."""
+    audit.counts, audit.odd = found.counts, found.odd
+    for checkpoint in found.checkpoints:
+        tp = TopicPartition(checkpoint.topic, checkpoint.partition)
+        if tp in rows:
+            _compare_checkpoints(audit, checkpoint, rows[tp])
 
 
 def compare(
@@ -175,6 +254,6 @@ def _compare_checkpoints(audit: Audit, ours: Checkpoint, row: Checkpoint) -> Non
         audit.add(Difference("checkpoints", key, "topic_id", ours.topic_id, row.topic_id))
     if row.chain != ours.chain:
         audit.add(Difference("checkpoints", key, "chain", ours.chain.hex(), row.chain.hex()))
-    if row.rules and RULES_CODEC.decode(row.rules) != RULES_CODEC.decode(ours.rules):
-        shown = repr(RULES_CODEC.decode(ours.rules)), repr(RULES_CODEC.decode(row.rules))
-        audit.add(Difference("checkpoints", key, "rules", *shown))
+    said = RULES_CODEC.decode(ours.rules) if ours.rules else None  # None where it was cut whole.
+    if row.rules and (stands := RULES_CODEC.decode(row.rules)) != said:
+        audit.add(Difference("checkpoints", key, "rules", repr(said), repr(stands)))

@@ -6,7 +6,7 @@ comparison's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar, cast
@@ -20,8 +20,10 @@ from projections.rows import (
     ClaimRow,
     InstanceRow,
     InstanceStateRow,
+    Key,
     MigrationRow,
     NodeRow,
+    Row,
     SagaRow,
 )
 from statemachines.conservation import broken_laws, stray_room
@@ -56,6 +58,8 @@ class _Rows:
     """What the laws look at."""
 
     tables: Tables
+    #: Every row of claims, where the tables hold some instances only.
+    all_claims: Mapping[Key, Row]
     states: Mapping[str, Held]
     options: SchedulerOptions
 
@@ -70,13 +74,22 @@ class _Rows:
         return {row.request_id for row in sagas if row.status != "ended" and row.request_id}
 
 
-def violations_of(tables: Tables, options: SchedulerOptions | None = None) -> list[Violation]:
-    """Return every violation of every law, law by law."""
+def violations_of(
+    tables: Tables,
+    options: SchedulerOptions | None = None,
+    all_claims: Mapping[Key, Row] | None = None,
+) -> list[Violation]:
+    """Return every violation of every law, law by law.
+
+    The tables may hold some instances only, whole, beside all nodes: `all_claims` says then what
+    all instances take.
+    """
     states = {
         row.instance_uuid: HELD_CODEC.decode(row.body)
         for row in cast("list[InstanceStateRow]", list(tables["instance_states"].values()))
     }
-    rows = _Rows(tables, states, options or SchedulerOptions())
+    claims = tables["claims"] if all_claims is None else all_claims
+    rows = _Rows(tables, claims, states, options or SchedulerOptions())
     return [Violation(name, sentence) for name, law in LAWS.items() for sentence in law(rows)]
 
 
@@ -105,8 +118,11 @@ def _room(rows: _Rows) -> Iterator[str]:
         taken, wanted = used.get(host, (0, 0, 0)), claimed.get(host, (0, 0, 0))
         if taken != wanted:
             yield f"Expected {wanted} to be taken of {host}, as instances claim, but {taken}"
+    everybody: dict[str, tuple[int, int, int]] = {}
+    for each in cast("Iterable[ClaimRow]", rows.all_claims.values()):
+        everybody[each.host] = _plus(everybody.get(each.host, (0, 0, 0)), each)
     for node in rows.of("nodes", NodeRow):
-        taken, most = used.get(node.host, (0, 0, 0)), _most(node, rows.options)
+        taken, most = everybody.get(node.host, (0, 0, 0)), _most(node, rows.options)
         if any(t > m for t, m in zip(taken, most, strict=True)):
             yield f"Expected at most {most} to be taken of {node.host}, but {taken}"
 

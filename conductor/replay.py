@@ -22,12 +22,15 @@ from events.errors import BadRecord
 from events.log import LogReader, Record, TopicPartition
 from events.seal import MasterKeyring, unseal
 from events.topics import Topics
+from projections.kept import Kept, KeptUnusable
 from projections.rows import TABLES, Changes, InstanceStateRow, Key, NodeRow, ParkedRow, Row
 from projections.store import Checkpoint
 
 Tables = dict[str, dict[Key, Row]]
 #: Seconds that a read of the log may go without a record before it is called cut off.
 SILENCE_S: Final = 30.0
+#: Columns of the key of a record that waits.
+PARKED_KEY: Final = TABLES["parked"][1]
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Replayed:
     tables: Tables = field(default_factory=lambda: {name: {} for name in TABLES})
     checkpoints: list[Checkpoint] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    #: Rows that are there no more, where the fold went on from what was kept.
+    gone: dict[str, set[Key]] = field(default_factory=lambda: {name: set() for name in TABLES})
     #: Positions of records that are authentic but not in the one form that an encoder gives.
     odd: list[tuple[str, int, int]] = field(default_factory=list)
 
@@ -75,17 +80,33 @@ class Replay:
             for p in range(self._reader.topic(topic).partitions)
         ]
 
-    def fold_to(self, positions: Mapping[TopicPartition, int]) -> Replayed:
+    def fold_to(
+        self, positions: Mapping[TopicPartition, int], after: Kept | None = None
+    ) -> Replayed:
         """Return the tables as the log says them at exactly these positions.
 
-        Raises LogCutOff, PositionLost, LogUnavailable where the log can't be read that far.
+        After what an earlier verify kept: the rows that have changed since, or waited then. Raises
+        KeptUnusable where the log does not go on from there, LogCutOff, PositionLost,
+        LogUnavailable where it can't be read that far.
         """
         found = Replayed()
+        known = (
+            {TopicPartition(c.topic, c.partition): c for c in after.checkpoints} if after else {}
+        )
+        if after is not None:
+            found.tables["parked"] = {tuple(row[:PARKED_KEY]): row for row in after.parked()}
         for partition in self.partitions():
-            self._fold(found, partition, positions.get(partition, 0))
+            self._fold(found, partition, positions.get(partition, 0), after, known.get(partition))
         return found
 
-    def _fold(self, found: Replayed, partition: TopicPartition, end: int) -> None:
+    def _fold(
+        self,
+        found: Replayed,
+        partition: TopicPartition,
+        end: int,
+        after: Kept | None,
+        begin: Checkpoint | None,
+    ) -> None:
         info = self._reader.topic(partition.topic)
         tables = found.tables
         of_nodes = partition.topic == self._topics.node_events
@@ -93,16 +114,26 @@ class Replay:
             partition,
             keyring=self._keyring,
             partitions=info.partitions,
-            load=bodies_of(tables, of_nodes=of_nodes),
+            load=bodies_of(tables, of_nodes=of_nodes, after=after),
             of_nodes=of_nodes,
         )
-        fold.aside = set_aside_in(self._reader, self._keyring, partition)
+        start = 0 if begin is None else begin.next_offset
+        fold.aside = set_aside_in(self._reader, self._keyring, partition, start)
+        if after is not None:
+            self._check_going_on(partition, begin, end, fold.aside)
+        if begin is not None:
+            fold.stand_at(
+                next_offset=start,
+                chain=begin.chain,
+                leader_epoch=begin.leader_epoch,
+                rules=begin.rules,
+            )
         fold.waiting_for_schema = lambda: waiting_for_schema(tables, partition)
-        for records in read_to(self._reader, partition, end):
+        for records in read_to(self._reader, partition, end, start):
             batch = fold.fold(records)
             if batch is not None:
                 fold.keep()
-                merge(tables, batch.changes)
+                merge(tables, batch.changes, None if after is None else found.gone)
             self._look_at(found, records)
         found.counts += fold.counts
         found.checkpoints.append(
@@ -117,6 +148,29 @@ class Replay:
                 rules=RULES_CODEC.encode(fold.rules) if fold.next_offset else b"",
             )
         )
+
+    def _check_going_on(
+        self,
+        partition: TopicPartition,
+        begin: Checkpoint | None,
+        end: int,
+        aside: Collection[int],
+    ) -> None:
+        """Raise KeptUnusable where the log of a partition does not simply go on."""
+        name = f"{partition.topic}/{partition.partition}"
+        if begin is None:
+            raise KeptUnusable(f"Expected {name} in what was kept, but it is not there")
+        start = begin.next_offset
+        if begin.topic_id != self._reader.topic(partition.topic).topic_id:
+            raise KeptUnusable(f"Expected the topic of {name} as it was, but it was made anew")
+        if end < start:
+            raise KeptUnusable(f"Expected the rows of {name} at {start} or later, but at {end}")
+        if self._reader.begin_offsets([partition])[partition] > start:
+            raise KeptUnusable(f"Expected {name} to hold {start}, but it was cut behind it")
+        if early := [offset for offset in aside if offset < start]:
+            raise KeptUnusable(
+                f"Expected nothing before {start} of {name} to be set aside since, but {early}"
+            )
 
     def _look_at(self, found: Replayed, records: list[Record]) -> None:
         if self._seen is not None:
@@ -190,8 +244,8 @@ def read_to(
             yield wanted
 
 
-def merge(tables: Tables, changes: Changes) -> None:
-    """Write a batch's changes into tables in memory."""
+def merge(tables: Tables, changes: Changes, gone: dict[str, set[Key]] | None = None) -> None:
+    """Write a batch's changes into tables in memory; note in `gone` what they have no more."""
     for name, rows in changes.items():
         table = tables[name]
         for key, row in rows.items():
@@ -199,16 +253,21 @@ def merge(tables: Tables, changes: Changes) -> None:
                 table.pop(key, None)
             else:
                 table[key] = row
+            if gone is not None:
+                (gone[name].add if row is None else gone[name].discard)(key)
 
 
 def bodies_of(
-    tables: Tables, *, of_nodes: bool
+    tables: Tables, *, of_nodes: bool, after: Kept | None = None
 ) -> Callable[[Collection[str]], Mapping[str, bytes]]:
-    """Return what finds the states of instances, or of hosts, in tables in memory."""
+    """Return what finds the states of instances, or of hosts, in tables in memory, or kept."""
+    name = "nodes" if of_nodes else "instance_states"
 
     def load(keys: Collection[str]) -> Mapping[str, bytes]:
-        table = tables["nodes" if of_nodes else "instance_states"]
+        table = tables[name]
         bodies: dict[str, bytes] = {}
+        if after is not None:
+            bodies.update(after.bodies(name, [key for key in keys if (key,) not in table]))
         for key in keys:
             row = table.get((key,))
             if isinstance(row, InstanceStateRow | NodeRow):

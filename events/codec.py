@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from io import BytesIO
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
@@ -28,6 +29,8 @@ MARKER: Final = b"\xc3\x01"
 HEADER_BYTES: Final = 10
 #: A value larger than this is refused unread; our largest fact is a hundredth of it.
 VALUE_BYTES_MAX: Final = 256 * 1024
+#: Names the fingerprint of each schema file.
+FINGERPRINTS: Final = "fingerprints.json"
 #: What reads every text of a head.
 _TEXTS: Final[Mapping[str, Callable[[Any], tuple[str | None, ...]]]] = {
     "meta": itemgetter("source", "instance_id", "command_id", "request_id"),
@@ -161,17 +164,32 @@ def _forms(name: str) -> list[Form]:
 
 
 def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
-    folder = files("events") / "schemas"
     found: list[Form] = []
     version = 1
-    while (path := folder / schema_file(name, version)).is_file():
-        raw = json.loads(path.read_text())
-        mark = bytes.fromhex(fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO"))
+    while (mark_hex := _fingerprints().get(schema_file(name, version))) is not None:
+        raw = json.loads((_folder() / schema_file(name, version)).read_text())
+        mark = bytes.fromhex(mark_hex)
         has_text = any(_is_text(f["type"]) for f in raw["fields"] if f["name"] != head)
         parsed = cast("Parsed", parse_schema(raw))
         found.append(Form(name, version, mark, parsed, shape, has_text, head))
         version += 1
     return found
+
+
+@cache
+def _folder() -> Traversable:
+    return files("events") / "schemas"
+
+
+@cache
+def _fingerprints() -> dict[str, str]:
+    """Return the fingerprint of every schema file: to compute them takes longer than all else."""
+    return cast("dict[str, str]", json.loads((_folder() / FINGERPRINTS).read_text()))
+
+
+def fingerprint_of(schema: dict[str, object]) -> str:
+    """Return the CRC-64-AVRO of a schema's canonical form, hex."""
+    return str(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
 def _is_text(schema: Any) -> bool:

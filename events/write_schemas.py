@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from events.codec import schema_of
+from events.codec import FINGERPRINTS, fingerprint_of, schema_of
 from events.register import COMMANDS, FACTS, schema_file
 
 FOLDER = Path(__file__).with_name("schemas")
@@ -20,6 +20,12 @@ FOLDER = Path(__file__).with_name("schemas")
 def text_of(schema: Mapping[str, object]) -> str:
     """Return a schema as the file has it."""
     return json.dumps(schema, indent=1) + "\n"
+
+
+def fingerprints_text() -> str:
+    """Return the file that names the fingerprint of every schema file."""
+    found = {p.name: fingerprint_of(json.loads(p.read_text())) for p in FOLDER.glob("*.avsc")}
+    return json.dumps(dict(sorted(found.items())), indent=1) + "\n"
 
 
 def newest_version(name: str) -> int:
@@ -47,6 +53,7 @@ def write_all(schemas: Mapping[str, Mapping[str, object]]) -> None:
     for name, schema in schemas.items():
         if path := write(name, schema, overwrite=overwrite):
             print(path.name)
+    (FOLDER / FINGERPRINTS).write_text(fingerprints_text())
 
 
 def main() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from conductor.auditor import Audit
@@ -12,6 +16,7 @@ from conductor.replay import LogCutOff, Replay, Replayed
 from events.errors import LogError
 from events.log import LogReader, TopicPartition
 from events.seal import MasterKeyring
+from projections.kept import Keeper
 from projections.sql_store import open_store
 from regente.conducting import options_of
 from regente.places import existing_database_url, existing_log, topics_of
@@ -21,22 +26,47 @@ from regente.state_folder import StateError, StateFolder
 #: Records read at a time where a time is looked for.
 POLL_RECORDS: Final = 5_000
 POLL_S: Final = 1.0
+#: Packages of which rows are made.
+_FOLDING: Final = ("events", "statemachines", "conductor", "projections")
 #: Columns that only the fold reads.
 _OF_THE_FOLD: Final = ("body",)
 
 
-def verify(settings: Settings, folder: StateFolder) -> tuple[Audit, bool]:
+def verify(
+    settings: Settings, folder: StateFolder, *, kept: Path | None, is_from_start: bool = False
+) -> tuple[Audit, bool]:
     """Compare rows and log; say too whether no checkpoint has moved, so that nothing was compared.
+
+    It goes on from what the last verify that ended well has kept, in a folder of its own where one
+    is named, unless it is to begin at the start; that is kept for the next either way.
 
     Raises StateError where the log can't be read, StoreError.
     """
     store = open_store(existing_database_url(settings, folder))
     try:
         with opened(settings, folder) as (replay, _), unreadable():
-            audit = verify_rows(store, replay, options_of(settings).scheduler)
+            keeper = Keeper(kept or folder.audit, key=_key(folder), code=code())
+            if is_from_start:
+                keeper.forget()
+            audit = verify_rows(store, replay, options_of(settings).scheduler, keeper)
     finally:
         store.close()
     return audit, not any(audit.positions.values())
+
+
+def code() -> str:
+    """Return the digest of the code that makes rows of facts: other code may make others."""
+    digest = sha256()
+    for name in _FOLDING:
+        (folder,) = import_module(name).__path__
+        for path in sorted(Path(folder).rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _key(folder: StateFolder) -> bytes:
+    return hmac.digest(folder.master(), b"kept", "sha256")
 
 
 def replay(

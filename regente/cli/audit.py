@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regente.cli.command import Nested, Refused, ShowOne
@@ -18,7 +19,8 @@ Answer = tuple[Sequence[str], tuple[object, ...]]
 class Verify(ShowOne):
     """Fold the log to exactly the checkpoints and compare every row that is a function of it.
 
-    Then ask for the conservation laws: owners, room, claims, migrations, actions.
+    Then ask for the conservation laws: owners, room, claims, migrations, actions. A verify that
+    ended well is gone on from: what it folded is not folded again, all rows are compared.
 
     Exit status 0: equal, and every law kept; 1: differences, each named by table, key, column and
     both values, or broken laws, each with its sentences; 2: the log can't be read.
@@ -26,18 +28,36 @@ class Verify(ShowOne):
 
     exits = (Exit.NO,)
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--from-start", action="store_true", help="fold the whole log again")
+        parser.add_argument(
+            "--state",
+            metavar="FOLDER",
+            type=Path,
+            help="where is kept how far a verify has come; in the state folder, without",
+        )
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> Answer:
         """Return what was found."""
         from regente.auditing import verify
 
-        audit, is_unopened = verify(self.settings, self.folder)
+        audit, is_unopened = verify(
+            self.settings,
+            self.folder,
+            kept=parsed_args.state,
+            is_from_start=parsed_args.from_start,
+        )
+        if audit.from_start and not parsed_args.from_start:
+            self.say(f"regente: from the start of the log: {audit.from_start}.")
         if is_unopened:
             self.say("regente: no checkpoint has moved yet: nothing was compared.")
-        is_well = audit.is_equal and not audit.violations
-        self.status = Exit.DONE if is_well else Exit.NO
+        self.status = Exit.DONE if audit.is_well else Exit.NO
         columns = (
             *("equal", "difference_count", "differences", "rows", "records", "odd_form"),
-            *("laws_kept", "laws"),
+            *("laws_kept", "laws", "went_on_after"),
         )
         return columns, (
             audit.is_equal,
@@ -48,6 +68,7 @@ class Verify(ShowOne):
             Nested([f"{topic}/{n}@{offset}" for topic, n, offset in audit.odd]),
             not audit.violations,
             Nested(_laws(audit)),
+            audit.went_on_after,
         )
 
 

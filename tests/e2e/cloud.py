@@ -35,6 +35,7 @@ from events.requests import ActionRequested, Flavor
 from events.seal import MasterKeyring, sealed_message
 from events.topics import Topics, partition_of
 from projections import schema
+from projections.kept import Keeper
 from projections.rows import ClaimRow, InstanceRow, MigrationRow, Row, SagaRow
 from projections.sql_store import SqlStore, open_store
 from projections.store import Store
@@ -179,13 +180,13 @@ class Cloud:
 
     # What is seen of it.
 
-    def verify(self, store: SqlStore) -> Audit:
+    def verify(self, store: SqlStore, keeper: Keeper | None = None) -> Audit:
         reader = self.log.reader()
         try:
             replay = Replay(
                 reader=reader, keyring=self.keyring, topics=self.topics, check_form=True
             )
-            return verify(store, replay)
+            return verify(store, replay, keeper=keeper)
         finally:
             reader.close()
 

@@ -84,3 +84,7 @@ class Moment:
         """Yield the rows of a table in key order."""
         rows = self.rows[table]
         return iter([rows[key] for key in sorted(rows)])
+
+    def values(self, table: str) -> Iterator[tuple[object, ...]]:
+        """Yield the values of the rows of a table in key order."""
+        return (tuple(row) for row in self.read(table))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from events.codec import registry, schema_of, schema_of_state
+from events.codec import FINGERPRINTS, registry, schema_of, schema_of_state
 from events.register import COMMANDS, FACTS, schema_file
-from events.write_schemas import FOLDER, newest_version, text_of
+from events.write_schemas import FOLDER, fingerprints_text, newest_version, text_of
 from statemachines.state_schemas import STATES
 from tests.schemas import walk
 
@@ -127,3 +127,7 @@ def test_versions_of_a_schema_have_no_holes() -> None:
     for name in (*FACTS, *COMMANDS, *STATES):
         versions = len(list(FOLDER.glob(schema_file(name, 1).replace(".v1.", ".v*."))))
         assert versions == newest_version(name) >= 1
+
+
+def test_the_fingerprint_of_every_schema_is_written_down() -> None:
+    assert (FOLDER / FINGERPRINTS).read_text() == fingerprints_text()

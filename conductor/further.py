@@ -1,0 +1,56 @@
+"""A verify that goes on from the last one that ended well, instead of from the start of the log.
+
+What was folded then is not folded again: the log's own chain, which is compared where the rows
+stand now, says that nothing before was exchanged for what is folded after it. All rows are read all
+the same: one that the log has not changed since must have the digest that was kept, any other must
+be what the fold says. Where anything does not fit, KeptUnusable says so, and the caller begins at
+the start, which names the table, key and column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from conductor.replay import Replayed, Tables
+from projections.kept import Kept, KeptUnusable, digest_of_row
+from projections.rows import TABLES, Key, Row
+
+#: Columns that name the instance of a row, the first that a table has.
+_NAMES = ("instance_uuid", "uuid")
+#: Tables of which the laws need every row.
+_WHOLE = frozenset({"nodes", "claims"})
+
+
+def instances_of(found: Replayed) -> frozenset[str]:
+    """Name the instances of which the fold changed anything: each fact changes its state."""
+    return frozenset(str(key[0]) for key in found.tables["instance_states"])
+
+
+def unchanged(
+    table: str, rows: Iterable[tuple[object, ...]], found: Replayed, kept: Kept, there: Tables
+) -> tuple[int, dict[Key, Row]]:
+    """Return how many rows a table has, and those that the fold has changed.
+
+    Every other row is as it was kept, or KeptUnusable is raised. Rows of the instances that
+    changed, and every row of a table that the laws need whole, are left in `there`.
+    """
+    row_type, width = TABLES[table]
+    changed, gone = found.tables[table], found.gone[table]
+    instances, whole = instances_of(found), table in _WHOLE
+    column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), None)
+    known, new, count = kept.digests(table), dict[Key, Row](), 0
+    for values in rows:
+        count += 1
+        key = cast("Key", values[:width])
+        if whole or (column is not None and values[column] in instances):
+            there[table][key] = row_type._make(values)
+        if key in changed or key in gone:
+            new[key] = row_type._make(values)
+        elif digest_of_row(values) not in known:
+            raise KeptUnusable(f"Expected row {key} of {table} as it was kept, but it is another")
+    # A row has its key in it, so that no two have one digest: who is not there shows in the number.
+    absent = len(known) - kept.count(table, (*changed, *gone)) - (count - len(new))
+    if absent:
+        raise KeptUnusable(f"Expected {absent} more rows of {table}, but they are not there")
+    return count, new

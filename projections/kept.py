@@ -1,0 +1,223 @@
+"""What a verify that ended well keeps: how far it came, every state, and a digest of every row.
+
+One file of SQLite and beside it a MAC of it. It is a function of log and rows, and may be deleted
+at any time: the next verify then begins at the start of the log. It is refused where it was
+damaged, and where it is of another code, because another code may fold another state.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Final, cast
+
+import msgspec
+
+from projections.rows import TABLES, InstanceStateRow, Key, NodeRow, ParkedRow, Row
+from projections.store import Checkpoint
+
+DIGEST_BYTES: Final = 16
+#: Keys that are looked up at a time.
+LOOKED_UP: Final = 500
+#: Tables whose rows hold a state of the fold, and the number of its column.
+_BODIES: Final = {
+    "instance_states": InstanceStateRow._fields.index("body"),
+    "nodes": NodeRow._fields.index("body"),
+}
+_DDL: Final = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE digests ("table" TEXT, "key" BLOB, digest BLOB NOT NULL, PRIMARY KEY ("table", "key"))
+ WITHOUT ROWID;
+CREATE TABLE bodies ("table" TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY ("table", name))
+ WITHOUT ROWID;
+CREATE TABLE parked ("key" BLOB PRIMARY KEY, "row" BLOB NOT NULL) WITHOUT ROWID;
+"""
+_packed = msgspec.msgpack.Encoder().encode
+Changes = Mapping[str, Mapping[Key, Row]]
+
+
+class KeptUnusable(Exception):
+    """What was kept can't be gone on from; the sentence says why."""
+
+
+def digest_of_row(values: tuple[object, ...]) -> bytes:
+    """Return the digest of the values of one row."""
+    return blake2b(_packed(values), digest_size=DIGEST_BYTES).digest()
+
+
+def name_of_key(key: Key) -> bytes:
+    """Return the key of a row as it is kept."""
+    return _packed(key)
+
+
+class Kept:
+    """What the last verify that ended well has left."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """How far it had come in each partition, with chain and rules there."""
+        return msgspec.msgpack.decode(self._about("checkpoints"), type=list[Checkpoint])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Verdicts of all that was folded until then."""
+        return msgspec.msgpack.decode(self._about("counts"), type=dict[str, int])
+
+    @property
+    def odd(self) -> list[tuple[str, int, int]]:
+        """Positions of records that were not in the one form of an encoder."""
+        return msgspec.msgpack.decode(self._about("odd"), type=list[tuple[str, int, int]])
+
+    def bodies(self, table: str, names: Collection[str]) -> dict[str, bytes]:
+        """Return the states of these instances, or hosts, that have one."""
+        wanted, found = sorted(names), dict[str, bytes]()
+        for start in range(0, len(wanted), LOOKED_UP):
+            some = wanted[start : start + LOOKED_UP]
+            marks = ",".join("?" * len(some))
+            statement = f'SELECT name, body FROM bodies WHERE "table" = ? AND name IN ({marks})'
+            found.update(self._database.execute(statement, (table, *some)).fetchall())
+        return found
+
+    def digests(self, table: str) -> frozenset[bytes]:
+        """Return the digest of every row of a table."""
+        statement = 'SELECT digest FROM digests WHERE "table" = ?'
+        return frozenset(d for (d,) in self._database.execute(statement, (table,)).fetchall())
+
+    def count(self, table: str, keys: Collection[Key]) -> int:
+        """Return how many rows of a table have one of these keys."""
+        statement = 'SELECT count(*) FROM digests WHERE "table" = ? AND "key" = ?'
+        found = (self._database.execute(statement, (table, name_of_key(key))) for key in keys)
+        return sum(cursor.fetchone()[0] for cursor in found)
+
+    def parked(self) -> Iterator[ParkedRow]:
+        """Yield the records that waited."""
+        for (row,) in self._database.execute('SELECT "row" FROM parked').fetchall():
+            yield ParkedRow(*msgspec.msgpack.decode(row))
+
+    def _about(self, name: str) -> bytes:
+        row = self._database.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise KeptUnusable(f"Expected {name} in what was kept, but there is none.")
+        return cast("bytes", row[0])
+
+
+class Keeper:
+    """The place of what is kept: a file, its MAC under `key`, and the mark of the code."""
+
+    def __init__(self, folder: Path, *, key: bytes, code: str) -> None:
+        self._file = folder / "verified.sqlite"
+        self._mac = folder / "verified.mac"
+        self._key, self._code = key, code
+
+    @contextmanager
+    def last(self) -> Iterator[Kept]:
+        """Give what was kept; raises KeptUnusable where there is nothing, or not of this code."""
+        if not self._file.exists():
+            raise KeptUnusable("no verify has ended well here yet")
+        if not self._mac.exists() or not hmac.compare_digest(
+            self._mac.read_text(), self._sealed(self._file)
+        ):
+            raise KeptUnusable(f"Expected {self._file} as a verify left it, but it was changed")
+        with closing(sqlite3.connect(self._file)) as database:
+            yield Kept(database)
+
+    def forget(self) -> None:
+        """Leave nothing of what was kept."""
+        self._mac.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
+
+    def keep(
+        self,
+        *,
+        checkpoints: Iterable[Checkpoint],
+        counts: Mapping[str, int],
+        odd: Iterable[tuple[str, int, int]],
+        rows: Changes,
+    ) -> None:
+        """Leave these rows, and nothing of what was kept before."""
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.forget()
+        with closing(sqlite3.connect(self._file)) as database:
+            database.executescript(_DDL)
+            self._write(database, checkpoints, counts, odd, rows, {})
+        self._seal()
+
+    def keep_on(
+        self,
+        *,
+        checkpoints: Iterable[Checkpoint],
+        counts: Mapping[str, int],
+        odd: Iterable[tuple[str, int, int]],
+        rows: Changes,
+        gone: Mapping[str, Collection[Key]],
+    ) -> None:
+        """Leave what was kept with these rows in it, and without those that are gone."""
+        self._mac.unlink()
+        with closing(sqlite3.connect(self._file)) as database:
+            self._write(database, checkpoints, counts, odd, rows, gone)
+        self._seal()
+
+    def _write(
+        self,
+        database: sqlite3.Connection,
+        checkpoints: Iterable[Checkpoint],
+        counts: Mapping[str, int],
+        odd: Iterable[tuple[str, int, int]],
+        rows: Changes,
+        gone: Mapping[str, Collection[Key]],
+    ) -> None:
+        about = {"checkpoints": list(checkpoints), "counts": dict(counts), "odd": list(odd)}
+        with database:
+            database.executemany(
+                "INSERT OR REPLACE INTO about VALUES (?, ?)",
+                [(name, _packed(value)) for name, value in about.items()],
+            )
+            for table, keys in gone.items():
+                _forget(database, table, keys)
+            for table in TABLES:
+                _put(database, table, rows.get(table, {}))
+
+    def _seal(self) -> None:
+        self._mac.write_text(self._sealed(self._file))
+
+    def _sealed(self, file: Path) -> str:
+        """Return the MAC of a file, of this code."""
+        with file.open("rb") as opened:
+            content = file_digest(opened, "sha256").hexdigest()
+        said = json.dumps([self._code, content]).encode()
+        return hmac.digest(self._key, said, "sha256").hex()
+
+
+def _put(database: sqlite3.Connection, table: str, rows: Mapping[Key, Row]) -> None:
+    database.executemany(
+        "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)",
+        ((table, name_of_key(key), digest_of_row(row)) for key, row in rows.items()),
+    )
+    if (column := _BODIES.get(table)) is not None:
+        database.executemany(
+            "INSERT OR REPLACE INTO bodies VALUES (?, ?, ?)",
+            ((table, key[0], row[column]) for key, row in rows.items()),
+        )
+    if table == "parked":
+        database.executemany(
+            "INSERT OR REPLACE INTO parked VALUES (?, ?)",
+            ((name_of_key(key), _packed(tuple(row))) for key, row in rows.items()),
+        )
+
+
+def _forget(database: sqlite3.Connection, table: str, keys: Collection[Key]) -> None:
+    names = [(table, name_of_key(key)) for key in keys]
+    database.executemany('DELETE FROM digests WHERE "table" = ? AND "key" = ?', names)
+    if table == "parked":
+        database.executemany('DELETE FROM parked WHERE "key" = ?', [(n,) for _, n in names])
+    if table in _BODIES:
+        gone = [(table, key[0]) for key in keys]
+        database.executemany('DELETE FROM bodies WHERE "table" = ? AND name = ?', gone)

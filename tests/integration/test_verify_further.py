@@ -1,0 +1,175 @@
+"""A verify goes on from the last one that ended well, and finds what one from the start finds."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from conductor.auditor import Audit
+from conductor.speaker import Speaker
+from events.decisions import RecordSetAside
+from events.log import TopicPartition
+from events.memory_log import MemoryLog
+from events.requests import Flavor
+from events.topics import CONTROL_KEY
+from projections.kept import Keeper
+from tests.integration.theatre import Theatre, theatre
+
+TINY = Flavor(name="m1.tiny", vcpus=1, memory_mb=512, disk_gb=1)
+UIDS = [str(uuid.UUID(int=n)) for n in range(1, 7)]
+KEY = b"k" * 32
+
+
+class Scene:
+    """A cloud with six instances that was verified once, and one of them deleted since."""
+
+    def __init__(self, stage: Theatre, folder: Path) -> None:
+        self.stage = stage
+        self.folder = folder
+        self.keeper = Keeper(folder, key=KEY, code="today")
+        for each in UIDS:
+            stage.cloud.request("create", each, flavor=TINY, arguments={"name": "a"})
+        stage.rest()
+        self.first = self.verify()
+        stage.cloud.request("live_migrate", UIDS[0])
+        stage.cloud.request("delete", UIDS[1])
+        stage.rest()
+
+    def verify(self, keeper: Keeper | None = None) -> Audit:
+        """Verify, from where the last one came."""
+        return self.stage.cloud.verify(self.stage.store, keeper or self.keeper)
+
+    def say_sql(self, statement: str) -> None:
+        """Change the rows behind everybody's back."""
+        with self.stage.store._engine.begin() as connection:
+            assert connection.execute(text(statement)).rowcount == 1
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with theatre(tmp_path) as stage:
+        yield Scene(stage, tmp_path / "audit")
+
+
+def test_it_goes_on_and_comes_to_what_one_from_the_start_comes_to(scene: Scene) -> None:
+    assert (scene.first.is_well, scene.first.went_on_after) == (True, 0)
+    whole = scene.stage.cloud.verify(scene.stage.store)
+
+    audit = scene.verify()
+
+    assert (audit.is_well, audit.from_start) == (True, "")
+    assert audit.went_on_after == sum(scene.first.positions.values())
+    assert (audit.counts, audit.rows, audit.positions) == (
+        whole.counts,
+        whole.rows,
+        whole.positions,
+    )
+    # Twice, and with nothing new.
+    assert scene.verify().went_on_after == sum(audit.positions.values())
+    scene.stage.cloud.request("reboot_hard", UIDS[2])
+    scene.stage.rest()
+    assert (scene.verify().is_well, scene.verify().from_start) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "column"),
+    [
+        (f"UPDATE instances SET vm_state = 'error' WHERE uuid = '{UIDS[3]}'", "vm_state"),
+        (f"UPDATE instances SET vm_state = 'error' WHERE uuid = '{UIDS[0]}'", "vm_state"),
+        (f"DELETE FROM claims WHERE instance_uuid = '{UIDS[3]}'", "*"),
+        (f"DELETE FROM claims WHERE instance_uuid = '{UIDS[0]}'", "*"),
+        (
+            f"UPDATE instance_actions SET user_id = 'mallory' WHERE instance_uuid = '{UIDS[4]}'",
+            "user_id",
+        ),
+        (f"INSERT INTO tags VALUES ('{UIDS[3]}', 'x')", "*"),
+        (f"INSERT INTO tags VALUES ('{UIDS[0]}', 'x')", "*"),
+        (f"INSERT INTO claims VALUES ('{UIDS[1]}', 's', 'host1', 1, 1, 1, 1)", "*"),
+    ],
+)
+def test_what_was_done_to_a_row_is_named(scene: Scene, statement: str, column: str) -> None:
+    """Whether the log has said anything of the instance since, or not."""
+    scene.say_sql(statement)
+
+    audit = scene.verify()
+
+    assert [each.column for each in audit.differences] == [column]
+    assert scene.verify().difference_count == 1  # What is not well is not kept.
+
+
+def test_a_row_that_is_gone_and_came_back_is_named(scene: Scene) -> None:
+    (claim,) = [row for row in scene.stage.table("claims") if row[0] == UIDS[2]]
+    scene.stage.cloud.request("delete", UIDS[2])
+    scene.stage.rest()
+    values = ", ".join(repr(value) for value in claim)
+    scene.say_sql(f"INSERT INTO claims VALUES ({values})")
+
+    audit = scene.verify()
+
+    assert [(d.table, d.log) for d in audit.differences] == [("claims", None)]
+
+
+def test_what_was_damaged_or_is_of_another_code_or_key_is_not_gone_on_from(scene: Scene) -> None:
+    for other in (
+        Keeper(scene.folder, key=KEY, code="tomorrow"),
+        Keeper(scene.folder, key=b"x" * 32, code="today"),
+    ):
+        assert scene.verify(other).from_start.startswith("Expected")
+        assert (scene.verify(other).is_well, scene.verify(other).from_start) == (True, "")
+    file = scene.folder / "verified.sqlite"
+    scene.verify()
+    body = bytearray(file.read_bytes())
+    body[len(body) // 2] ^= 1
+    file.write_bytes(body)
+
+    audit = scene.verify()
+
+    assert (audit.is_well, audit.went_on_after) == (True, 0)
+    assert "was changed" in audit.from_start
+
+
+def test_rows_that_went_back_are_not_gone_on_from(scene: Scene) -> None:
+    """As a database that was restored from an older copy does."""
+    scene.verify()
+    scene.say_sql(
+        "UPDATE checkpoints SET next_offset = 1 WHERE topic LIKE '%node%' AND partition = 0"
+    )
+
+    audit = scene.verify()
+
+    assert "or later, but at 1" in audit.from_start
+    assert not audit.is_equal
+
+
+def test_a_record_that_was_set_aside_since_is_folded_from_the_start(scene: Scene) -> None:
+    home = scene.stage.cloud.home(UIDS[3])
+    fact = RecordSetAside(topic=home.topic, partition=home.partition, offset=1, reason="died")
+    cloud = scene.stage.cloud
+    Speaker(cloud.log.writer(), cloud.keyring, cloud.clock).say([(home, CONTROL_KEY, fact)])
+    scene.stage.rest()
+
+    audit = scene.verify()
+
+    assert "to be set aside since" in audit.from_start
+
+
+def test_a_log_that_was_cut_is_read_from_where_it_begins(scene: Scene) -> None:
+    home = scene.stage.cloud.home(UIDS[0])
+    assert isinstance(scene.stage.cloud.log, MemoryLog)
+    scene.stage.cloud.log.delete_before(home, scene.stage.cloud.log.partition(home).end)
+
+    audit = scene.verify()
+
+    assert "was cut behind it" in audit.from_start
+    assert not audit.is_equal
+
+
+def test_a_partition_that_was_not_there_is_not_gone_on_from(scene: Scene) -> None:
+    partition = TopicPartition("t.node.events.v1", 0)
+    scene.keeper.keep(checkpoints=[], counts={}, odd=[], rows={})
+
+    assert f"{partition.topic}/" in scene.verify().from_start
