@@ -1,7 +1,8 @@
 """`make bench`: the service as it is, beside the lean pipeline in the same run.
 
-Starts a real Kafka and a real PostgreSQL, measures line by line (`docs/PERFORMANCE.md` says what
-each is), prints the table, and writes it there and to `bench/results.json`.
+Measures line by line (`docs/PERFORMANCE.md` says what each is), prints the table, and writes it
+there and to `bench/results.json`. Each measure has a Kafka and a PostgreSQL of its own and a bound
+of time: what goes wrong in one is said at the end, and the next goes on.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from bench import auditing, backlog, counted, growth, heartbeats, latency, sagas, starting, workers
+from bench.bounds import BUSY_SHARE, bounded, others_share
 from bench.contest import Figure
 from bench.places import Places, Scale
-from bench.report import keep, table
+from bench.report import BUSY, keep, table
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 
@@ -39,30 +43,49 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Places], list[Figure]], tuple[str, 
 def main() -> int:
     """Measure, print the table, and keep it."""
     options = _options()
-    names = options.measures or list(MEASURES)
-    failed: list[str] = []
+    failed: dict[str, str] = {}
+    for name in options.measures or list(MEASURES):
+        measure, lines = MEASURES[name]
+        print(f"{name} …", file=sys.stderr, flush=True)
+        begin_s = time.monotonic()
+        try:
+            figures = _measured(measure, options)
+        except Exception as error:  # What could not be measured shall not hide what can.
+            traceback.print_exc()
+            failed[name] = f"{type(error).__name__}: {error}"
+            continue
+        finally:
+            print(f"{name}: {time.monotonic() - begin_s:.0f} s", file=sys.stderr, flush=True)
+        print(table([each.plain() for each in figures]), flush=True)
+        if not options.dry:
+            keep(figures, lines)
+    for name, why in failed.items():
+        print(f"not measured: {name}: {why}", file=sys.stderr)
+    return len(failed)
+
+
+def _measured(
+    measure: Callable[[Places], list[Figure]], options: argparse.Namespace
+) -> list[Figure]:
+    """Return what was measured on servers that are new and then gone, and how busy it was."""
+    scale = Scale(runs=options.runs).divided(options.divide)
     with (
+        bounded(options.bound),
         KafkaServer() as kafka,
         PostgresServer() as postgres,
         tempfile.TemporaryDirectory(prefix="regente-bench-") as folder,
     ):
-        scale = Scale(runs=options.runs).divided(options.divide)
         places = Places(kafka=kafka.bootstrap, postgres=postgres, folder=folder, scale=scale)
-        for name in names:
-            measure, lines = MEASURES[name]
-            print(f"{name} …", file=sys.stderr, flush=True)
-            try:
-                figures = measure(places)
-            except Exception:  # What could not be measured shall not hide what can.
-                traceback.print_exc()
-                failed.append(name)
-                continue
-            print(table([each.plain() for each in figures]), flush=True)
-            if not options.dry:
-                keep(figures, lines)
-    if failed:
-        print(f"not measured: {', '.join(failed)}", file=sys.stderr)
-    return len(failed)
+        before, begin_s = others_share(), time.monotonic()
+        figures = measure(places)
+        took_s, after = time.monotonic() - begin_s, others_share()
+    busy = max(before, after)
+    conditions = {
+        "machine": BUSY if busy > BUSY_SHARE else "quiet",
+        "others_took_percent_before_and_after": [round(before * 100), round(after * 100)],
+        "measure_s": round(took_s),
+    }
+    return [replace(each, conditions={**each.conditions, **conditions}) for each in figures]
 
 
 def _options() -> argparse.Namespace:
@@ -70,6 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("measures", nargs="*", metavar="measure", help="all without")
     parser.add_argument("--runs", type=int, default=Scale().runs)
     parser.add_argument("--divide", type=int, default=1, help="do less, to try the bench itself")
+    parser.add_argument("--bound", type=int, default=600, help="seconds that one measure may take")
     parser.add_argument("--dry", action="store_true", help="print, but keep nothing")
     return parser.parse_args()
 

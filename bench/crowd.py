@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace as changed
 from uuid import UUID
 
+from sqlalchemy import text
+
 from bench.lives import Life, Seen
 from bench.load import HOSTS, KEYRING
 from conductor.bodies import HELD_CODEC
@@ -68,7 +70,10 @@ class Crowd:
                 yield from life.operation(action, HOSTS, illegal=0.0)
 
     def settle(self, url: str) -> None:
-        """Leave a database in which all of them stand."""
+        """Leave a database in which all of them stand, as one that has long been in use.
+
+        Counted and vacuumed: else PostgreSQL would do so while a large one is measured.
+        """
         schema.upgrade(url)
         engine = open_engine(url)
         bulk = bulk_of(engine)
@@ -77,6 +82,8 @@ class Crowd:
             with writing(engine) as connection:
                 bulk.load(connection, ROWS["instances"], [instance_row(each) for each in some])
                 bulk.load(connection, ROWS["instance_states"], [self._state(h) for h in some])
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM (FREEZE, ANALYZE)"))
         engine.dispose()
 
     def _state(self, held: Held) -> InstanceStateRow:

@@ -21,15 +21,17 @@ def measure(places: Places) -> list[Figure]:
     facts = scale.growth_facts
     small, few = _settled(places, "few", scale.few_instances, scale.few_instances, facts)
     large, many = _settled(places, "many", scale.many_instances, scale.many_active, facts)
-    costs: dict[str, list[float]] = {few.prefix: [], many.prefix: []}
+    runs: dict[str, list[Took]] = {few.prefix: [], many.prefix: []}
     for run in range(scale.long_runs):
         for load, crowded in ((few, small), (many, large)):
             name = f"{load.prefix}{run}"
             url = places.postgres.create_database(name, template=crowded)
-            took = apart(service.backlog, load, url)
-            costs[load.prefix].append(took.wall_s / load.facts * 1e6)
+            runs[load.prefix].append(apart(service.backlog, load, url))
             places.postgres.drop_database(name)
-    ratios = paired(costs[many.prefix], costs[few.prefix])
+    costs = {
+        each.prefix: [took.wall_s / each.facts * 1e6 for took in runs[each.prefix]]
+        for each in (few, many)
+    }
     return [
         Figure(
             line="7",
@@ -37,9 +39,16 @@ def measure(places: Places) -> list[Figure]:
             unit="µs",
             runs=costs[many.prefix],
             to=f"a fact among {scale.few_instances:,}, all active",
-            ratios=ratios,
+            ratios=paired(costs[many.prefix], costs[few.prefix]),
             target="≤ 1.15, beyond ≤ 1.05",
-            conditions={"facts": [few.facts, many.facts]},
+            conditions={
+                "facts_few_many": [few.facts, many.facts],
+                "us_per_fact_few": [rounded(each) for each in costs[few.prefix]],
+                "cpu_us_per_fact_few_many": [
+                    cpu_us(few, runs[few.prefix]),
+                    cpu_us(many, runs[many.prefix]),
+                ],
+            },
         )
     ]
 

@@ -22,7 +22,7 @@ class Scale:
     many_active: int = 50_000
     growth_facts: int = 150_000
     memory_instances: int = 200_000
-    memory_facts: int = 600_000
+    memory_facts: int = 1_000_000
     hosts: int = 10_000
     latency_s: int = 20
     sagas: int = 300

@@ -10,12 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench.capacity import capacity
 from bench.chart import CHART, draw
 from bench.contest import Figure
 
 RESULTS: Final = Path(__file__).with_name("results.json")
+#: The condition of a figure that was taken while others were at work; the table says so.
+BUSY: Final = "busy machine"
 PAGE: Final = Path(__file__).parent.parent / "docs" / "PERFORMANCE.md"
 _BEGIN: Final = "<!-- written by make bench -->"
+_CAPACITY: Final = "<!-- written by make bench: capacity -->"
 _END: Final = "<!-- end -->"
 
 
@@ -26,11 +30,16 @@ def keep(figures: Iterable[Figure], lines: Sequence[str]) -> None:
     found = sorted([*others, *(each.plain() for each in figures)], key=_order)
     result = {"conditions": _conditions(), "figures": found}
     RESULTS.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    page = PAGE.read_text()
-    before, rest = page.split(_BEGIN)
-    _, after = rest.split(_END)
-    PAGE.write_text(f"{before}{_BEGIN}\n\n{table(found)}\n{_END}{after}")
+    page = _replaced(PAGE.read_text(), _BEGIN, table(found))
+    PAGE.write_text(_replaced(page, _CAPACITY, capacity(found)))
     CHART.write_text(draw(found))
+
+
+def _replaced(page: str, mark: str, text: str) -> str:
+    """Return the page with this text between the mark and the next end."""
+    before, rest = page.split(mark)
+    _, after = rest.split(_END, 1)
+    return f"{before}{mark}\n\n{text}\n{_END}{after}"
 
 
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -43,6 +52,8 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
         ratio = each.get("ratio")
         shown = "" if ratio is None else f"{_spread(ratio)} of {ratio['to']}"
         value = f"{_spread(each)} {each['unit']}, {each['runs']}"
+        if each.get("conditions", {}).get("machine") == BUSY:
+            value += f", {BUSY}"
         rows.append(
             f"| {each['line']} | {each['name']} | {value} | {shown} | {each.get('target', '')} |"
         )

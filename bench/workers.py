@@ -11,7 +11,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
 
 from bench import service
-from bench.contest import Figure, paired
+from bench.bounds import waited_for_quiet
+from bench.contest import Figure, paired, rounded
 from bench.load import HOSTS, PARTITIONS, Load, begun, lived
 from bench.places import Places
 from conductor.collector import collect_seldom
@@ -22,6 +23,8 @@ from events.log import TopicPartition
 PATIENCE_S: Final = 120.0
 #: Seconds that a share is kept before it counts as settled.
 SETTLED_S: Final = 8.0
+#: Seconds to wait for others to be done: two workers want both cores, one does not.
+QUIET_S: Final = 20.0
 #: Seconds that the folding may take.
 FOLDING_S: Final = 300.0
 
@@ -32,29 +35,52 @@ class Folded(NamedTuple):
     facts: int
     begin_s: float
     end_s: float
+    cpu_s: float
+
+
+class Together(NamedTuple):
+    """What the workers of one run did."""
+
+    #: Facts per second, from the first fact to the last of any worker.
+    rate: float
+    #: CPU time of all workers for one fact, µs.
+    cpu_us: float
+    #: Facts per second of each, in its own time.
+    rates: list[int]
+    #: The share of all cores that others took when they began.
+    others: float
 
 
 def measure(places: Places) -> list[Figure]:
     """Return facts per second of two workers over those of one, turn about."""
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for run in range(places.scale.long_runs):
+    found: dict[int, list[Together]] = {1: [], 2: []}
+    for run in range(places.scale.runs):
         for count in (1, 2):
-            rates[count].append(together(places, f"workers{run}{count}", count))
+            found[count].append(together(places, f"workers{run}{count}", count))
+    one, two = ([each.rate for each in found[count]] for count in (1, 2))
     return [
         Figure(
             line="3",
             name="two workers on a backlog",
             unit="facts/s",
-            runs=rates[2],
+            runs=two,
             to="one worker",
-            ratios=paired(rates[2], rates[1]),
+            ratios=paired(two, one),
             target="≥ 1.6, beyond ≥ 1.75",
+            conditions={
+                "one_worker_facts_per_s": [rounded(each) for each in one],
+                "each_of_two_facts_per_s": [each.rates for each in found[2]],
+                "others_took_percent_before_one": [round(e.others * 100) for e in found[1]],
+                "others_took_percent_before_two": [round(e.others * 100) for e in found[2]],
+                "cpu_us_per_fact_of_one": [rounded(each.cpu_us) for each in found[1]],
+                "cpu_us_per_fact_of_two": [rounded(each.cpu_us) for each in found[2]],
+            },
         )
     ]
 
 
-def together(places: Places, prefix: str, count: int) -> float:
-    """Return facts per second of so many workers, from the first fact to the last of any.
+def together(places: Places, prefix: str, count: int) -> Together:
+    """Return what so many workers did.
 
     They divide the log while nothing is in it; what they fold is written while they wait.
     """
@@ -76,8 +102,9 @@ def together(places: Places, prefix: str, count: int) -> float:
         written = lived(
             places.kafka, prefix, instances=scale.instances, facts_each=scale.facts_each
         )
+        ends, others = load.ends(), waited_for_quiet(QUIET_S)
         for line in lines:
-            line.send(load.ends())
+            line.send(ends)
         found: list[Folded] = [_heard(line, FOLDING_S) for line in lines]
     finally:
         for line in lines:  # Nobody leaves before: that would divide the group anew.
@@ -87,7 +114,12 @@ def together(places: Places, prefix: str, count: int) -> float:
             process.join()
     facts = sum(each.facts for each in found)
     assert facts == written.facts, f"Expected {written.facts} facts to be folded, but {found}"
-    return facts / (max(f.end_s for f in found) - min(f.begin_s for f in found))
+    return Together(
+        rate=facts / (max(f.end_s for f in found) - min(f.begin_s for f in found)),
+        cpu_us=sum(f.cpu_s for f in found) / facts * 1e6,
+        rates=[round(f.facts / (f.end_s - f.begin_s)) for f in found],
+        others=others,
+    )
 
 
 def _heard(line: Connection, patience_s: float) -> Any:
@@ -134,9 +166,10 @@ def _folded(
 ) -> Folded:
     mine, counts = conductor.owned.partitions, conductor.worker.counts
     before, begin_s = counts["accepted"] + counts["rejected"], time.time()
+    cpu_s = time.process_time()
     while any(mine[tp].fold.next_offset < ends[tp] for tp in mine if tp in ends):
         # The load speaks for hosts and scheduler too: relay and scheduler would contradict it.
         conductor.worker.turn()
-    end_s = time.time()
+    end_s, cpu_s = time.time(), time.process_time() - cpu_s
     assert share == frozenset(mine), f"Expected to keep {sorted(share)}, but {sorted(mine)}"
-    return Folded(counts["accepted"] + counts["rejected"] - before, begin_s, end_s)
+    return Folded(counts["accepted"] + counts["rejected"] - before, begin_s, end_s, cpu_s)
