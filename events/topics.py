@@ -72,7 +72,7 @@ class Topics:
         return TopicSpec(name=self.commands(host), partitions=1, retention_ms=COMMANDS_RETENTION_MS)
 
 
-@lru_cache(maxsize=131_072)  # Hashing costs 18 µs in Python; an instance speaks many times.
+@lru_cache(maxsize=65_536)  # Hashing costs 18 µs in Python; an instance speaks many times.
 def partition_of(key: str, partitions: int) -> int:
     """Name the partition of a key: `(murmur2(key) & 0x7fffffff) mod partitions`.
 
