@@ -80,7 +80,7 @@ def heard(load: Load, url: str, hosts: int) -> Took:
 def _are_surveyed(url: str) -> bool:
     store = open_store(url)
     try:
-        return not store.surveys(PARTITIONS, range(PARTITIONS))
+        return not store.surveys("", 1)
     finally:
         store.close()
 

@@ -29,7 +29,9 @@ TELL_LAG_S: Final = 1.0
 SLOW_LOOK_S: Final = 1.0
 #: Guests asked after in one turn of the survey, so that a host full of them starves nobody.
 DOUBTS_MAX: Final = 500
-#: Hosts whose guests the survey reads in one turn, a query each; the next turn goes on.
+#: Hosts that the survey reads in one look; the next look goes on behind them.
+HOSTS_READ_MAX: Final = 1_000
+#: Hosts whose guests the survey reads in one turn, by one query; the next turn goes on.
 SURVEYED_HOSTS_MAX: Final = 100
 #: Seconds for which a digest must differ before guests are asked after: facts may be on their way.
 DIGEST_SETTLES_S: Final = 10.0

@@ -8,7 +8,7 @@ be on its way; as long as an operation is under way on the host, it is left to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -49,33 +49,63 @@ class Survey:
         self._differs: dict[str, tuple[int, float]] = {}
         #: host → the guest behind which the next doubts follow.
         self._after: dict[str, str] = {}
+        #: The host behind which the next look begins; "" begins with the first.
+        self._behind = ""
 
     def turn(self) -> bool:
         """Look at a bounded number of hosts, doubt a bounded number of guests; say if any."""
         acting = {tp.partition for tp in self._owned.acting(self._topics.node_events)}
         now_s = self._clock.monotonic_s()
-        if not acting or (now_s < self._next_look_s and not self._after):
+        if not acting or now_s < self._next_look_s:
             return False
-        self._next_look_s = now_s + limits.SLOW_LOOK_S
         count = self._partitions()
-        left, pages = limits.DOUBTS_MAX, list[_Page]()
-        looks = limits.SURVEYED_HOSTS_MAX
-        for host in self._store.surveys(count, acting):
-            if self._rests(host, now_s):
-                continue
-            if left <= 0 or looks <= 0:
-                self._next_look_s = now_s  # The next turn goes on with the others.
-                break
-            looks -= 1
-            page = self._look(host, count, left)
-            if page is not None:
-                pages.append(page)
-                left -= len(page.facts)
+        hosts, behind = self._due(acting, count, now_s)
+        pages, unread = self._pages(hosts, count)
         # All at once: each append waits for its acknowledgement, and thousands of hosts may start.
         self._speaker.say([fact for page in pages for fact in page.facts])
         for page in pages:
             self._turn_over(page)
+        if unread is None:
+            self._behind = behind
+        elif unread > 0:
+            self._behind = hosts[unread - 1].host
+        # Where something was said, the next turn goes on with the others.
+        self._next_look_s = now_s if pages else now_s + limits.SLOW_LOOK_S
         return bool(pages)
+
+    def _due(
+        self, acting: Collection[int], partitions: int, now_s: float
+    ) -> tuple[list[HostSurvey], str]:
+        """Return the next hosts of ours that need a look, and behind which host to go on then."""
+        read = self._store.surveys(self._behind, limits.HOSTS_READ_MAX)
+        due = [
+            host
+            for host in read
+            if partition_of(host.host, partitions) in acting and not self._rests(host, now_s)
+        ]
+        if len(due) > limits.SURVEYED_HOSTS_MAX:
+            due = due[: limits.SURVEYED_HOSTS_MAX]
+            return due, due[-1].host
+        return due, read[-1].host if len(read) == limits.HOSTS_READ_MAX else ""
+
+    def _pages(
+        self, hosts: Sequence[HostSurvey], partitions: int
+    ) -> tuple[list[_Page], int | None]:
+        """Return what is to be said of hosts, and the number of the first that is not done."""
+        if not hosts:
+            return [], None
+        guests = self._store.guests_of([each.host for each in hosts])
+        left, pages = limits.DOUBTS_MAX, list[_Page]()
+        for number, host in enumerate(hosts):
+            if left <= 0:
+                return pages, number
+            page = self._look(host, guests.get(host.host, ()), partitions, left)
+            if page is not None:
+                pages.append(page)
+                left -= len(page.facts)
+                if page.last is not None:
+                    return pages, number
+        return pages, None
 
     def _partitions(self) -> int:
         fold = next(iter(self._owned.partitions.values())).fold
@@ -90,10 +120,11 @@ class Survey:
         is_new = started or differing != number
         return not is_new and now_s - since_s < limits.DIGEST_SETTLES_S
 
-    def _look(self, host: HostSurvey, partitions: int, limit: int) -> _Page | None:
+    def _look(
+        self, host: HostSurvey, guests: Sequence[GuestRecorded], partitions: int, limit: int
+    ) -> _Page | None:
         """Return what is to be said of the guests of a host; None where there is no reason."""
         started, number = _subject(host)
-        guests = self._store.guests_of(host.host)
         if not started and not self._differs_for_good(host, guests):
             return None
         after = self._after.get(host.host, "")

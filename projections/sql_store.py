@@ -220,15 +220,15 @@ class SqlStore:
             with writing(self._engine) as connection:
                 sql_decide.seen(connection, heartbeats)
 
-    def surveys(self, partitions: int, owned: Collection[int]) -> tuple[HostSurvey, ...]:
-        """Return the started hosts among `owned` that said something since they were surveyed."""
+    def surveys(self, after: str, limit: int) -> tuple[HostSurvey, ...]:
+        """Return the first `limit` started hosts behind `after` that spoke since surveyed."""
         with reading(self._engine) as connection:
-            return sql_survey.surveys(connection, partitions, owned)
+            return sql_survey.surveys(connection, after, limit)
 
-    def guests_of(self, host: str) -> tuple[GuestRecorded, ...]:
-        """Return every instance of ours on a host by the rows, not deleted, by uuid."""
+    def guests_of(self, hosts: Collection[str]) -> Mapping[str, tuple[GuestRecorded, ...]]:
+        """Return every instance of ours on each host by the rows, not deleted, by uuid."""
         with reading(self._engine) as connection:
-            return sql_survey.guests_of(connection, host)
+            return sql_survey.guests_of(connection, hosts)
 
     def hosts(self, partitions: int, owned: Collection[int]) -> tuple[HostSeen, ...]:
         """Return the hosts whose node partition is among `owned`."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
-from events.topics import partition_of
 from projections.sql_owner import NODES, SAGAS
 from projections.survey_rows import GuestRecorded, HostSurvey
 from projections.tables import ROWS
@@ -16,6 +15,7 @@ _INSTANCES: Final = ROWS["instances"]
 _SURVEYS: Final = (
     select(*(NODES.c[each] for each in HostSurvey._fields))
     .where(
+        NODES.c.host > bindparam("after"),
         NODES.c.status == "started",
         or_(
             NODES.c.start_sequence > NODES.c.surveyed_sequence,
@@ -23,6 +23,7 @@ _SURVEYS: Final = (
         ),
     )
     .order_by(NODES.c.host)
+    .limit(bindparam("limit"))
 )
 _IS_BUSY: Final = exists().where(
     SAGAS.c.instance_uuid == _INSTANCES.c.uuid,
@@ -30,9 +31,9 @@ _IS_BUSY: Final = exists().where(
     SAGAS.c.deadline_s > 0,
 )
 _GUESTS: Final = (
-    select(_INSTANCES.c.uuid, _INSTANCES.c.power_state, _IS_BUSY)
+    select(_INSTANCES.c.host, _INSTANCES.c.uuid, _INSTANCES.c.power_state, _IS_BUSY)
     .where(
-        _INSTANCES.c.host == bindparam("host"),
+        _INSTANCES.c.host.in_(bindparam("hosts", expanding=True)),
         _INSTANCES.c.deleted == 0,
         _INSTANCES.c.origin == "regente",
     )
@@ -40,15 +41,17 @@ _GUESTS: Final = (
 )
 
 
-def surveys(
-    connection: Connection, partitions: int, owned: Collection[int]
-) -> tuple[HostSurvey, ...]:
-    """Return the started hosts among `owned` that said something since they were surveyed."""
-    found = (HostSurvey(*row) for row in connection.execute(_SURVEYS))
-    return tuple(each for each in found if partition_of(each.host, partitions) in owned)
+def surveys(connection: Connection, after: str, limit: int) -> tuple[HostSurvey, ...]:
+    """Return the first `limit` started hosts behind `after` that said something since surveyed."""
+    found = connection.execute(_SURVEYS, {"after": after, "limit": limit})
+    return tuple(HostSurvey(*row) for row in found)
 
 
-def guests_of(connection: Connection, host: str) -> tuple[GuestRecorded, ...]:
-    """Return every instance of ours on a host by the rows, not deleted, by uuid."""
-    rows = connection.execute(_GUESTS, {"host": host})
-    return tuple(GuestRecorded(uuid, power, bool(busy)) for uuid, power, busy in rows)
+def guests_of(
+    connection: Connection, hosts: Collection[str]
+) -> Mapping[str, tuple[GuestRecorded, ...]]:
+    """Return every instance of ours on each host by the rows, not deleted, by uuid."""
+    found: dict[str, list[GuestRecorded]] = {}
+    for host, uuid, power, busy in connection.execute(_GUESTS, {"hosts": sorted(hosts)}):
+        found.setdefault(host, []).append(GuestRecorded(uuid, power, bool(busy)))
+    return {host: tuple(guests) for host, guests in found.items()}

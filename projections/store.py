@@ -349,12 +349,12 @@ class Store(Protocol):
         """Return the hosts whose node partition is among `owned`."""
         ...
 
-    def surveys(self, partitions: int, owned: Collection[int]) -> tuple[HostSurvey, ...]:
-        """Return the started hosts among `owned` that said something since they were surveyed."""
+    def surveys(self, after: str, limit: int) -> tuple[HostSurvey, ...]:
+        """Return the first `limit` started hosts behind `after` that spoke since surveyed."""
         ...
 
-    def guests_of(self, host: str) -> tuple[GuestRecorded, ...]:
-        """Return every instance of ours on a host by the rows, not deleted, by uuid."""
+    def guests_of(self, hosts: Collection[str]) -> Mapping[str, tuple[GuestRecorded, ...]]:
+        """Return every instance of ours on each host by the rows, not deleted, by uuid."""
         ...
 
     # Crash-loop guard.

@@ -312,27 +312,43 @@ class FoldContract(StoreContract):
         ]
         store.commit([batch(own(store), rows=rows)])
 
-        assert store.surveys(1, {0}) == (
+        assert store.surveys("", LIMIT) == (
             ("host1", 1, 1, 3, 2, 2, "ab"),
             ("host2", 1, 1, 1, 9, 1, ""),
         )
-        assert store.surveys(1, ()) == ()
 
-    def test_the_guests_of_a_host_are_the_instances_that_are_there(self, store: Store) -> None:
+    def test_hosts_to_survey_come_so_many_at_a_time_by_name(self, store: Store) -> None:
+        hosts = ("host3", "host1", "host4", "host2")
+        rows = [node(each, start_sequence=3, surveyed_sequence=1) for each in hosts]
+        store.commit([batch(own(store), rows=rows)])
+
+        first = store.surveys("", 3)
+
+        assert [each.host for each in first] == ["host1", "host2", "host3"]
+        assert [each.host for each in store.surveys("host3", 3)] == ["host4"]
+        assert store.surveys("host4", 3) == ()
+
+    def test_the_guests_of_hosts_are_the_instances_that_are_there(self, store: Store) -> None:
         rows = [
             instance("i3", host="host1", power_state=1),
             instance("i1", host="host1", power_state=4),
             instance("i2", host="host2"),
             instance("i4", host="host1", deleted=1),
             instance("i5", host="host1", origin="nova"),
+            instance("i6", host="host3"),
             saga("s1", instance_uuid="i1", deadline_s=60),
             saga("s2", instance_uuid="i3", deadline_s=0),
             saga("s3", instance_uuid="i3", deadline_s=60, status="ended"),
         ]
         store.commit([batch(own(store), rows=rows)])
 
-        assert store.guests_of("host1") == (("i1", 4, True), ("i3", 1, False))
-        assert store.guests_of("host9") == ()
+        found = store.guests_of(["host2", "host1", "host9"])
+
+        assert dict(found) == {
+            "host1": (("i1", 4, True), ("i3", 1, False)),
+            "host2": (("i2", 1, False),),
+        }
+        assert store.guests_of([]) == {}
 
     def test_a_partition_of_another_topic_is_another_partition(self, store: Store) -> None:
         other = TopicPartition("another", 0)

@@ -174,6 +174,40 @@ def test_a_turn_looks_at_so_many_hosts_and_the_next_ones_at_the_others(
     assert counts[0] < counts[-1]
 
 
+def test_a_look_reads_so_many_hosts_and_comes_round_to_all(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts of which nothing is said are read again and again, and hide nobody behind them."""
+    monkeypatch.setattr(limits, "HOSTS_READ_MAX", 1)
+    for _ in range(2):
+        before = site.said("NodeSurveyed")
+        for host in site.cloud.hosts:
+            site.start(host)
+        site.run(2 * DIGEST_S)
+
+        said = site.said("NodeSurveyed")[len(before) :]
+        assert sorted(host for _, host in said) == sorted(site.cloud.hosts)
+
+
+def test_a_host_with_more_guests_than_a_turn_doubts_is_done_before_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuids = [f"7a1f0a3e-52c4-4c5c-8a6e-00000000000{n}" for n in range(5)]
+    for uuid in uuids:
+        site.build(uuid)
+    before = len(site.said("GuestDoubted"))
+    monkeypatch.setattr(limits, "DOUBTS_MAX", 2)
+    for host in site.cloud.hosts:
+        site.start(host)
+
+    site.run()
+
+    said = site.said("GuestDoubted")[before:]
+    assert sorted(uuid for _, uuid in said) == uuids
+    for host in site.cloud.hosts:
+        assert site.node(host).surveyed_sequence >= site.node(host).start_sequence
+
+
 def test_a_digest_that_is_equal_says_nothing(site: Site) -> None:
     site.build(ONE)
     before = site.said("GuestDoubted", "NodeSurveyed")

@@ -342,13 +342,13 @@ class StoreModel(DuesModel):
             if partition_of(n.host, partitions) in owned
         )
 
-    def surveys(self, partitions: int, owned: Collection[int]) -> tuple[HostSurvey, ...]:
-        """Return the started hosts among `owned` that said something since they were surveyed."""
-        return surveys(self._nodes(), partitions, owned)
+    def surveys(self, after: str, limit: int) -> tuple[HostSurvey, ...]:
+        """Return the first `limit` started hosts behind `after` that spoke since surveyed."""
+        return surveys(self._nodes(), after, limit)
 
-    def guests_of(self, host: str) -> tuple[GuestRecorded, ...]:
-        """Return every instance of ours on a host by the rows, not deleted, by uuid."""
-        return guests_of([*self._db.rows["instances"].values()], self._sagas(), host)
+    def guests_of(self, hosts: Collection[str]) -> Mapping[str, tuple[GuestRecorded, ...]]:
+        """Return every instance of ours on each host by the rows, not deleted, by uuid."""
+        return guests_of([*self._db.rows["instances"].values()], self._sagas(), hosts)
 
     # Crash-loop guard.
 
