@@ -6,8 +6,10 @@ the database holds many more. Line 8: the memory of the process after a million 
 
 from __future__ import annotations
 
+import psycopg
+
 from bench import service
-from bench.backlog import cpu_us
+from bench.backlog import conninfo_of, cpu_us
 from bench.contest import Figure, Took, apart, paired, rounded
 from bench.crowd import Crowd
 from bench.load import HOSTS, PARTITIONS, Load, append, begun
@@ -22,11 +24,14 @@ def measure(places: Places) -> list[Figure]:
     small, few = _settled(places, "few", scale.few_instances, scale.few_instances, facts)
     large, many = _settled(places, "many", scale.many_instances, scale.many_active, facts)
     runs: dict[str, list[Took]] = {few.prefix: [], many.prefix: []}
+    written = {few.prefix: 0.0, many.prefix: 0.0}
     for run in range(scale.long_runs):
         for load, crowded in ((few, small), (many, large)):
             name = f"{load.prefix}{run}"
             url = places.postgres.create_database(name, template=crowded)
+            before = _wal_bytes(url)
             runs[load.prefix].append(apart(service.backlog, load, url))
+            written[load.prefix] = (_wal_bytes(url) - before) / load.facts
             places.postgres.drop_database(name)
     costs = {
         each.prefix: [took.wall_s / each.facts * 1e6 for took in runs[each.prefix]]
@@ -48,6 +53,7 @@ def measure(places: Places) -> list[Figure]:
                     cpu_us(few, runs[few.prefix]),
                     cpu_us(many, runs[many.prefix]),
                 ],
+                "wal_bytes_per_fact_few_many": [rounded(each) for each in written.values()],
             },
         )
     ]
@@ -62,6 +68,14 @@ def _settled(places: Places, name: str, count: int, active: int, wanted: int) ->
     facts = append(places.kafka, crowd.says(active, rounds))
     load = Load(address=places.kafka, prefix=name, facts=facts, accepted=crowd.seen.accepted)
     return f"{name}_settled", load
+
+
+def _wal_bytes(url: str) -> int:
+    """Return the bytes that the server has written ahead so far: most are of pages, whole."""
+    with psycopg.connect(conninfo_of(url)) as connection:
+        found = connection.execute("SELECT wal_bytes FROM pg_stat_wal").fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def measure_memory(places: Places) -> list[Figure]:

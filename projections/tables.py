@@ -61,6 +61,11 @@ _INDEXES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 }
 
 
+#: Per cent to which a page is filled: the rest is for the next version of its rows, which then
+#: needs no other page and no index. Measured among a million instances (docs/PERFORMANCE.md).
+_FILLED: Final[Mapping[str, int]] = {"instances": 85, "instance_states": 85}
+
+
 def indexes_of(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Name each index of a table, with its columns."""
     return tuple((f"ix_{name}_{'_'.join(each)}", each) for each in _INDEXES.get(name, ()))
@@ -88,7 +93,10 @@ def row_table(name: str, metadata: MetaData, suffix: str = "") -> Table:
     """Describe a table that is a function of the log; `suffix` names a second one beside it."""
     row, key = TABLES[name]
     columns = [_column(name, field, hint) for field, hint in get_type_hints(row).items()]
-    return _table(name + suffix, metadata, columns, key)
+    table = _table(name + suffix, metadata, columns, key)
+    if name in _FILLED:
+        table.dialect_options["postgresql"]["with"] = {"fillfactor": _FILLED[name]}
+    return table
 
 
 def _operational(name: str, key: int, **hints: object) -> Table:
