@@ -1,14 +1,14 @@
 """The log folded again into tables in memory: the ground truth of verify and rebuild.
 
-Facts that set a record aside are obeyed before the fold, so they are collected first, to the end
-of each partition. Nothing is sent and nothing is written: effects are not linked into this code
-at all.
+Words that set a record aside are obeyed before the fold. They stand behind what they are about: the
+fold goes on without having looked for them, and begins again where one comes too late. Nothing is
+sent and nothing is written: effects are not linked into this code at all.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,6 +50,10 @@ class LogCutOff(Exception):
     """The log did not give the records up to the position that was asked for."""
 
 
+class _FoldedToo(Exception):
+    """A record was folded before the word that sets it aside was read."""
+
+
 class Replay:
     """Folds the event topics of a log again."""
 
@@ -60,13 +64,11 @@ class Replay:
         keyring: MasterKeyring,
         topics: Topics,
         check_form: bool = False,
-        seen: Callable[[Record], None] | None = None,
     ) -> None:
         self._reader = reader
         self._keyring = keyring
         self._topics = topics
         self._check_form = check_form
-        self._seen = seen
 
     def ends(self) -> dict[TopicPartition, int]:
         """Return the present end of every partition of the event topics."""
@@ -89,6 +91,17 @@ class Replay:
         KeptUnusable where the log does not go on from there, LogCutOff, PositionLost,
         LogUnavailable where it can't be read that far.
         """
+        if after is None:
+            try:
+                return self._fold_all(positions, None, look_ahead=False)
+            except _FoldedToo:
+                pass  # Seldom: a worker died twice.
+        return self._fold_all(positions, after, look_ahead=True)
+
+    def _fold_all(
+        self, positions: Mapping[TopicPartition, int], after: Kept | None, *, look_ahead: bool
+    ) -> Replayed:
+        """Fold all partitions; raises _FoldedToo only where it did not look ahead."""
         found = Replayed()
         known = (
             {TopicPartition(c.topic, c.partition): c for c in after.checkpoints} if after else {}
@@ -96,7 +109,8 @@ class Replay:
         if after is not None:
             found.tables["parked"] = {tuple(row[:PARKED_KEY]): row for row in after.parked()}
         for partition in self.partitions():
-            self._fold(found, partition, positions.get(partition, 0), after, known.get(partition))
+            end, begin = positions.get(partition, 0), known.get(partition)
+            self._fold(found, partition, end, after, begin, look_ahead=look_ahead)
         return found
 
     def _fold(
@@ -106,6 +120,8 @@ class Replay:
         end: int,
         after: Kept | None,
         begin: Checkpoint | None,
+        *,
+        look_ahead: bool,
     ) -> None:
         info = self._reader.topic(partition.topic)
         tables = found.tables
@@ -118,7 +134,8 @@ class Replay:
             of_nodes=of_nodes,
         )
         start = 0 if begin is None else begin.next_offset
-        fold.aside = set_aside_in(self._reader, self._keyring, partition, start)
+        first = start if look_ahead else max(start, end)
+        fold.aside = set_aside_in(self._reader, self._keyring, partition, first)
         if after is not None:
             self._check_going_on(partition, begin, end, fold.aside)
         if begin is not None:
@@ -130,6 +147,10 @@ class Replay:
             )
         fold.waiting_for_schema = lambda: waiting_for_schema(tables, partition)
         for records in read_to(self._reader, partition, end, start):
+            if not look_ahead and (aside := set_aside_among(records, self._keyring)):
+                if min(aside) < records[0].offset:
+                    raise _FoldedToo
+                fold.aside |= aside
             batch = fold.fold(records)
             if batch is not None:
                 fold.keep()
@@ -173,9 +194,6 @@ class Replay:
             )
 
     def _look_at(self, found: Replayed, records: list[Record]) -> None:
-        if self._seen is not None:
-            for record in records:
-                self._seen(record)
         if not self._check_form:
             return
         for record in records:
@@ -201,21 +219,28 @@ def set_aside_in(
     reader: LogReader, keyring: MasterKeyring, partition: TopicPartition, begin: int = 0
 ) -> frozenset[int]:
     """Return the offsets of a partition from `begin` on that were set aside, to its present end."""
-    mark = registry().newest["RecordSetAside"].fingerprint
     aside: set[int] = set()
     end = reader.end_offsets([partition])[partition]
     for records in read_to(reader, partition, end, begin):
-        for record in records:
-            if record.value is None or record.value[2:10] != mark:
-                continue
-            try:
-                sealed = unseal(record, keyring)
-                _, fact = decode_fact(record.value)
-            except BadRecord:
-                continue
-            if sealed.name == CONDUCTOR and isinstance(fact, RecordSetAside):
-                aside.add(fact.offset)
+        aside |= set_aside_among(records, keyring)
     return frozenset(aside)
+
+
+def set_aside_among(records: Iterable[Record], keyring: MasterKeyring) -> set[int]:
+    """Return the offsets that the conductor sets aside by any of these records."""
+    mark = registry().newest["RecordSetAside"].fingerprint
+    aside: set[int] = set()
+    for record in records:
+        if record.value is None or record.value[2:10] != mark:
+            continue
+        try:
+            sealed = unseal(record, keyring)
+            _, fact = decode_fact(record.value)
+        except BadRecord:
+            continue
+        if sealed.name == CONDUCTOR and isinstance(fact, RecordSetAside):
+            aside.add(fact.offset)
+    return aside
 
 
 def read_to(

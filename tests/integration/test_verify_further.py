@@ -10,13 +10,15 @@ import pytest
 from sqlalchemy import text
 
 from conductor.auditor import Audit
+from conductor.replay import Replay
 from conductor.speaker import Speaker
 from events.decisions import RecordSetAside
-from events.log import TopicPartition
-from events.memory_log import MemoryLog
+from events.log import Record, TopicPartition
+from events.memory_log import MemoryLog, MemoryReader
 from events.requests import Flavor
 from events.topics import CONTROL_KEY
 from projections.kept import Keeper
+from projections.rows import QuarantineRow
 from tests.integration.theatre import Theatre, theatre
 
 TINY = Flavor(name="m1.tiny", vcpus=1, memory_mb=512, disk_gb=1)
@@ -155,6 +157,36 @@ def test_a_record_that_was_set_aside_since_is_folded_from_the_start(scene: Scene
     audit = scene.verify()
 
     assert "to be set aside since" in audit.from_start
+
+
+class OneByOne(MemoryReader):
+    """Gives one record a poll."""
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        return super().poll(1, timeout_s)
+
+
+def test_a_word_that_sets_aside_is_obeyed_however_late_it_is_read(scene: Scene) -> None:
+    cloud = scene.stage.cloud
+    home = cloud.home(UIDS[3])
+    assert isinstance(cloud.log, MemoryLog)
+    records = cloud.log.partition(home).records
+    (fact,) = [r.offset for r in records if r.key == UIDS[3].encode()][:1]
+    word = RecordSetAside(topic=home.topic, partition=home.partition, offset=fact, reason="died")
+    Speaker(cloud.log.writer(), cloud.keyring, cloud.clock).say([(home, CONTROL_KEY, word)])
+    scene.stage.rest()
+    found = [
+        Replay(reader=reader, keyring=cloud.keyring, topics=cloud.topics).fold_to(
+            {home: cloud.log.partition(home).end}
+        )
+        for reader in (OneByOne(cloud.log, None), cloud.log.reader())
+    ]
+
+    assert found[0].tables == found[1].tables
+    quarantined = [
+        r for r in found[0].tables["quarantine"].values() if isinstance(r, QuarantineRow)
+    ]
+    assert [(row.offset, row.code) for row in quarantined] == [(fact, "set-aside")]
 
 
 def test_a_log_that_was_cut_is_read_from_where_it_begins(scene: Scene) -> None:
