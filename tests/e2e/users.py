@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 
 from events.log import LogWriter, Message
 from events.requests import Flavor
-from projections.rows import InstanceRow, MigrationRow
+from projections.rows import BlockDeviceRow, InstanceRow, InterfaceRow, MigrationRow
 from projections.sql_store import SqlStore
 from statemachines.permissions import PERMISSIONS, state_allows
-from statemachines.sagas import BY_ACTION
 from statemachines.states import TaskState, VmState
 from tests.e2e.cloud import Cloud, instances, rows
 
@@ -49,6 +50,18 @@ WISHES = {
     "shelve_offload": 3,
     "unshelve": 6,
     "rebuild": 2,
+    "attach_volume": 8,
+    "detach_volume": 12,
+    "swap_volume": 8,
+    "attach_interface": 8,
+    "detach_interface": 12,
+    "add_fixed_ip": 4,
+    "set_admin_password": 2,
+    "update_instance_metadata": 1,
+    "delete_instance_metadata": 1,
+    "update_tags": 1,
+    "lock": 1,
+    "unlock": 6,
     "delete": 1,
 }
 _VOLUME_SNAPSHOT = {"volume_id": "v", "snapshot_id": "s"}
@@ -59,7 +72,44 @@ ARGUMENTS = {
     "backup": {"name": "a backup", "backup_type": "daily", "rotation": "1"},
     "volume_snapshot_create": _VOLUME_SNAPSHOT,
     "volume_snapshot_delete": _VOLUME_SNAPSHOT,
+    "set_admin_password": {"secret_ref": "secrets/1"},
+    "update_instance_metadata": {"metadata": json.dumps({"k": "v"})},
+    "delete_instance_metadata": {"key": "k"},
+    "update_tags": {"tags": json.dumps(["t"])},
 }
+#: What is legal whatever is being done to the guest, and over at once.
+_ANY_TIME = frozenset(
+    {
+        *("update_instance_metadata", "delete_instance_metadata", "update_tags"),
+        *("lock", "unlock", "get_diagnostics", "volume_snapshot_create", "volume_snapshot_delete"),
+    }
+)
+#: What needs a volume, or a port, that the guest has.
+_OF_VOLUMES = frozenset({"detach_volume", "swap_volume"})
+_OF_PORTS = frozenset({"detach_interface", "add_fixed_ip"})
+
+
+@dataclass(frozen=True)
+class Plugged:
+    """Volumes and ports that a guest has and that nothing is being done to."""
+
+    volumes: tuple[str, ...] = ()
+    ports: tuple[InterfaceRow, ...] = ()
+
+    @classmethod
+    def by_instance(cls, store: SqlStore) -> dict[str, Plugged]:
+        """Return what each instance has by the rows."""
+        volumes: dict[str, list[str]] = {}
+        ports: dict[str, list[InterfaceRow]] = {}
+        for row in (*rows(store, "block_device_mapping"), *rows(store, "virtual_interfaces")):
+            if isinstance(row, BlockDeviceRow) and row.status == "in-use":
+                volumes.setdefault(row.instance_uuid, []).append(row.volume_id)
+            elif isinstance(row, InterfaceRow) and row.status == "in-use":
+                ports.setdefault(row.instance_uuid, []).append(row)
+        return {
+            uid: cls(tuple(volumes.get(uid, ())), tuple(ports.get(uid, ())))
+            for uid in {*volumes, *ports}
+        }
 
 
 @dataclass
@@ -91,6 +141,7 @@ class Users:
             for m in rows(self.store, "migrations")
             if isinstance(m, MigrationRow)
         }
+        plugged = Plugged.by_instance(self.store)
         wishes: list[tuple[str, str, dict[str, object]]] = []
         for uid in self.dice.sample(self.uuids, len(self.uuids)):
             row = known.get(uid)
@@ -98,34 +149,57 @@ class Users:
                 break
             if row is None or row.deleted or self.marks.get(uid, -1) >= row.updated_at:
                 continue
-            action = self._wish(row, moves.get(uid))
+            has = plugged.get(uid, Plugged())
+            action = self._wish(row, moves.get(uid), has)
             if action is not None:
                 self.marks[uid] = row.updated_at
                 flavor = MICRO if row.flavor_name == TINY.name else TINY
                 fields: dict[str, object] = {"flavor": flavor} if action == "resize" else {}
-                fields["arguments"] = ARGUMENTS.get(action, {})
+                fields["arguments"] = self._arguments(action, has)
                 wishes.append((action, uid, fields))
         self._say(wishes)
         return len(wishes)
 
-    def _wish(self, row: InstanceRow, move: MigrationRow | None) -> str | None:
+    def _arguments(self, action: str, has: Plugged) -> dict[str, str]:
+        """Return what belongs to a wish; of what the guest has, where it is about that."""
+        new = str(uuid.UUID(int=self.dice.getrandbits(128), version=4))
+        match action:
+            case "attach_volume":
+                return {"volume_id": new}
+            case "detach_volume":
+                return {"volume_id": self.dice.choice(has.volumes)}
+            case "swap_volume":
+                return {"old_volume_id": self.dice.choice(has.volumes), "new_volume_id": new}
+            case "attach_interface":
+                return {"net_id": new}
+            case "detach_interface":
+                return {"port_id": self.dice.choice(has.ports).uuid}
+            case "add_fixed_ip":
+                return {"network_id": self.dice.choice(has.ports).network_id}
+            case _:
+                return ARGUMENTS.get(action, {})
+
+    def _wish(self, row: InstanceRow, move: MigrationRow | None, has: Plugged) -> str | None:
         vm, task = VmState(row.vm_state), TaskState(row.task_state) if row.task_state else None
         legal = [
             action
             for action in WISHES
-            if action in BY_ACTION
-            and state_allows(PERMISSIONS[action], vm, task)
-            and self._fits(action, row, move)
+            if state_allows(PERMISSIONS[action], vm, task) and self._fits(action, row, move, has)
         ]
-        if task is not None and self.dice.random() > 0.002:
-            # Delete is legal whatever goes on; if it always came then, nothing else would be left.
-            legal = [action for action in legal if action != "delete"]
+        if task is not None:
+            # These are legal whatever goes on; if they always came then, little else would be left.
+            rare = {"delete": 0.002} | dict.fromkeys(_ANY_TIME, 0.05)
+            legal = [each for each in legal if self.dice.random() < rare.get(each, 1)]
         if not legal:
             return None
         return self.dice.choices(legal, [WISHES[each] for each in legal])[0]
 
-    def _fits(self, action: str, row: InstanceRow, move: MigrationRow | None) -> bool:
+    def _fits(self, action: str, row: InstanceRow, move: MigrationRow | None, has: Plugged) -> bool:
         permission = PERMISSIONS[action]
+        if (row.locked and permission.lock_checked) or (action == "unlock" and not row.locked):
+            return False
+        if (action in _OF_VOLUMES and not has.volumes) or (action in _OF_PORTS and not has.ports):
+            return False
         if permission.migration_statuses:
             return move is not None and move.status in permission.migration_statuses
         return row.launched_at is not None or action == "delete"
