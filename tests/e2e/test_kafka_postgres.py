@@ -1,9 +1,10 @@
 """The whole on real servers, with real processes and real deaths.
 
 Three conductors and three agents as processes, six partitions, three hundred instances with random
-legal operations; meanwhile processes are killed and paused and the database is cut off. At the end
-nothing is open, nothing is left to fold, the rows say what the log says, and no command was carried
-out twice. A failure names the folder with everybody's log.
+legal operations; meanwhile processes are killed and paused, the database is cut off, and a host
+loses its power, is evacuated and comes back. At the end nothing is open, nothing is left to fold,
+the rows say what the log says, and no command was carried out twice. A failure names the folder
+with everybody's log.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from projections.rows import NodeRow
+from compute.file_world import FileWorld
+from compute.world import power_failure
+from projections.rows import MigrationRow, NodeRow, RejectionRow
 from projections.sql_store import SqlStore
 from projections.store import StoreUnavailable
 from tests.e2e.cloud import Cloud, instances, open_sagas, rows
@@ -96,10 +99,13 @@ def _story(
 
     deaths: list[tuple[float, str, Callable[[], None]]] = [
         (0.02, "kill -9 conductor1", lambda: _kill(fleet, "conductor1", "conductor")),
-        (0.2, "kill -9 host2", lambda: _kill(fleet, "host2", *_agent("host2"))),
+        (0.1, "kill -9 host3", lambda: _kill(fleet, "host3", *_agent("host3"))),
+        (0.2, "cut the power of host2", lambda: _power_off(fleet, users, "host2")),
         (0.4, "stop the database", lambda: _cut_off(database, store)),
+        (0.5, "evacuate host2", lambda: _evacuate(users, store, "host2")),
         (0.6, "pause conductor2", lambda: _pause(fleet, "conductor2", store)),
         (0.8, "kill -9 conductor1 again", lambda: _kill(fleet, "conductor1", "conductor")),
+        (0.9, "start host2 again", lambda: _power_on(fleet, users, store, "host2")),
     ]
 
     def asked() -> int:
@@ -119,10 +125,14 @@ def _story(
 
     wait(lambda: not open_sagas(store) and cloud.lag(store) == 0, "every saga to end", 120)
     tell("every saga has ended, and nothing is left to fold")
+    assert evacuations(store)["completed"] > 0, evacuations(store)
+    assert not set(evacuations(store)) - {"completed", "failed", "error"}, evacuations(store)
     assert not fleet.dead(), f"Expected everybody to live, but {fleet.dead()}"
     check(fleet.installation, cloud, store)
     lost = {row.host: row.lost_count for row in rows(store, "nodes") if isinstance(row, NodeRow)}
     tell(f"{Counter(i.vm_state for i in instances(store).values())}, lost: {lost}")
+    codes = Counter(r.code for r in rows(store, "rejections") if isinstance(r, RejectionRow))
+    tell(f"refused: {codes}, evacuations: {evacuations(store)}")
     statuses = fleet.stop()
     assert set(statuses.values()) == {0}, statuses
     tell("everybody has stopped")
@@ -131,6 +141,39 @@ def _story(
 def _kill(fleet: Fleet, name: str, *words: str) -> None:
     fleet.kill(name)
     fleet.start(name, *words)
+
+
+def _power_off(fleet: Fleet, users: Users, host: str) -> None:
+    """Leave a host off: neither its service nor a guest runs."""
+    users.off.add(host)
+    fleet.kill(host)
+    with closing(FileWorld(fleet.installation.state.world)) as world:
+        power_failure(world, host)
+
+
+def _evacuate(users: Users, store: SqlStore, host: str) -> None:
+    """Have the guests of a host that is off made anew elsewhere, once it is known to be lost."""
+    wait(lambda: _status(store, host) == "lost", f"{host} to be lost", 30)
+    assert users.evacuate(host) > 0
+
+
+def _power_on(fleet: Fleet, users: Users, store: SqlStore, host: str) -> None:
+    """Start a host again whose guests have gone; it finds what it has left of them."""
+    wait(lambda: not any(s.saga == "evacuate" for s in open_sagas(store)), "evacuations to end")
+    fleet.start(host, *_agent(host))
+    wait(lambda: _status(store, host) == "started", f"{host} to start")
+    users.off.discard(host)
+
+
+def _status(store: SqlStore, host: str) -> str:
+    (found,) = [n for n in rows(store, "nodes") if isinstance(n, NodeRow) and n.host == host]
+    return found.status
+
+
+def evacuations(store: SqlStore) -> Counter[str]:
+    """Count the evacuations by their status."""
+    moves = [m for m in rows(store, "migrations") if isinstance(m, MigrationRow)]
+    return Counter(m.status for m in moves if m.migration_type == "evacuation")
 
 
 def _cut_off(database: PostgresServer, store: SqlStore) -> None:

@@ -124,6 +124,8 @@ class Users:
     asked: Counter[str] = field(default_factory=Counter)
     #: When each was asked something last: nobody asks again before the rows have moved.
     marks: dict[str, int] = field(default_factory=dict)
+    #: Hosts that are off: of their guests nothing is asked but what `evacuate` does.
+    off: set[str] = field(default_factory=set)
 
     def create_all(self) -> None:
         self._say(
@@ -147,7 +149,9 @@ class Users:
             row = known.get(uid)
             if len(wishes) == most:
                 break
-            if row is None or row.deleted or self.marks.get(uid, -1) >= row.updated_at:
+            if row is None or row.deleted or row.host in self.off:
+                continue
+            if self.marks.get(uid, -1) >= row.updated_at:
                 continue
             has = plugged.get(uid, Plugged())
             action = self._wish(row, moves.get(uid), has)
@@ -157,6 +161,18 @@ class Users:
                 fields: dict[str, object] = {"flavor": flavor} if action == "resize" else {}
                 fields["arguments"] = self._arguments(action, has)
                 wishes.append((action, uid, fields))
+        self._say(wishes)
+        return len(wishes)
+
+    def evacuate(self, host: str) -> int:
+        """Ask for every guest of a host that is off, where it is legal; say for how many."""
+        wishes: list[tuple[str, str, dict[str, object]]] = [
+            ("evacuate", row.uuid, {"source_up": False, "fenced_hosts": (host,)})
+            for row in instances(self.store).values()
+            if row.host == host
+            and not row.deleted
+            and VmState(row.vm_state) in PERMISSIONS["evacuate"].vm_states
+        ]
         self._say(wishes)
         return len(wishes)
 
@@ -188,7 +204,7 @@ class Users:
         ]
         if task is not None:
             # These are legal whatever goes on; if they always came then, little else would be left.
-            rare = {"delete": 0.002} | dict.fromkeys(_ANY_TIME, 0.05)
+            rare = {"delete": 0.002, "soft_delete": 0.002} | dict.fromkeys(_ANY_TIME, 0.05)
             legal = [each for each in legal if self.dice.random() < rare.get(each, 1)]
         if not legal:
             return None
