@@ -167,6 +167,7 @@ def _further(
     audit.violations = violations_of(tables, options, claims)
     if audit.is_well:
         keeper.keep_on(
+            kept=kept,
             checkpoints=found.checkpoints,
             counts=audit.counts,
             odd=audit.odd,

@@ -3,12 +3,17 @@
 One file of SQLite and beside it a MAC of it. It is a function of log and rows, and may be deleted
 at any time: the next verify then begins at the start of the log. It is refused where it was
 damaged, and where it is of another code, because another code may fold another state.
+
+It is never changed in place: a copy is written, and takes its name when it is whole and on disk.
+So a verify that dies leaves what was kept before, and of two at once each keeps what it found.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -102,6 +107,10 @@ class Kept:
         for (row,) in self._database.execute('SELECT "row" FROM parked').fetchall():
             yield ParkedRow(*msgspec.msgpack.decode(row))
 
+    def copy_to(self, database: sqlite3.Connection) -> None:
+        """Leave all of it in another database, which had nothing."""
+        self._database.backup(database)
+
     def _about(self, name: str) -> bytes:
         row = self._database.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
         if row is None:
@@ -115,6 +124,7 @@ class Keeper:
     def __init__(self, folder: Path, *, key: bytes, code: str) -> None:
         self._file = folder / "verified.sqlite"
         self._mac = folder / "verified.mac"
+        self._lock = folder / "verified.lock"
         self._key, self._code = key, code
 
     @contextmanager
@@ -122,11 +132,15 @@ class Keeper:
         """Give what was kept; raises KeptUnusable where there is nothing, or not of this code."""
         if not self._file.exists():
             raise KeptUnusable("no verify has ended well here yet")
-        if not self._mac.exists() or not hmac.compare_digest(
-            self._mac.read_text(), self._sealed(self._file)
-        ):
-            raise KeptUnusable(f"Expected {self._file} as a verify left it, but it was changed")
-        with closing(sqlite3.connect(self._file)) as database:
+        with self._alone():
+            if not self._mac.exists() or not hmac.compare_digest(
+                self._mac.read_text(), self._sealed(self._file)
+            ):
+                raise KeptUnusable(f"Expected {self._file} as a verify left it, but it was changed")
+            database = sqlite3.connect(self._file)
+            # The file is opened by the first statement, and stays the same whoever replaces it.
+            database.execute("PRAGMA schema_version").fetchone()
+        with closing(database):
             yield Kept(database)
 
     def forget(self) -> None:
@@ -144,26 +158,56 @@ class Keeper:
     ) -> None:
         """Leave these rows, and nothing of what was kept before."""
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.forget()
-        with closing(sqlite3.connect(self._file)) as database:
+        with self._alone(), self._replaced() as database:
             database.executescript(_DDL)
             self._write(database, checkpoints, counts, odd, rows, {})
-        self._seal()
 
     def keep_on(
         self,
         *,
+        kept: Kept,
         checkpoints: Iterable[Checkpoint],
         counts: Mapping[str, int],
         odd: Iterable[tuple[str, int, int]],
         rows: Changes,
         gone: Mapping[str, Collection[Key]],
     ) -> None:
-        """Leave what was kept with these rows in it, and without those that are gone."""
-        self._mac.unlink()
-        with closing(sqlite3.connect(self._file)) as database:
+        """Leave what had been `kept` with these rows in it, and without those that are gone."""
+        with self._alone(), self._replaced() as database:
+            kept.copy_to(database)
             self._write(database, checkpoints, counts, odd, rows, gone)
-        self._seal()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock under which the file and its MAC are read and replaced together."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _replaced(self) -> Iterator[sqlite3.Connection]:
+        """Give an empty database that is what is kept, with its MAC, once the block has ended."""
+        new, new_mac = self._file.with_suffix(".new"), self._mac.with_suffix(".mac.new")
+        new.unlink(missing_ok=True)  # Of a verify that was killed.
+        try:
+            with closing(sqlite3.connect(new)) as database:
+                database.execute(
+                    "PRAGMA journal_mode = MEMORY"
+                )  # Nobody reads it before it is whole.
+                yield database
+            _written_through(new)
+            new_mac.write_text(self._sealed(new))
+            _written_through(new_mac)
+            # Between the two it is refused, as if it had been damaged.
+            new.replace(self._file)
+            new_mac.replace(self._mac)
+            _written_through(self._file.parent)
+        finally:
+            new.unlink(missing_ok=True)
+            new_mac.unlink(missing_ok=True)
 
     def _write(
         self,
@@ -185,15 +229,21 @@ class Keeper:
             for table in TABLES:
                 _put(database, table, rows.get(table, {}))
 
-    def _seal(self) -> None:
-        self._mac.write_text(self._sealed(self._file))
-
     def _sealed(self, file: Path) -> str:
         """Return the MAC of a file, of this code."""
         with file.open("rb") as opened:
             content = file_digest(opened, "sha256").hexdigest()
         said = json.dumps([self._code, content]).encode()
         return hmac.digest(self._key, said, "sha256").hex()
+
+
+def _written_through(path: Path) -> None:
+    """Return when a file, or a folder's names, would be there after a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _put(database: sqlite3.Connection, table: str, rows: Mapping[Key, Row]) -> None:

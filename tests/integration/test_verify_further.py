@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -205,3 +206,55 @@ def test_a_partition_that_was_not_there_is_not_gone_on_from(scene: Scene) -> Non
     scene.keeper.keep(checkpoints=[], counts={}, odd=[], rows={})
 
     assert f"{partition.topic}/" in scene.verify().from_start
+
+
+class Overtaken(Keeper):
+    """Something happens between what a verify folded and what it keeps."""
+
+    def __init__(self, folder: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(folder, key=KEY, code="today")
+        self._meanwhile = meanwhile
+
+    def keep_on(self, **given: Any) -> None:
+        self._meanwhile()
+        super().keep_on(**given)
+
+
+def test_two_verifies_at_once_leave_what_one_of_them_found(scene: Scene) -> None:
+    def another_goes_further() -> None:
+        scene.stage.cloud.request("delete", UIDS[2])
+        scene.stage.cloud.request("reboot_hard", UIDS[3])
+        scene.stage.rest()
+        assert (scene.verify().is_well, scene.verify().from_start) == (True, "")
+
+    slow = scene.verify(Overtaken(scene.folder, another_goes_further))
+    after = scene.verify()
+
+    assert (slow.is_well, slow.from_start) == (True, "")
+    assert (after.differences, after.from_start) == ([], "")
+    assert after.went_on_after == sum(slow.positions.values())
+    assert after.counts == scene.stage.cloud.verify(scene.stage.store).counts
+
+
+def test_a_verify_that_dies_while_it_keeps_leaves_what_was_kept_before(scene: Scene) -> None:
+    class FullDisk(dict[Any, Any]):
+        def items(self) -> Any:
+            raise OSError(28, "No space left on device")
+
+    def fill() -> None:
+        with scene.keeper.last() as kept:
+            Keeper(scene.folder, key=KEY, code="today").keep_on(
+                kept=kept, checkpoints=[], counts={}, odd=[], rows={"tags": FullDisk()}, gone={}
+            )
+
+    with pytest.raises(OSError, match="No space"):
+        fill()
+
+    audit = scene.verify()
+    assert (audit.is_well, audit.from_start) == (True, "")
+    assert audit.went_on_after == sum(scene.first.positions.values())
+    assert sorted(each.name for each in scene.folder.iterdir()) == [
+        "verified.lock",
+        "verified.mac",
+        "verified.sqlite",
+    ]
