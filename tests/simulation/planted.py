@@ -134,7 +134,7 @@ def _gap_ignored() -> AbstractContextManager[None]:
 
 
 def _mac_without_topic() -> AbstractContextManager[None]:
-    def mac(secret: bytes, _topic: bytes, *parts: bytes) -> bytes:
+    def mac(secret: bytes, _topic: str, *parts: bytes) -> bytes:
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(secret, framed, "sha256")
 
@@ -160,6 +160,7 @@ def _claim_not_released() -> AbstractContextManager[None]:
     return patched(
         (claims, "release", keep),
         (effects.build, "release", keep),
+        (effects.images, "release", keep),
         (effects.moves, "release", keep),
         (interpreter, "release", keep),
     )
