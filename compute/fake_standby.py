@@ -44,7 +44,10 @@ def _resume(world: World, place: Place, command: object, half: Half | None) -> o
 def _unrescue(world: World, place: Place, command: object, half: Half | None) -> object:
     if half is None or half.role not in PRESENT:
         return f"there is no guest on {place.host}"
-    world.change(half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING))
+    if half.role is Role.RESCUED:
+        world.change(half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING))
+    elif half.power_state is not PowerState.RUNNING:
+        return f"the guest on {place.host} is not rescued"
     return s.GuestUnrescued(power_state=PowerState.RUNNING)
 
 

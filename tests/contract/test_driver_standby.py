@@ -62,6 +62,7 @@ class StandbyContract(DriverStage):
 
         assert self.kinds("alpha", c.StopGuest()) == ["GuestStopped"]
         assert self.kinds("alpha", c.ResumeGuest()) == ["GuestResumeFailed"]
+        assert self.kinds("alpha", c.UnrescueGuest()) == ["GuestUnrescueFailed"]
         assert self.do("alpha", c.StartGuest())[-1] == i.GuestStarted(power_state=1)
 
     @pytest.mark.parametrize("before", [c.StopGuest(), c.SuspendGuest(), c.PauseGuest()])

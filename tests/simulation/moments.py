@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec import Struct
+
 from compute.endings import AGENTS_OWN, is_ending
 from compute.hypervisor import Report
 from compute.journal import TaskState
@@ -169,6 +171,6 @@ class Target:
         return set() if entry is None else {entry.value}
 
 
-def _blank(command: type) -> object:
-    """Return an object of a class, of which nothing but the class is looked at."""
-    return object.__new__(command)
+def _blank(command: type[Struct]) -> object:
+    """Return a command of which nothing but the class is looked at."""
+    return command(**dict.fromkeys(command.__struct_fields__))
