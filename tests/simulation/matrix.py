@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import product
 from typing import Final
 
 from conductor import fold
@@ -38,6 +39,8 @@ INTERRUPTIONS: Final = (
 USER: Final = "user"
 #: Moments at which a user asks: of the step's executor.
 ASKING: Final = (Moment.BEFORE, Moment.AFTER_EFFECT, Moment.AFTER_JOURNAL)
+#: Moments at which pairs fall of which one blow is a user's; all pairs fall before.
+LATER: Final = ASKING[1:]
 #: What may befall first, and second, in a pair.
 _PAIRED: Final = tuple(
     (victim, trouble)
@@ -125,10 +128,14 @@ def _single(table: Saga, step: Step) -> Iterator[Cell]:
 
 
 def _pairs(table: Saga, step: Step) -> Iterator[Cell]:
-    blows = [Blow(*each) for each in _PAIRED] + [Blow(USER, each) for each in INTERRUPTIONS]
-    for first in blows:
-        for second in blows:
-            yield Cell(table.name, step.name, Moment.BEFORE, first, second)
+    of_hosts = [Blow(*each) for each in _PAIRED]
+    of_users = [Blow(USER, each) for each in INTERRUPTIONS]
+    for first, second in product([*of_hosts, *of_users], repeat=2):
+        yield Cell(table.name, step.name, Moment.BEFORE, first, second)
+    for moment in LATER:
+        for pair in product(of_hosts, of_users):
+            for first, second in (pair, pair[::-1]):
+                yield Cell(table.name, step.name, moment, first, second)
 
 
 def not_applicable(cell: Cell) -> str | None:
