@@ -16,7 +16,7 @@ SCHEDULER_ORDERS_MAX: Final = 100
 TIMERS_MAX: Final = 200
 #: Heartbeats read in one turn.
 HEARTBEATS_MAX: Final = 5_000
-#: Instances whose state a worker keeps in memory between batches, about 11 kB each, shared among
+#: Instances whose state a worker keeps in memory between batches, 2 to 5 kB each, shared among
 #: its partitions; others are read again, in one query a batch.
 CACHE_INSTANCES_MAX: Final = 12_000
 #: Instances looked at in one turn of the repair after a takeover.
