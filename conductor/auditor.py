@@ -20,7 +20,7 @@ from conductor.replay import Replay, Replayed, Tables
 from conductor.scheduler_options import SchedulerOptions
 from events.errors import BadRecord
 from events.log import TopicPartition
-from projections.kept import Keeper, Kept, KeptUnusable
+from projections.kept import Keeper, Kept, KeptUnusable, Said
 from projections.rows import TABLES, Key, Row
 from projections.store import Checkpoint
 
@@ -137,7 +137,7 @@ def _from_start(
         audit.rows[table] = compare(audit, table, found.tables, snapshot.read(table), tables[table])
     audit.violations = violations_of(tables, options)
     if keeper is not None and audit.is_well and rows:
-        keeper.keep(checkpoints=found.checkpoints, counts=audit.counts, odd=audit.odd, rows=tables)
+        keeper.keep(Said(found.checkpoints, audit.counts, audit.odd, tables, found.gone))
     return audit
 
 
@@ -152,28 +152,23 @@ def _further(
     audit, rows = _begun(snapshot)
     found = replay.fold_to(audit.positions, kept)
     _take(audit, found, rows)
-    before = kept.counts
     audit.went_on_after = sum(c.next_offset for c in kept.checkpoints)
-    audit.counts = Counter(before) + found.counts
+    audit.counts = Counter(kept.counts) + found.counts
     audit.odd = kept.odd + found.odd
-    tables: Tables = {name: {} for name in TABLES}
+    tables: Tables = {}
+    instances = instances_of(found)
     for table in TABLES:
-        count, new = unchanged(table, snapshot.values(table), found, kept, tables)
-        audit.rows[table] = count
+        values, there = snapshot.values(table), tables.setdefault(table, {})
+        audit.rows[table], new = unchanged(
+            table, values, found, kept, instances=instances, there=there
+        )
         compare(audit, table, found.tables, new.values(), {})
     claims = tables["claims"]
-    instances = instances_of(found)
     tables["claims"] = {key: row for key, row in claims.items() if key[0] in instances}
     audit.violations = violations_of(tables, options, claims)
     if audit.is_well:
-        keeper.keep_on(
-            kept=kept,
-            checkpoints=found.checkpoints,
-            counts=audit.counts,
-            odd=audit.odd,
-            rows=found.tables,
-            gone=found.gone,
-        )
+        said = Said(found.checkpoints, audit.counts, audit.odd, found.tables, found.gone)
+        keeper.keep(said, after=kept)
     return audit
 
 

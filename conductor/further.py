@@ -9,10 +9,10 @@ the start, which names the table, key and column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import cast
 
-from conductor.replay import Replayed, Tables
+from conductor.replay import Replayed
 from projections.kept import Kept, KeptUnusable, digest_of_row
 from projections.rows import TABLES, Key, Row
 
@@ -28,23 +28,29 @@ def instances_of(found: Replayed) -> frozenset[str]:
 
 
 def unchanged(
-    table: str, rows: Iterable[tuple[object, ...]], found: Replayed, kept: Kept, there: Tables
+    table: str,
+    rows: Iterable[tuple[object, ...]],
+    found: Replayed,
+    kept: Kept,
+    *,
+    instances: Collection[str],
+    there: dict[Key, Row],
 ) -> tuple[int, dict[Key, Row]]:
     """Return how many rows a table has, and those that the fold has changed.
 
-    Every other row is as it was kept, or KeptUnusable is raised. Rows of the instances that
+    Every other row is as it was kept, or KeptUnusable is raised. Rows of the `instances` that
     changed, and every row of a table that the laws need whole, are left in `there`.
     """
     row_type, width = TABLES[table]
     changed, gone = found.tables[table], found.gone[table]
-    instances, whole = instances_of(found), table in _WHOLE
+    whole = table in _WHOLE
     column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), None)
     known, new, count = kept.digests(table), dict[Key, Row](), 0
     for values in rows:
         count += 1
         key = cast("Key", values[:width])
         if whole or (column is not None and values[column] in instances):
-            there[table][key] = row_type._make(values)
+            there[key] = row_type._make(values)
         if key in changed or key in gone:
             new[key] = row_type._make(values)
         elif digest_of_row(values) not in known:

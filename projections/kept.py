@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
@@ -43,7 +43,18 @@ CREATE TABLE bodies ("table" TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY ("
 CREATE TABLE parked ("key" BLOB PRIMARY KEY, "row" BLOB NOT NULL) WITHOUT ROWID;
 """
 _packed = msgspec.msgpack.Encoder().encode
-Changes = Mapping[str, Mapping[Key, Row]]
+
+
+class Said(NamedTuple):
+    """What a verify found, as far as the next needs it."""
+
+    checkpoints: Iterable[Checkpoint]
+    counts: Mapping[str, int]
+    odd: Iterable[tuple[str, int, int]]
+    #: All rows, or those that changed since the verify that it went on from.
+    rows: Mapping[str, Mapping[Key, Row]]
+    #: Keys of rows that are there no more since then.
+    gone: Mapping[str, Collection[Key]]
 
 
 class KeptUnusable(Exception):
@@ -148,34 +159,15 @@ class Keeper:
         self._mac.unlink(missing_ok=True)
         self._file.unlink(missing_ok=True)
 
-    def keep(
-        self,
-        *,
-        checkpoints: Iterable[Checkpoint],
-        counts: Mapping[str, int],
-        odd: Iterable[tuple[str, int, int]],
-        rows: Changes,
-    ) -> None:
-        """Leave these rows, and nothing of what was kept before."""
+    def keep(self, said: Said, *, after: Kept | None = None) -> None:
+        """Leave what a verify found, and of what was kept before only what it went on `after`."""
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._alone(), self._replaced() as database:
-            database.executescript(_DDL)
-            self._write(database, checkpoints, counts, odd, rows, {})
-
-    def keep_on(
-        self,
-        *,
-        kept: Kept,
-        checkpoints: Iterable[Checkpoint],
-        counts: Mapping[str, int],
-        odd: Iterable[tuple[str, int, int]],
-        rows: Changes,
-        gone: Mapping[str, Collection[Key]],
-    ) -> None:
-        """Leave what had been `kept` with these rows in it, and without those that are gone."""
-        with self._alone(), self._replaced() as database:
-            kept.copy_to(database)
-            self._write(database, checkpoints, counts, odd, rows, gone)
+            if after is None:
+                database.executescript(_DDL)
+            else:
+                after.copy_to(database)
+            _write(database, said)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -194,9 +186,8 @@ class Keeper:
         new.unlink(missing_ok=True)  # Of a verify that was killed.
         try:
             with closing(sqlite3.connect(new)) as database:
-                database.execute(
-                    "PRAGMA journal_mode = MEMORY"
-                )  # Nobody reads it before it is whole.
+                # Nobody reads it before it is whole.
+                database.execute("PRAGMA journal_mode = MEMORY")
                 yield database
             _written_through(new)
             new_mac.write_text(self._sealed(new))
@@ -208,26 +199,6 @@ class Keeper:
         finally:
             new.unlink(missing_ok=True)
             new_mac.unlink(missing_ok=True)
-
-    def _write(
-        self,
-        database: sqlite3.Connection,
-        checkpoints: Iterable[Checkpoint],
-        counts: Mapping[str, int],
-        odd: Iterable[tuple[str, int, int]],
-        rows: Changes,
-        gone: Mapping[str, Collection[Key]],
-    ) -> None:
-        about = {"checkpoints": list(checkpoints), "counts": dict(counts), "odd": list(odd)}
-        with database:
-            database.executemany(
-                "INSERT OR REPLACE INTO about VALUES (?, ?)",
-                [(name, _packed(value)) for name, value in about.items()],
-            )
-            for table, keys in gone.items():
-                _forget(database, table, keys)
-            for table in TABLES:
-                _put(database, table, rows.get(table, {}))
 
     def _sealed(self, file: Path) -> str:
         """Return the MAC of a file, of this code."""
@@ -244,6 +215,23 @@ def _written_through(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write(database: sqlite3.Connection, said: Said) -> None:
+    about = {
+        "checkpoints": list(said.checkpoints),
+        "counts": dict(said.counts),
+        "odd": list(said.odd),
+    }
+    with database:
+        database.executemany(
+            "INSERT OR REPLACE INTO about VALUES (?, ?)",
+            [(name, _packed(value)) for name, value in about.items()],
+        )
+        for table, keys in said.gone.items():
+            _forget(database, table, keys)
+        for table in TABLES:
+            _put(database, table, said.rows.get(table, {}))
 
 
 def _put(database: sqlite3.Connection, table: str, rows: Mapping[Key, Row]) -> None:

@@ -18,7 +18,7 @@ from events.log import Record, TopicPartition
 from events.memory_log import MemoryLog, MemoryReader
 from events.requests import Flavor
 from events.topics import CONTROL_KEY
-from projections.kept import Keeper
+from projections.kept import Keeper, Kept, Said
 from projections.rows import QuarantineRow
 from tests.integration.theatre import Theatre, theatre
 
@@ -203,7 +203,7 @@ def test_a_log_that_was_cut_is_read_from_where_it_begins(scene: Scene) -> None:
 
 def test_a_partition_that_was_not_there_is_not_gone_on_from(scene: Scene) -> None:
     partition = TopicPartition("t.node.events.v1", 0)
-    scene.keeper.keep(checkpoints=[], counts={}, odd=[], rows={})
+    scene.keeper.keep(Said([], {}, [], rows={}, gone={}))
 
     assert f"{partition.topic}/" in scene.verify().from_start
 
@@ -215,9 +215,9 @@ class Overtaken(Keeper):
         super().__init__(folder, key=KEY, code="today")
         self._meanwhile = meanwhile
 
-    def keep_on(self, **given: Any) -> None:
+    def keep(self, said: Said, *, after: Kept | None = None) -> None:
         self._meanwhile()
-        super().keep_on(**given)
+        super().keep(said, after=after)
 
 
 def test_two_verifies_at_once_leave_what_one_of_them_found(scene: Scene) -> None:
@@ -243,9 +243,8 @@ def test_a_verify_that_dies_while_it_keeps_leaves_what_was_kept_before(scene: Sc
 
     def fill() -> None:
         with scene.keeper.last() as kept:
-            Keeper(scene.folder, key=KEY, code="today").keep_on(
-                kept=kept, checkpoints=[], counts={}, odd=[], rows={"tags": FullDisk()}, gone={}
-            )
+            said = Said([], {}, [], rows={"tags": FullDisk()}, gone={})
+            Keeper(scene.folder, key=KEY, code="today").keep(said, after=kept)
 
     with pytest.raises(OSError, match="No space"):
         fill()
