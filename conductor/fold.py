@@ -324,14 +324,12 @@ class Fold:
                 assert outcome.after is not None
                 if self.listener is not None:
                     self.listener(envelope, outcome)
-                if outcome.notes:
-                    keep_notes(now.notes, outcome.after, outcome.notes, now.rules)
+                keep_notes(now.notes, outcome.after, outcome.notes, now.rules)
                 if isinstance(envelope.fact, RecordDiscarded):
                     discarded = (envelope.topic, envelope.fact.partition, envelope.fact.offset)
                     drop(now.changes, "quarantine", discarded)
-                if outcome.before is not None and outcome.before.parked:
-                    for parked in dropped(outcome, envelope.offset):
-                        dropped_row(now.changes, outcome.after, parked)
+                for parked in dropped(outcome, envelope.offset):
+                    dropped_row(now.changes, outcome.after, parked)
             case Duplicate():
                 now.counts["duplicate"] += 1
             case Rejected():

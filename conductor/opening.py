@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from events.codec import decode_fact
-from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope
+from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, host_in
 from events.errors import BadRecord
 from events.log import Record
 from events.requests import RecordRequeued
@@ -24,28 +24,17 @@ PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
 START_OF_CHAIN: Final = bytes(32)
 _OFFSET: Final = Struct(">Q").pack
 _SIZE: Final = Struct(">I").pack
-_OFFSET_AND_SIZE: Final = Struct(">QI").pack
 
 
 def chained(chain: bytes, record: Record) -> bytes:
     """Return the hash of a partition up to and with a record."""
-    key, value, headers = record.key, record.value, record.headers
-    if key is None or value is None or len(headers) != 2:
-        return _chained(chain, record)
-    size, (_, one), (_, two) = _SIZE, *headers
-    if one is None or two is None:
-        return _chained(chain, record)
-    begin = _OFFSET_AND_SIZE(record.offset, len(key))
-    parts = (chain, begin, key, size(len(value)), value, size(len(one)), one, size(len(two)), two)
-    return sha256(b"".join(parts)).digest()
+    parts = (record.key, record.value, *[value for _, value in record.headers])
+    framed = [_framed(part) for part in parts]
+    return sha256(b"".join((chain, _OFFSET(record.offset), *framed))).digest()
 
 
-def _chained(chain: bytes, record: Record) -> bytes:
-    """Do the same with a record of any form: one of ours has a key, a value and two headers."""
-    parts = [chain, _OFFSET(record.offset)]
-    for part in (record.key, record.value, *[value for _, value in record.headers]):
-        parts += (b"\xff",) if part is None else (_SIZE(len(part)), part)
-    return sha256(b"".join(parts)).digest()
+def _framed(part: bytes | None) -> bytes:
+    return b"\xff" if part is None else _SIZE(len(part)) + part
 
 
 def text_of(key: bytes | None) -> str:
@@ -98,6 +87,5 @@ def envelope_of(record: Record, sealed: Sealed, key: str) -> Envelope[object]:
         raise BadRecord("wrong-source", f"Expected {source} to speak, but it says {meta.source}")
     if meta.instance_id != key:
         raise BadRecord("wrong-key", f"Expected a fact about {key}, but {meta.instance_id}")
-    host = None if sealed.name in PLANE else sealed.name
-    hashed = digest(record.value)
+    host, hashed = host_in(source), digest(record.value)
     return Envelope(fact, meta, host, record, hashed, sealed.prev, sealed.enrolment)

@@ -9,12 +9,11 @@ runs (`events.seal`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from io import BytesIO
-from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 import fastavro
@@ -31,14 +30,6 @@ HEADER_BYTES: Final = 10
 VALUE_BYTES_MAX: Final = 256 * 1024
 #: Names the fingerprint of each schema file.
 FINGERPRINTS: Final = "fingerprints.json"
-#: What reads every text of a head.
-_TEXTS: Final[Mapping[str, Callable[[Any], tuple[str | None, ...]]]] = {
-    "meta": itemgetter("source", "instance_id", "command_id", "request_id"),
-    "address": itemgetter(
-        "command_id", "saga_id", "saga", "step", "instance_id", "host", "request_id"
-    ),
-}
-
 
 #: A schema as fastavro wants it.
 Parsed = dict[str, object]
@@ -52,7 +43,8 @@ class Form(NamedTuple):
     fingerprint: bytes
     schema: Parsed
     shape: Shape
-    #: Whether there may be text in it besides the head's.
+    #: Fields of the head that are text; there may be text besides where `has_text`.
+    texts: tuple[str, ...]
     has_text: bool
     #: `meta` or `address`; None for a state, which is stored in another form and never sent.
     head: str | None
@@ -169,9 +161,9 @@ def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
     while (mark_hex := _fingerprints().get(schema_file(name, version))) is not None:
         raw = json.loads((_folder() / schema_file(name, version)).read_text())
         mark = bytes.fromhex(mark_hex)
+        parsed, texts = cast("Parsed", parse_schema(raw)), _head_texts(raw, head)
         has_text = any(_is_text(f["type"]) for f in raw["fields"] if f["name"] != head)
-        parsed = cast("Parsed", parse_schema(raw))
-        found.append(Form(name, version, mark, parsed, shape, has_text, head))
+        found.append(Form(name, version, mark, parsed, shape, texts, has_text, head))
         version += 1
     return found
 
@@ -190,6 +182,12 @@ def _fingerprints() -> dict[str, str]:
 def fingerprint_of(schema: dict[str, object]) -> str:
     """Return the CRC-64-AVRO of a schema's canonical form, hex."""
     return str(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+
+def _head_texts(schema: Any, head: str | None) -> tuple[str, ...]:
+    """Name the fields of a body's head that are text; none where it has no head."""
+    heads = [f["type"]["fields"] for f in schema["fields"] if f["name"] == head]
+    return tuple(f["name"] for fields in heads for f in fields if _is_text(f["type"]))
 
 
 def _is_text(schema: Any) -> bool:
@@ -215,8 +213,9 @@ def _decode(value: bytes, head: str) -> tuple[Form, dict[str, dict[str, object]]
     if form.head != head:
         raise BadRecord("wrong-kind", f"Expected a body with {head}, but it is a {form.name}")
     body = _read(form, value)
-    for text in _TEXTS[head](body[head]):
-        if text and "\0" in text:
+    said: Mapping[str, str | None] = body[head]  # type: ignore[assignment]  # a record
+    for name in form.texts:
+        if "\0" in (said[name] or ""):
             raise _bad_text(form)
     if form.has_text and _has_nul(body.values()):
         raise _bad_text(form)

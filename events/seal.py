@@ -120,7 +120,7 @@ def sealed_message(
     *, topic: str, partition: int, key: str, value: bytes, prev: bytes, by: Key
 ) -> Message:
     """Return a message whose headers say who wrote it and what it wrote before."""
-    mac = _mac(by.secret, topic, key.encode(), prev, value)
+    mac = _mac(by.secret, topic.encode(), key.encode(), prev, value)
     headers: Headers = ((PREV, prev), (MAC, by.key_id.encode() + b"\0" + mac))
     return Message(topic, partition, key.encode(), value, headers)
 
@@ -142,7 +142,7 @@ def unseal(record: Record, keyring: Keyring) -> Sealed:
     secret = keyring.secret(key_id)
     if secret is None:
         raise BadRecord("unknown-key", f"Expected a key that is open, but {key_id!r}")
-    if not hmac.compare_digest(mac, _mac(secret, record.topic, key, prev, value)):
+    if not hmac.compare_digest(mac, _mac(secret, record.topic.encode(), key, prev, value)):
         raise BadRecord("bad-mac", f"Expected the MAC of {key_id}, but the record has another")
     name, enrolment = _split(key_id)
     return Sealed(name, enrolment, prev, key_id)
@@ -157,11 +157,8 @@ def key_id_in(headers: Headers) -> str:
 
 
 def _read_headers(headers: Headers) -> tuple[bytes, str, bytes]:
-    if len(headers) == 2 and headers[0][0] == PREV and headers[1][0] == MAC:  # As we write them.
-        prev, mac = headers[0][1], headers[1][1]
-    else:
-        found = dict(headers)
-        prev, mac = found.get(PREV), found.get(MAC)
+    found = dict(headers)
+    prev, mac = found.get(PREV), found.get(MAC)
     if prev is None or mac is None or len(mac) > KEY_ID_BYTES_MAX + 1 + MAC_BYTES:
         raise BadRecord("no-mac", "Expected headers prev and mac, but one is missing or too long")
     if mac[-MAC_BYTES - 1 : -MAC_BYTES] != b"\0" or len(prev) not in (0, 32):
@@ -169,14 +166,13 @@ def _read_headers(headers: Headers) -> tuple[bytes, str, bytes]:
             "no-mac", "Expected <key id> NUL <32 bytes> and a prev, but not of that form"
         )
     try:
-        return prev, _text(mac[: -MAC_BYTES - 1]), mac[-MAC_BYTES:]
+        return prev, mac[: -MAC_BYTES - 1].decode(), mac[-MAC_BYTES:]
     except UnicodeDecodeError as error:
         raise BadRecord("no-mac", "Expected a key id in UTF-8, but it is not") from error
 
 
 #: A key speaks many times; what of its MAC and its name is the same each time is kept.
 _split = lru_cache(maxsize=65_536)(split_key_id)
-_text = lru_cache(maxsize=65_536)(bytes.decode)
 
 
 @lru_cache(maxsize=65_536)
@@ -184,15 +180,11 @@ def _keyed(secret: bytes) -> hmac.HMAC:
     return hmac.new(secret, digestmod="sha256")
 
 
-@lru_cache(maxsize=64)
-def _framed(topic: str) -> bytes:
-    name = topic.encode()
-    return _SIZE(len(name)) + name
-
-
-def _mac(secret: bytes, topic: str, key: bytes, prev: bytes, value: bytes) -> bytes:
+def _mac(secret: bytes, topic: bytes, key: bytes, prev: bytes, value: bytes) -> bytes:
     size = _SIZE
-    framed = (_framed(topic), size(len(key)), key, size(len(prev)), prev, size(len(value)), value)
+    framed = (
+        size(len(topic)), topic, size(len(key)), key, size(len(prev)), prev, size(len(value)), value
+    )  # fmt: skip
     mac = _keyed(secret).copy()
     mac.update(b"".join(framed))
     return mac.digest()

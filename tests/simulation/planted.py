@@ -134,7 +134,7 @@ def _gap_ignored() -> AbstractContextManager[None]:
 
 
 def _mac_without_topic() -> AbstractContextManager[None]:
-    def mac(secret: bytes, _topic: str, *parts: bytes) -> bytes:
+    def mac(secret: bytes, _topic: bytes, *parts: bytes) -> bytes:
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(secret, framed, "sha256")
 
