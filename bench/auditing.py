@@ -8,7 +8,7 @@ from bench import service
 from bench.contest import Figure, Took, apart, measured, paired
 from bench.load import KEYRING, Load, filled, lived
 from bench.places import Places
-from conductor.auditor import verify
+from conductor.auditor import Audit, verify
 from conductor.collector import collect_seldom
 from conductor.replay import Replay
 from projections import rebuild as tables
@@ -83,30 +83,28 @@ def folded_on(load: Load, url: str) -> None:
 
 def kept_on(load: Load, url: str, folder: Path) -> Took:
     """Return what a verify took that goes on from what was kept, and keeps how far it came."""
-    store, reader = open_store(url), load.log().reader()
-    replay = Replay(reader=reader, keyring=KEYRING, topics=load.topics, check_form=True)
-    collect_seldom()
-    with measured() as took:
-        audit = verify(store, replay, keeper=Keeper(folder, key=b"k" * 32, code=""))
-    assert audit.is_equal, f"Expected equal rows, but {audit.differences[:3]}"
+    took, audit = _verified(load, url, Keeper(folder, key=b"k" * 32, code=""))
     assert bool(audit.went_on_after) != bool(audit.from_start)
-    reader.close()
-    store.close()
     return took
 
 
 def verified(load: Load, url: str) -> Took:
     """Return what it took to fold the log and compare every row."""
+    took, audit = _verified(load, url, None)
+    assert audit.counts["accepted"] == load.accepted, f"Expected the lives, but {audit.counts}"
+    return took
+
+
+def _verified(load: Load, url: str, keeper: Keeper | None) -> tuple[Took, Audit]:
     store, reader = open_store(url), load.log().reader()
     replay = Replay(reader=reader, keyring=KEYRING, topics=load.topics, check_form=True)
     collect_seldom()
     with measured() as took:
-        audit = verify(store, replay)
+        audit = verify(store, replay, keeper=keeper)
     assert audit.is_equal, f"Expected equal rows, but {audit.differences[:3]}"
-    assert audit.counts["accepted"] == load.accepted, f"Expected the lives, but {audit.counts}"
     reader.close()
     store.close()
-    return took
+    return took, audit
 
 
 def rebuilt(load: Load, url: str) -> Took:
