@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Engine
 
 from projections import schema
-from projections.engine import open_engine
 from projections.sql_store import SqlStore, open_store
 from projections.store import Store
 from projections.tables import METADATA
@@ -21,6 +20,7 @@ from tests.contract.store_owner import OwnerContract
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
+from tests.servers.rows import tables_in
 
 Opener = Callable[[], Store]
 
@@ -46,12 +46,8 @@ def sqlite_store(tmp_path: Path) -> Iterator[Opener]:
 
 @pytest.fixture(scope="module")
 def postgres_engine(postgres: PostgresServer) -> Iterator[Engine]:
-    url = postgres.create_database("store_contract")
-    schema.upgrade(url)
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
-    postgres.drop_database("store_contract")
+    with tables_in(postgres, "store_contract") as engine:
+        yield engine
 
 
 @pytest.fixture

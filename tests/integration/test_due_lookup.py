@@ -22,6 +22,7 @@ from tests.contract.store_data import P0, P1, S, own
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
+from tests.servers.rows import tables_in
 
 FEW, MANY = 100, 100_000
 #: Rows that are due, the same however many wait.
@@ -48,12 +49,8 @@ def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def postgres_engine(postgres: PostgresServer) -> Iterator[Engine]:
-    url = postgres.create_database("due_lookup")
-    schema.upgrade(url)
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
-    postgres.drop_database("due_lookup")
+    with tables_in(postgres, "due_lookup") as engine:
+        yield engine
 
 
 def wait(engine: Engine, begin: int, end: int) -> None:

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import Engine, MetaData, text
 
-from projections import schema
 from projections.bulk import bulk_of
-from projections.engine import open_engine
 from projections.rows import TABLES, InstanceStateRow
 from projections.tables import ROWS, row_table
 from projections.transactions import reading, writing
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
+from tests.servers.rows import tables_in
 
 STATES = ROWS["instance_states"]
 #: Bytes of a state, and rows that fill some forty pages with them.
@@ -29,12 +28,8 @@ BODY, COUNT = 500, 500
 
 @pytest.fixture
 def engine(postgres: PostgresServer) -> Iterator[Engine]:
-    url = postgres.create_database("room_to_update")
-    schema.upgrade(url)
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
-    postgres.drop_database("room_to_update")
+    with tables_in(postgres, "room_to_update") as engine:
+        yield engine
 
 
 def pages(engine: Engine) -> dict[str, int]:
