@@ -19,6 +19,7 @@ from conductor.bodies import HELD_CODEC
 from conductor.rows import instance_row
 from events.log import Message
 from events.topics import Topics, partition_of
+from events.values import replace
 from projections import schema
 from projections.bulk import bulk_of
 from projections.engine import open_engine
@@ -26,7 +27,6 @@ from projections.rows import InstanceStateRow
 from projections.tables import ROWS
 from projections.transactions import writing
 from statemachines.held import Held
-from statemachines.values import replace
 
 #: Rows of one transaction of the load.
 LOAD_ROWS = 20_000

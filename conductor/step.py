@@ -21,6 +21,7 @@ from events.facts_nova import NovaReported
 from events.instance import GuestAbsent, GuestFound, PowerStateReported
 from events.requests import ActionRequested, Flavor
 from events.start_up import GuestDoubted
+from events.values import replace
 from statemachines import shadow
 from statemachines.addressee import addressee, answering_host, owing
 from statemachines.asked_attachments import attachments_asked
@@ -47,7 +48,6 @@ from statemachines.run import Run
 from statemachines.saga import End, Owe
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import TaskState, VmState
-from statemachines.values import replace
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
 #: Requests remembered of one instance.

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import assert_never
 
 from events.ids import SagaId, command_id
+from events.values import replace
 from statemachines.conditions import elsewhere, involved
 from statemachines.held import Asked, Held, SagaState
 from statemachines.recording import SCHEDULER
 from statemachines.rules import Rules
 from statemachines.saga import Role, Saga, Step
-from statemachines.values import replace
 
 
 def source_of(held: Held) -> str | None:

@@ -15,6 +15,7 @@ from typing import Final
 from events.ids import InstanceId, part_id
 from events.json_arguments import BadArgument
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.asked_attachments import (
     PORTS_MAX,
     VOLUMES_MAX,
@@ -26,7 +27,6 @@ from statemachines.asked_attachments import (
 from statemachines.attachments import ATTACHING, DETACHING, IN_USE, SWAPPING
 from statemachines.held import Held, HeldPort, HeldVolume, SagaState
 from statemachines.sagas import SAGAS
-from statemachines.values import replace
 from statemachines.verdict import Rejected
 
 #: Side actions that may be under way on one guest; each is a part of its state.

@@ -12,8 +12,8 @@ from msgspec.structs import fields
 
 from events.parts import NOTHING_ATTACHED, Attachments
 from events.register import COMMANDS
+from events.values import replace
 from statemachines.held import Held, HeldAccelerator, HeldPort, HeldVolume
-from statemachines.values import replace
 
 #: Addresses of one port; neutron's default is 5 a port.
 FIXED_IPS_MAX: Final = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from events.values import replace
 from statemachines.attachments import left_over
 from statemachines.owing import TABLE_OF
 from statemachines.recording import UNCONFIRMED, set_migration_status
@@ -9,7 +10,6 @@ from statemachines.run import Run
 from statemachines.saga import Owe
 from statemachines.sides import end_with_guest
 from statemachines.states import MigrationStatus
-from statemachines.values import replace
 
 
 def bury(run: Run) -> None:

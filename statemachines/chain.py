@@ -11,8 +11,8 @@ from typing import Final
 
 from events.envelope import Envelope
 from events.seal import FIRST
+from events.values import replace
 from statemachines.held import Head, Held
-from statemachines.values import replace
 
 #: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones
 #: the auditor finds it.

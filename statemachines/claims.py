@@ -6,12 +6,12 @@ Two claims on one host are the two sizes of a resize that stays there.
 
 from __future__ import annotations
 
+from events.values import replace
 from statemachines.held import Held, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.sagas.sides import FENCE
 from statemachines.states import HALF_BUILT, PowerState
-from statemachines.values import replace
 
 
 def release(run: Run, host: str, saga_id: str | None = None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from events.start_up import GuestDoubted
+from events.values import replace
 from statemachines.held import Boot, Held, SagaState
 from statemachines.run import Run
 from statemachines.sagas.start_up import START_UP
 from statemachines.sides import of_the_house
 from statemachines.states import VmState
-from statemachines.values import replace
 
 
 def is_new(held: Held, fact: GuestDoubted) -> bool:

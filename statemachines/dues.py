@@ -20,12 +20,12 @@ from msgspec import Struct, field
 
 from events.decisions import PeriodElapsed
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.held import Held
 from statemachines.power_sync import GONE, NOT_OFF, STOPPED_BY_ITSELF, out_of_step
 from statemachines.rules import Rules
 from statemachines.sagas import BREAKING_IN, WINNERS
 from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
-from statemachines.values import replace
 
 #: Seconds until what did not work is tried again, at least: nova's periodic tasks run once a
 #: minute.

@@ -15,8 +15,8 @@ from typing import Final
 
 from events.json_arguments import BadArgument, json_of
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.held import Held
-from statemachines.values import replace
 from statemachines.verdict import Rejected
 
 #: Items of metadata of one instance; nova's quota.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from events.ids import InstanceId, SagaId, image_id, saga_id
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.addressing import asked_of, hosts_of, inherited, own_host, source_of, target_of
 from statemachines.attachment_actions import ended
 from statemachines.attachments import attachments_of
@@ -55,7 +56,6 @@ from statemachines.sagas import BY_ACTION, SAGAS
 from statemachines.sides import beside, put, remove
 from statemachines.states import MigrationStatus, VmState
 from statemachines.tombstones import fell_tombstones, raise_tombstone
-from statemachines.values import replace
 
 
 def start(run: Run, table: Saga, request: ActionRequested, action: str | None) -> None:

@@ -12,9 +12,9 @@ from msgspec import Struct
 from events import node
 from events.envelope import API, CONDUCTOR, Envelope
 from events.register import NODE_FACTS
+from events.values import replace
 from statemachines.chain import DIGESTS_MAX, Place, place
 from statemachines.held import Head
-from statemachines.values import replace
 from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
 
 FORCED_DOWN = "forced_down"

@@ -14,10 +14,10 @@ from typing import Final
 from events.envelope import Envelope
 from events.log import Record
 from events.seal import MAC, PREV, key_id_in, split_key_id
+from events.values import replace
 from statemachines.chain import head_of
 from statemachines.held import Head, Held, Parked
 from statemachines.rules import Rules
-from statemachines.values import replace
 from statemachines.verdict import Rejected
 
 #: Records, and bytes of them, that may wait for one instance.

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from events.values import replace
 from statemachines.held import OpenEvent, SagaState
 from statemachines.notes import ActionNote, EventNote, FaultNote, MigrationNote, SagaNote, StepNote
 from statemachines.run import Run
 from statemachines.saga import Ending, Step
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationStatus
-from statemachines.values import replace
 
 #: The scheduler answers under this name, as if it were a host.
 SCHEDULER: Final = "@scheduler"

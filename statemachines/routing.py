@@ -7,10 +7,10 @@ function of state, request and rules, so that a replay decides the same.
 from __future__ import annotations
 
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.held import Held
 from statemachines.rules import Rules
 from statemachines.states import VmState
-from statemachines.values import replace
 
 
 def routed(held: Held, request: ActionRequested, rules: Rules) -> ActionRequested:

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from events.control import KeyClosed, KeyOpened, RulesPublished
-from statemachines.values import replace
+from events.values import replace
 
 #: The settings that the heart uses, with nova's names, units and defaults where nova has them.
 SETTINGS: Final[dict[str, str]] = {

@@ -10,13 +10,13 @@ from msgspec import Struct, field
 from events.decisions import PeriodElapsed
 from events.envelope import Envelope
 from events.ids import InstanceId, elapsed_id, row_id, unasked_id
+from events.values import replace
 from statemachines.arrows import table
 from statemachines.conditions import CONDITIONS
 from statemachines.held import Held, SagaState
 from statemachines.machine import KEEP, Arrow
 from statemachines.notes import Note
 from statemachines.rules import Rules
-from statemachines.values import replace
 
 #: Commands remembered of one saga; an answer to an older one is only evidence.
 ASKED_MAX = 64

@@ -19,12 +19,12 @@ from msgspec import Struct
 
 from events.facts_nova import NovaFlavor, NovaReported
 from events.nova import SERVICE_UPDATE, UPDATE
+from events.values import replace
 from statemachines.shadow_evacuation import host_returned
 from statemachines.shadow_moves import Change, Moves, Provenance, ShadowMigration, time_of
 from statemachines.shadow_rules import follow
 from statemachines.shadow_waiting import Waiting, operation_of, waiting_for
 from statemachines.states import VmState
-from statemachines.values import replace
 
 __all__ = [
     "INITIAL",

@@ -16,6 +16,7 @@ from typing import Final
 
 from events.facts_nova import NovaReported
 from events.nova import publisher_host
+from events.values import replace
 from statemachines.shadow_moves import (
     EVACUATION,
     Change,
@@ -35,7 +36,6 @@ from statemachines.states import MigrationStatus as Status
 from statemachines.states import MigrationType as Type
 from statemachines.states import TaskState as Task
 from statemachines.states import VmState
-from statemachines.values import replace
 
 _FLIGHT: Final = frozenset({Status.ACCEPTED, Status.PRE_MIGRATING})
 _REBUILD: Final = frozenset(

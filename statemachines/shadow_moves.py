@@ -14,9 +14,9 @@ from typing import Final
 from msgspec import Struct
 
 from events.facts_nova import NovaReported
+from events.values import replace
 from statemachines.states import MigrationStatus as Status
 from statemachines.states import MigrationType as Type
-from statemachines.values import replace
 
 #: Migrations of one instance that are kept in its state; the rows of older ones stand.
 MIGRATIONS_MAX: Final = 32

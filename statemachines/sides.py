@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from events.ids import InstanceId, saga_id
+from events.values import replace
 from statemachines.held import SagaState
 from statemachines.recording import close_step, note_action, note_saga
 from statemachines.run import Run
 from statemachines.saga import Saga
 from statemachines.sagas import SAGAS
-from statemachines.values import replace
 
 
 def put(run: Run, table: Saga, saga: SagaState) -> None:

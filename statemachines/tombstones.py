@@ -6,10 +6,10 @@ leaves one for each. A tombstone falls, and its migration is `completed`, when i
 
 from __future__ import annotations
 
+from events.values import replace
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.states import MigrationStatus
-from statemachines.values import replace
 
 
 def raise_tombstone(run: Run) -> str:

@@ -26,12 +26,12 @@ from events.ids import NAMESPACE
 from events.migration import LiveMigrationDequeued
 from events.nova_wire import Notice
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.addressee import addressee, sagas_of
 from statemachines.held import Held, SagaState
 from statemachines.notes import SagaNote
 from statemachines.sagas import IMMEDIATE
 from statemachines.sagas.sides import ABORT
-from statemachines.values import replace
 from statemachines.verdict import Accepted
 
 #: Nova's names of services before the host in a publisher's id.

@@ -15,13 +15,13 @@ from types import MappingProxyType
 from typing import Final
 
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.attachments import has_attachments
 from statemachines.effects import attachments, build, evacuation, images, moves, standby, start_up
 from statemachines.effects.effect import Effect, RequestEffect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
-from statemachines.values import replace
 
 FAMILIES = (build, moves, standby, evacuation, attachments, images, start_up)
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from events import attachments
+from events.values import replace
 from statemachines.attachments import (
     FIXED_IPS_MAX,
     activated,
@@ -26,7 +27,6 @@ from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import VmState
-from statemachines.values import replace
 
 #: Facts after which the host that says them has nothing attached or bound for the guest, unless
 #: the guest is at home there all the same.

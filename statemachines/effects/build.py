@@ -7,12 +7,12 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from events import instance
+from events.values import replace
 from statemachines.claims import release
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
 from statemachines.states import HALF_BUILT, VmState
-from statemachines.values import replace
 
 
 def _build_accepted(run: Run, _saga: SagaState | None) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from events.values import replace
 from statemachines.attachments import activated
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
 from statemachines.run import Run
-from statemachines.values import replace
 
 
 def _guest_evacuated(run: Run, _saga: SagaState | None) -> None:

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from events import images
 from events.ids import SagaId, image_id
+from events.values import replace
 from statemachines.attachments import let_go
 from statemachines.claims import release
 from statemachines.effects.effect import Effect
@@ -15,7 +16,6 @@ from statemachines.held import SagaState
 from statemachines.interpreter import drop_shelved_image, owe
 from statemachines.run import Run
 from statemachines.saga import Owe
-from statemachines.values import replace
 
 
 def _guest_shelved(run: Run, saga: SagaState | None) -> None:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from events import decisions, migration
+from events.values import replace
 from statemachines.attachments import activated
 from statemachines.claims import release, release_others
 from statemachines.effects.effect import Effect
@@ -14,7 +15,6 @@ from statemachines.held import Claim, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.sagas import SAGAS
-from statemachines.values import replace
 
 
 def _destination_chosen(run: Run, saga: SagaState | None) -> None:

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Final
 
 from events.requests import ActionRequested
+from events.values import replace
 from statemachines.effects.effect import Effect, RequestEffect
 from statemachines.held import SagaState
 from statemachines.run import Run
-from statemachines.values import replace
 
 
 def _guest_rescued(run: Run, _saga: SagaState | None) -> None:

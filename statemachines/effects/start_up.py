@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from events.values import replace
 from statemachines.effects.effect import Effect
 from statemachines.held import Boot, SagaState
 from statemachines.run import Run
-from statemachines.values import replace
 
 
 def _looked(run: Run, _saga: SagaState | None) -> None:
