@@ -48,15 +48,18 @@ def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, .
 
 
 def _prepare_resize(world: World, place: Place, command: object, half: Half | None) -> object:
+    assert isinstance(command, c.PrepareResize), f"Expected PrepareResize, but {command!r}"
+    if stays(command, place.host):
+        is_here = half is not None and half.role in (Role.GUEST, Role.SAVED)
+        return m.ResizePrepared() if is_here else f"there is no guest on {place.host}"
     if half and half.role is not Role.CLAIMED:
         return f"there is something of it on {place.host} already"
-    assert isinstance(command, c.PrepareResize), f"Expected PrepareResize, but {command!r}"
     world.change(_new(place, Role.CLAIMED, PowerState.NOSTATE, command.new_flavor))
     return m.ResizePrepared()
 
 
 def _restore(world: World, place: Place, command: object, half: Half | None) -> object:
-    if half is None or half.role not in (*PRESENT, Role.KEPT):
+    if half is None or half.role not in RESTORABLE:
         return f"there is no guest on {place.host}"
     assert isinstance(command, c.RestoreGuest), f"Expected RestoreGuest, but {command!r}"
     power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN
@@ -70,13 +73,29 @@ def _release(world: World, place: Place, command: object, half: Half | None) -> 
 
 
 def _confirm(world: World, place: Place, command: object, half: Half | None) -> object:
+    if stays(command, place.host):
+        return m.ResizeConfirmed()
     if half and half.role is not Role.KEPT:
         return f"{place.host} has not given the guest away"
     return _leave_nothing(world, half, m.ResizeConfirmed())
 
 
 def _revert(world: World, place: Place, command: object, half: Half | None) -> object:
+    if stays(command, place.host) and half is not None:
+        world.change(half.becomes(role=Role.KEPT, power_state=PowerState.SHUTDOWN))
+        return m.ResizeReverted()
     return _leave_nothing(world, half, m.ResizeReverted())
+
+
+def stays(command: object, host: str) -> bool:
+    """Say whether a command is of a resize whose source and destination are this one host."""
+    match command:
+        case c.PrepareResize() | c.FinishResize() | c.RevertResize():
+            return command.source == host
+        case c.ResizeGuest() | c.ConfirmResize() | c.FinishRevertResize():
+            return command.destination == host
+        case _:
+            return False
 
 
 def _check_destination(world: World, place: Place, command: object, half: Half | None) -> object:
@@ -154,6 +173,9 @@ LEAVES_NOTHING: Final = (
     c.RollbackDestination,
     c.OffloadGuest,
 )
+#: Roles in which a guest can be put back as it was before its move: on the host that it was to be
+#: resized on, the new size's disks stand beside the old ones.
+RESTORABLE: Final = (*PRESENT, Role.KEPT, Role.COPIED)
 _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 _LIVE = (PowerState.RUNNING, PowerState.PAUSED)
 

@@ -30,7 +30,7 @@ from compute.fake_attachments import (
     take_hold,
 )
 from compute.fake_effects import EFFECTS as _PLAIN
-from compute.fake_effects import LEAVES_NOTHING, Effect, Place
+from compute.fake_effects import LEAVES_NOTHING, RESTORABLE, Effect, Place, stays
 from compute.fake_live_migration import LiveMigration
 from compute.fake_site import (
     Check,
@@ -73,7 +73,7 @@ _TAKES_HOLD: Final = (
     c.ResizeGuest,
     *fake_images.TAKES_HOLD,
 )
-#: Roles in which a guest may be started, or put back, where it is.
+#: Roles in which a guest may be started where it is.
 _AT_HOME: Final = (*PRESENT, Role.KEPT)
 CALLS: Final = (
     *(kind.__name__ for kind in (*EFFECTS, *fake_attachment_actions.CHANGES)),
@@ -115,13 +115,15 @@ def _one_step(site: Site, instance_id: str, command: object) -> Operation:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
     wanted = getattr(command, "attachments", NOTHING_ATTACHED)
-    if wanted != NOTHING_ATTACHED and half and half.role in _AT_HOME:
+    roles = RESTORABLE if isinstance(command, c.RestoreGuest) else _AT_HOME
+    if wanted != NOTHING_ATTACHED and half and half.role in roles:
         failure = yield from take_hold(site, instance_id, command, wanted)
         if failure:
             yield (failed(command, half, failure.reason, failure.kind),)
             return
     done = EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half)
-    if type(command) in LEAVES_NOTHING and not isinstance(done, str):
+    is_left = type(command) in LEAVES_NOTHING and not stays(command, site.host)
+    if is_left and not isinstance(done, str):
         failure = yield from let_go(site, instance_id, command)
         done = failure.reason if failure else done
     yield (failed(command, half, done) if isinstance(done, str) else done,)
@@ -227,8 +229,10 @@ def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
         failure = yield from check(site, instance_id, command, stage)
         if failure is None and stage == ".copy":
             failure = yield from let_go(site, instance_id, command)
-        claim = site.world.half(command.destination, instance_id)
-        if failure is None and (claim is None or claim.role is not Role.CLAIMED):
+        is_here = stays(command, site.host)
+        claim = off if is_here else site.world.half(command.destination, instance_id)
+        has_room = is_here or (claim is not None and claim.role is Role.CLAIMED)
+        if failure is None and not has_room:
             reason = f"there is no claim on {command.destination}"
             failure = Failure(kind=FailureKind.FAULT_ROLLBACK, reason=reason)
         if failure or claim is None:
@@ -243,7 +247,7 @@ def _resize(site: Site, instance_id: str, command: c.ResizeGuest) -> Operation:
             continue
         copied = claim.becomes(role=Role.COPIED, power_state=PowerState.SHUTDOWN)
         kept = off.becomes(role=Role.KEPT, resume_to=off.resume_to)
-        site.world.change(kept, copied)
+        site.world.change(*(() if is_here else (kept,)), copied)
         yield (m.ResizeMigrated(),)
 
 

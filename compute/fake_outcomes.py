@@ -18,7 +18,7 @@ from compute import (
 )
 from compute.endings import BUILDING, ENDINGS
 from compute.fake_attachments import as_it_is, holds, let_go_at_once
-from compute.fake_effects import LEAVES_NOTHING
+from compute.fake_effects import LEAVES_NOTHING, stays
 from compute.fake_evacuation import said_before
 from compute.fake_site import FailureKind, failed, power_of
 from compute.hypervisor import PowerState
@@ -64,7 +64,8 @@ def _holds_as_asked(world: World, host: str, letter: Letter[object]) -> bool:
     """Say whether a host has what it was to take hold of, or nothing where it was to let go."""
     command, instance_id = letter.command, letter.address.instance_id
     if type(command) in LEAVES_NOTHING:
-        return world.attached(host, instance_id) is None
+        is_confirmed = isinstance(command, c.ConfirmResize) and stays(command, host)
+        return is_confirmed or world.attached(host, instance_id) is None
     if isinstance(
         command, c.RestoreGuest | c.StartGuest | c.UnrescueGuest | c.UndeleteGuest | c.RebootGuest
     ):
@@ -109,6 +110,17 @@ def _runs_on(command: object, half: Half | None) -> bool:
     return half is not None and half.role is Role.GUEST and half.resume_to is None
 
 
+def _where_it_stays(
+    here: tuple[Role, ...], otherwise: Callable[[object, Half | None], bool]
+) -> Callable[[object, Half | None], bool]:
+    """Look for one of these roles where a resize stays on its host."""
+    return lambda command, half: (
+        half.role in here
+        if half is not None and stays(command, half.host)
+        else otherwise(command, half)
+    )
+
+
 _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.BuildGuest: _is(Role.GUEST),
     c.EvacuateGuest: _is_as_asked,
@@ -118,13 +130,13 @@ _IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.RebootGuest: _is_rebooted,
     c.PauseGuest: _is_in(PowerState.PAUSED),
     c.UnpauseGuest: _is_in(PowerState.RUNNING),
-    c.PrepareResize: _is(Role.CLAIMED),
-    c.ResizeGuest: _is(Role.KEPT),
+    c.PrepareResize: _where_it_stays((Role.GUEST, Role.SAVED), _is(Role.CLAIMED)),
+    c.ResizeGuest: _where_it_stays((Role.COPIED,), _is(Role.KEPT)),
     c.FinishResize: _is_as_asked,
     c.RestoreGuest: _is_as_asked,
     c.ReleaseDestination: _has_nothing,
-    c.ConfirmResize: _has_nothing,
-    c.RevertResize: _has_nothing,
+    c.ConfirmResize: _where_it_stays(tuple(Role), _has_nothing),
+    c.RevertResize: _where_it_stays((Role.KEPT,), _has_nothing),
     c.FinishRevertResize: _is_as_asked,
     c.CheckDestination: _has_nothing,
     c.CheckSource: _is_in(PowerState.RUNNING, PowerState.PAUSED),

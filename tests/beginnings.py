@@ -31,9 +31,9 @@ def built(**rules: str) -> World:
     return world
 
 
-def stopped() -> World:
+def stopped(**rules: str) -> World:
     """Return a guest that was stopped."""
-    world = built()
+    world = built(**rules)
     must(world.request("stop"))
     for letter in world.letters:
         must(
@@ -46,9 +46,9 @@ def stopped() -> World:
     return world
 
 
-def paused() -> World:
+def paused(**rules: str) -> World:
     """Return a guest that was paused."""
-    world = built()
+    world = built(**rules)
     must(world.request("pause"))
     world.settle()
     return world
@@ -155,8 +155,27 @@ _IMAGES: dict[str, tuple[Callable[..., World], str, dict[str, str]]] = {
 }
 
 
+_STAYS = {"allow_resize_to_same_host": "true"}
+#: Actions that begin in another way than most, with another course of their saga: the world before,
+#: the action, what its request names besides.
+VARIANTS: dict[str, tuple[Callable[..., World], str, dict[str, typing.Any]]] = {
+    "resize_same_host": (partial(built, **_STAYS), "resize", {"flavor": LARGE}),
+    "confirm_resize_same_host": (partial(resized, **_STAYS), "confirm_resize", {}),
+    "revert_resize_same_host": (partial(resized, **_STAYS), "revert_resize", {}),
+    "migrate_stopped": (stopped, "migrate", {}),
+    "migrate_targeted": (built, "migrate", {"host": "h3"}),
+    "live_migrate_paused": (paused, "live_migrate", {}),
+    "live_migrate_targeted": (built, "live_migrate", {"host": "h3"}),
+}
+
+
 def begin(action: str, **rules: str) -> World:
     """Return a world in which an action was just accepted."""
+    if action in VARIANTS:
+        before, name, fields = VARIANTS[action]
+        world = before(**rules)
+        must(world.request(name, **fields))
+        return world
     if action in _IMAGES:
         before, name, arguments = _IMAGES[action]
         world = before(**rules)
@@ -221,6 +240,7 @@ ACTIONS = (
     "live_migrate_abort",
     "live_migrate_force_complete",
     *_IMAGES,
+    *VARIANTS,
 )
 
 

@@ -9,7 +9,7 @@ from typing import Final, cast
 from events import decisions, migration
 from events.values import replace
 from statemachines.attachments import activated
-from statemachines.claims import release, release_others
+from statemachines.claims import keep_one_size, release, release_others
 from statemachines.effects.effect import Effect
 from statemachines.held import Claim, SagaState
 from statemachines.notes import MigrationNote
@@ -77,6 +77,11 @@ def _resize_confirm_failed(run: Run, saga: SagaState | None) -> None:
         _resize_confirmed(run, saga)
 
 
+def _resize_revert_failed(run: Run, _saga: SagaState | None) -> None:
+    """On the same host there is nothing else to go back to: the guest keeps the size it has."""
+    keep_one_size(run)
+
+
 def _resize_reverted(run: Run, saga: SagaState | None) -> None:
     """From here on what the source kept is all there is: it is the guest's home again."""
     move = run.held.move
@@ -131,6 +136,7 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "ResizeConfirmed": _resize_confirmed,
         "ResizeConfirmFailed": _resize_confirm_failed,
         "ResizeReverted": _resize_reverted,
+        "ResizeRevertFailed": _resize_revert_failed,
         "RevertStarted": _taken_back,
         "RevertFinished": _taken_back,
         "GuestHandedOver": _moved_to_destination,

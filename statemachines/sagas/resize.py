@@ -28,6 +28,17 @@ _ANOTHER = Choice(
     To("schedule", give_up=True, outcome="prepare_failed"),
     End("prepare_failed"),
 )
+#: Where the resize stays on its host, what that is told to leave nothing of would be the guest.
+_RELEASE = Choice("same_host", End(), To("release_destination"))
+
+
+def _gone(outcome: str, owe: Owe | None = None) -> Choice:
+    """Undo what there is at a destination, unless it is the source."""
+    return Choice(
+        "same_host", End(outcome, owe=owe), To("release_destination", outcome=outcome, owe=owe)
+    )
+
+
 #: Nothing was tried yet, or all that there was: nova tells of the last host's refusal then.
 _NONE_LEFT = Choice("failed_before", End("prepare_failed"), End("no_valid_host"))
 
@@ -71,8 +82,8 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                         End("prepare_failed", owe=Owe.DESTROY),
                     ),
                 },
-                exhausted=To("release_destination", outcome="prepare_failed"),
-                compensate=To("release_destination", outcome="prepare_failed"),
+                exhausted=_gone("prepare_failed"),
+                compensate=_gone("prepare_failed"),
                 action_events=("compute_prep_resize",),
                 deadline="long_rpc_timeout",
                 retries=1,
@@ -86,7 +97,7 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                     "ResizeFailed": To("restore_source", outcome="failed"),
                     "ResizeFaulted": To("restore_source", outcome="faulted"),
                     "CommandRefused": To("restore_source", outcome="faulted"),
-                    "StepHostLost": To("release_destination", outcome="failed", owe=Owe.FENCE),
+                    "StepHostLost": _gone("failed", Owe.FENCE),
                 },
                 progress=frozenset({"ResizeStarted", "ResizeCopied"}),
                 exhausted=To("restore_source", outcome="failed"),
@@ -117,10 +128,10 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                 command="RestoreGuest",
                 to=Role.SOURCE,
                 on={
-                    "GuestRestored": To("release_destination"),
+                    "GuestRestored": _RELEASE,
                     "GuestRestoreFailed": Again(),
                     "CommandRefused": Again(),
-                    "StepHostLost": To("release_destination", outcome="failed", owe=Owe.FENCE),
+                    "StepHostLost": _gone("failed", Owe.FENCE),
                 },
                 exhausted=NeedsOperator(),
                 deadline="long_rpc_timeout",

@@ -73,6 +73,12 @@ EVERY_COMMAND = (
     c.RebuildGuest(flavor=SMALL, name="guest", image="other", power_on=False),
     c.UnshelveGuest(flavor=SMALL, name="guest", shelved_image=None),
 )
+#: What a resize asks whose source and destination are one host.
+RESIZES_HERE = (
+    c.PrepareResize(source="alpha", old_flavor=SMALL, new_flavor=LARGE),
+    c.ResizeGuest(destination="alpha", new_flavor=LARGE),
+    c.FinishResize(source="alpha", new_flavor=LARGE, power_on=True),
+)
 
 
 class HypervisorContract(DriverStage):
@@ -194,6 +200,31 @@ class HypervisorContract(DriverStage):
         assert self.kinds("beta", c.ReleaseDestination()) == ["DestinationReleased"]
         restored = self.do("alpha", c.RestoreGuest(old_flavor=SMALL, power_on=True))
         assert restored == [m.GuestRestored(power_state=1)]
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
+
+    def resized_here(self, commands: tuple[object, ...]) -> list[str]:
+        """Do to a guest on alpha what a resize that stays there asks; return how each ended."""
+        self.built()
+        return [self.kinds("alpha", command)[-1] for command in commands]
+
+    def test_a_resize_that_stays_on_its_host_is_confirmed(self) -> None:
+        said = self.resized_here((*RESIZES_HERE, c.ConfirmResize(destination="alpha")))
+
+        assert said == ["ResizePrepared", "ResizeMigrated", "ResizeFinished", "ResizeConfirmed"]
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
+
+    def test_a_resize_that_stays_on_its_host_is_reverted(self) -> None:
+        finish = c.FinishRevertResize(destination="alpha", old_flavor=SMALL, power_on=True)
+        said = self.resized_here((*RESIZES_HERE, c.RevertResize(source="alpha"), finish))
+
+        assert said[-2:] == ["ResizeReverted", "RevertFinished"]
+        assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
+
+    def test_a_resize_that_stays_on_its_host_is_undone(self) -> None:
+        restore = c.RestoreGuest(old_flavor=SMALL, power_on=True)
+        said = self.resized_here((*RESIZES_HERE[:2], restore))
+
+        assert said == ["ResizePrepared", "ResizeMigrated", "GuestRestored"]
         assert self.hosts["alpha"].guests() == (Guest(ONE, 1),)
 
     def ready_to_leave(self) -> None:

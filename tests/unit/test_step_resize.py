@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from events import instance, migration
-from statemachines.notes import MigrationNote
+from statemachines.notes import MigrationNote, StepNote
 from statemachines.verdict import Rejected
 from tests.answers import argument
 from tests.beginnings import begin, built
@@ -266,3 +268,49 @@ def test_a_failed_confirm_on_the_same_host_frees_the_old_size() -> None:
     assert world.states == ("error", None)
     assert [(c.host, c.vcpus) for c in world.here.claims] == [(SOURCE, 4)]
     assert [s.saga for s in world.here.sides] == ["fence"]
+
+
+def test_a_failed_revert_on_the_same_host_frees_the_old_size() -> None:
+    world = same_host()
+    must(world.request("revert_resize"))
+
+    must(world.says(SOURCE, migration.ResizeRevertFailed(reason="busy")))
+
+    assert world.states == ("error", None)
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [(SOURCE, 4)]
+
+
+def keep_silent(world: World) -> World:
+    """Let the deadline of what is outstanding pass, as often as it is asked again."""
+    step = world.saga.step
+    while world.here.saga is not None and world.saga.step == step:
+        world.time_out_of(world.letters[0])
+    return world
+
+
+@pytest.mark.parametrize(
+    ("step", "fail"),
+    [
+        ("prepare", keep_silent),
+        ("migrate", keep_silent),
+        ("migrate", lambda world: world.fail(world.letters[0], migration.ResizeFailed)),
+        ("migrate", lambda world: world.lose(SOURCE)),
+        ("restore_source", lambda world: world.lose(SOURCE)),
+    ],
+)
+def test_what_undoes_a_resize_on_the_same_host_leaves_the_guest_there(
+    step: str, fail: Callable[[World], object]
+) -> None:
+    world = standing_at("resize_same_host", "migrate" if step == "restore_source" else step)
+    if step == "restore_source":
+        world.fail(world.letters[0], migration.ResizeFailed)
+    assert world.saga.step == step
+
+    fail(world)
+    world.settle(lost=frozenset({SOURCE}) if world.here.sides else frozenset())
+
+    steps = {note.step for note in world.notes if isinstance(note, StepNote)}
+    assert "release_destination" not in steps
+    assert world.here.saga is None
+    assert world.here.host == SOURCE
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [(SOURCE, 1)]
