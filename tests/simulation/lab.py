@@ -71,6 +71,9 @@ class Lab(Cloud):
         self._pending: list[tuple[Callable[[], bool], Callable[[], None]]] = []
         super().__init__(0, plan=PLAN)
         self.uuid = self.workload.uuids[0]
+        if self.settings()["allow_resize_to_same_host"] == "true":
+            # Where a guest may stay it does: it is built on the roomiest host, which remains so.
+            self.hosts[-1].memory_mb *= 2
         self._warm_up()
 
     def _warm_up(self) -> None:

@@ -18,8 +18,8 @@ from conductor import fold
 from events.requests import ActionRequested
 from events.values import replace
 from statemachines.held import SagaState
-from statemachines.saga import Role, Saga, Step
-from statemachines.sagas import BY_ACTION, SAGAS
+from statemachines.saga import Role, Saga
+from statemachines.sagas import BY_ACTION
 from tests.simulation import troubles
 from tests.simulation.cloud import NoRest
 from tests.simulation.invariants import empty, quiet
@@ -28,7 +28,7 @@ from tests.simulation.laws import Broken
 from tests.simulation.moments import Actor, Moment, Target
 from tests.simulation.patching import patched
 from tests.simulation.processes import Process, S
-from tests.simulation.routes import Route, arm, go, make, prepare, route_to
+from tests.simulation.routes import Route, arm, go, make, operations, prepare, route_to
 from tests.simulation.troubles import CONDUCTORS, HOSTS, Trouble, Victim
 
 #: What a user asks meanwhile.
@@ -101,7 +101,8 @@ def parse(text: str) -> Cell:
     """Return the cell of a name; raises ValueError where it is none."""
     operation, step, moment, blows = text.split("/")
     first, *second = (Blow(*each.split(":", 1)) for each in blows.split("+"))
-    if operation not in SAGAS or step not in SAGAS[operation].steps or len(second) > 1:
+    table = operations().get(operation)
+    if table is None or step not in table.steps or len(second) > 1:
         raise ValueError(f"Expected operation/step/moment/victim:trouble, but {text!r}")
     return Cell(operation, step, Moment(moment), first, second[0] if second else None)
 
@@ -111,36 +112,37 @@ def parse(text: str) -> Cell:
 
 def cells() -> Iterator[Cell]:
     """Yield every cell: single blows, then pairs, operation by operation."""
-    for table in SAGAS.values():
-        for step in table.steps.values():
-            yield from _single(table, step)
-            yield from _pairs(table, step)
+    for operation, table in operations().items():
+        for step in table.steps:
+            yield from _single(operation, step)
+            yield from _pairs(operation, step)
 
 
-def _single(table: Saga, step: Step) -> Iterator[Cell]:
+def _single(operation: str, step: str) -> Iterator[Cell]:
     for victim in Victim:
         for trouble in Trouble:
             for moment in Moment:
-                yield Cell(table.name, step.name, moment, Blow(victim, trouble))
+                yield Cell(operation, step, moment, Blow(victim, trouble))
     for action in INTERRUPTIONS:
         for moment in ASKING:
-            yield Cell(table.name, step.name, moment, Blow(USER, action))
+            yield Cell(operation, step, moment, Blow(USER, action))
 
 
-def _pairs(table: Saga, step: Step) -> Iterator[Cell]:
+def _pairs(operation: str, step: str) -> Iterator[Cell]:
     of_hosts = [Blow(*each) for each in _PAIRED]
     of_users = [Blow(USER, each) for each in INTERRUPTIONS]
     for first, second in product([*of_hosts, *of_users], repeat=2):
-        yield Cell(table.name, step.name, Moment.BEFORE, first, second)
+        yield Cell(operation, step, Moment.BEFORE, first, second)
     for moment in LATER:
         for pair in product(of_hosts, of_users):
             for first, second in (pair, pair[::-1]):
-                yield Cell(table.name, step.name, moment, first, second)
+                yield Cell(operation, step, moment, first, second)
 
 
 def not_applicable(cell: Cell) -> str | None:
     """Say why there is no such case, where the tables say so; None where it has to be run."""
-    table, step = SAGAS[cell.operation], SAGAS[cell.operation].steps[cell.step]
+    table = operations()[cell.operation]
+    step = table.steps[cell.step]
     for blow in (cell.first, cell.second):
         if blow is None:
             continue
@@ -191,7 +193,7 @@ class _Run:
         self._cell = cell
         self._route = route
         self._lab = route.lab()
-        self._target = Target(self._lab, SAGAS[cell.operation], cell.step)
+        self._target = Target(self._lab, operations()[cell.operation], cell.step)
         self._absent: str | None = None
         self._is_struck = False
         self._second: Trap | None = None

@@ -189,6 +189,7 @@ class HostProcess:
         self.cloud = cloud
         self.key = cloud.keyring.key(name, 1)
         self.journal = MemoryJournal(forgets_begun=forgets_begun)
+        self.memory_mb = cloud.plan.memory_mb
         skews = (0, 0, cloud.dice.rng.randint(-3600 * S, 3600 * S))
         self.clock = SkewedClock(cloud, cloud.dice.rng.choice(skews))
         self._parts: compute_wiring.Parts | None = None
@@ -219,7 +220,7 @@ class HostProcess:
         cloud, gate = self.cloud, self.process.gate
         size = FakeOptions(
             vcpus=4,
-            memory_mb=cloud.plan.memory_mb,
+            memory_mb=self.memory_mb,
             disk_gb=400,
             copy_polls=cloud.plan.copy_polls,
         )

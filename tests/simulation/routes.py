@@ -7,11 +7,12 @@ driver can be told to answer with, a lost host, a silent one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from compute.endings import AGENTS_OWN
@@ -29,7 +30,7 @@ from statemachines.saga import HOST_LOST, TIMED_OUT, Again, End, Role, Saga, Ste
 from statemachines.saga_check import failures_of, ways_of
 from statemachines.sagas import BY_ACTION, SAGAS
 from tests.answers import sample
-from tests.beginnings import ACTIONS, begin
+from tests.beginnings import ACTIONS, VARIANTS, begin
 from tests.hosts import HOSTS
 from tests.simulation.cloud import NoRest
 from tests.simulation.faults import Died
@@ -296,23 +297,27 @@ def beginnings() -> tuple[tuple[str, Saga], ...]:
     return tuple((name, BY_ACTION[action]) for name, action in lasts if action in BY_ACTION)
 
 
-def operations() -> tuple[str, ...]:
-    """Name every saga there is: each is an operation of the matrix."""
-    return tuple(SAGAS)
+@cache
+def operations() -> Mapping[str, Saga]:
+    """Return every operation of the matrix: each saga, and each variant of how one is asked for."""
+    variants = {name: table for name, table in beginnings() if name in VARIANTS}
+    return MappingProxyType({**SAGAS, **variants})
 
 
 @cache
-def route_to(saga: str, step: str) -> Route | None:
-    """Return a way on which a saga comes to a step in the lab; None where none was found."""
-    table = SAGAS[saga]
-    started_by = [name for name, started in beginnings() if started is table]
+def route_to(operation: str, step: str) -> Route | None:
+    """Return a way on which an operation comes to a step in the lab; None where none was found."""
+    table = operations()[operation]
+    started_by = [operation]
+    if operation not in VARIANTS:
+        started_by = [n for n, started in beginnings() if started is table and n not in VARIANTS]
     candidates: Iterator[Route]
     if started_by:
         candidates = _candidates(started_by, table, step)
     else:
-        candidates = chain(islice(_owing_scripts(saga), CANDIDATES_MAX), _restarts())
+        candidates = chain(islice(_owing_scripts(operation), CANDIDATES_MAX), _restarts())
     for route in candidates:
-        if (saga, step) in stays_of(route):
+        if (table.name, step) in stays_of(route):
             return route
     return None
 

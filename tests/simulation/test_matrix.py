@@ -7,11 +7,10 @@ from typing import Final
 
 import pytest
 
-from statemachines.sagas import SAGAS
 from tests.simulation.matrix import State, cells, not_applicable, parse, run, story, summary
 from tests.simulation.matrix_run import sample
 from tests.simulation.planted import PLANTED
-from tests.simulation.routes import route_to
+from tests.simulation.routes import operations, route_to
 
 SAMPLE: Final = 2_000
 #: A test of twenty takes about as long as others of its kind, and workers share them well.
@@ -29,7 +28,7 @@ CAUGHT: Final = {
     "claim not released": "live_migration/roll_back_source/after-send/destination:power",
     "timer on an outage": "confirm_resize/clean_source/before/log:stop",
 }
-STEPS: Final = [(table.name, step) for table in SAGAS.values() for step in table.steps]
+STEPS: Final = [(name, step) for name, table in operations().items() for step in table.steps]
 
 
 @pytest.mark.parametrize("first", range(0, SAMPLE, CHUNK))
@@ -40,12 +39,12 @@ def test_every_law_holds_whatever_befalls_whoever_at_a_step(first: int) -> None:
     assert not failed, "\n".join(story(each) for each in failed)
 
 
-@pytest.mark.parametrize(("saga", "step"), STEPS)
-def test_a_way_leads_to_every_step_of_every_saga(saga: str, step: str) -> None:
-    assert route_to(saga, step) is not None
+@pytest.mark.parametrize(("operation", "step"), STEPS)
+def test_a_way_leads_to_every_step_of_every_operation(operation: str, step: str) -> None:
+    assert route_to(operation, step) is not None
 
 
-def test_every_step_of_every_saga_has_cells_that_are_run() -> None:
+def test_every_step_of_every_operation_has_cells_that_are_run() -> None:
     possible = Counter((c.operation, c.step) for c in cells() if not_applicable(c) is None)
 
     assert [each for each in STEPS if possible[each] < CELLS_MIN] == []
