@@ -111,7 +111,8 @@ FENCING: Final = frozenset({c.RaiseGeneration, c.DeleteImage})
 STEERING: Final = frozenset({c.AbortLiveMigration, c.ForceCompleteLiveMigration})
 #: Carried out by the agent itself; the driver never hears of them.
 AGENTS_OWN: Final = frozenset({c.RaiseGeneration, c.LookForGuest, c.QueueLiveMigration})
-#: Admitted even when the journal is full: they lead out of trouble and say little.
+#: Admitted even when the journal is full: they lead out of trouble and say little. A guest that
+#: came by a live migration runs here already: refused, it would be left in error, its place taken.
 ALWAYS_ADMITTED: Final = (
     CANCELLING
     | STEERING
@@ -119,6 +120,7 @@ ALWAYS_ADMITTED: Final = (
         c.RaiseGeneration,
         c.DeleteImage,
         c.LookForGuest,
+        c.FinishLiveMigration,
     }
 )
 #: These make a guest; a host does `max_concurrent_builds` of them at the same time.

@@ -45,6 +45,26 @@ def test_one_that_comes_waits_until_the_one_before_is_there() -> None:
     assert host.answers(second) == [m.DestinationPrepared()]
 
 
+def test_one_that_has_come_is_taken_over_also_while_new_work_is_refused() -> None:
+    host = Host(bounds=Bounds(max_concurrent_incoming_live_migrations=1, unsent_max=1))
+    prepare(host)
+    host.writer.is_away = True
+    half = host.half()
+    assert half is not None
+    host.cloud.world.change(half.becomes(role=Role.ARRIVED))
+    host.settle()
+
+    refused = host.ask(COMES, instance_id=OTHER)
+    finish = host.ask(c.FinishLiveMigration(source="beta", flavor=SMALL))
+    host.settle()
+    host.writer.is_away = False
+    host.settle()
+
+    assert [type(f).__name__ for f in host.answers(refused)] == ["CommandRefused"]
+    assert isinstance(host.answers(finish)[-1], m.LiveMigrationFinished)
+    assert host.journal.incoming() == set()
+
+
 @pytest.mark.parametrize(("most", "ready"), [(0, 3), (2, 2), (10, 3)])
 def test_as_many_come_at_a_time_as_the_bound_says(most: int, ready: int) -> None:
     host = destination(most)
