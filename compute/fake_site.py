@@ -83,6 +83,8 @@ def failed(
     is_second = kind in (FailureKind.ABORT, FailureKind.FAULT_ROLLBACK)
     if isinstance(command, c.RebootGuest):
         is_second = kind is not FailureKind.IGNORE
+    if isinstance(command, c.UnrescueGuest):
+        is_second = False  # Who rescued it can undo that, and says so where it fails.
     fact = endings[2] if is_second and len(endings) > 2 else endings[1]
     if "power_state" in fact.__struct_fields__:  # type: ignore[attr-defined]  # a Struct
         return fact(power_state=power_of(half), reason=reason)
