@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.simulation.matrix import State, parse, run
+from tests.simulation.cells import parse
+from tests.simulation.matrix import State, run
 from tests.simulation.matrix import story as story_of_cell
 from tests.simulation.matrix_run import chosen, tell
 from tests.simulation.run import simulate, story

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from compute.agent import Agent
@@ -16,15 +17,19 @@ from compute.errors import JournalFailed
 from compute.fake_site import Failure
 from compute.heartbeat import Heartbeat
 from compute.wiring import Parts
+from conductor.speaker import Speaker
 from events.errors import LogUnavailable
+from events.log import TopicPartition
 from events.requests import ActionRequested
 from projections.rows import NodeRow
-from projections.store import StoreUnavailable
+from projections.store import Answer, HostRoom, StoreUnavailable
 from statemachines.held import Held, SagaState
 from tests.simulation.cloud import Cloud, NoRest
+from tests.simulation.database import Database
 from tests.simulation.planted import QUIET
 from tests.simulation.ports import READS, Gate
 from tests.simulation.processes import HostProcess, Process, S
+from tests.simulation.store_model import StoreModel
 
 PLAN: Final = replace(
     QUIET, hosts=4, partitions=1, instances=1, is_warm=False, memory_mb=33_280, copy_polls=6
@@ -56,6 +61,21 @@ class Obstacles:
     log_full: bool = False
     #: Their agent stands still; their heart beats on.
     dazed: set[str] = field(default_factory=set)
+    #: What the scheduler says comes to the log only when this is over.
+    late_choices: bool = False
+    #: No host has room for anything.
+    all_full: bool = False
+
+
+class FullStore(StoreModel):
+    """A store in whose cloud no host may have room."""
+
+    def __init__(self, database: Database, obstacles: Obstacles) -> None:
+        super().__init__(database)
+        self._obstacles = obstacles
+
+    def _rooms(self) -> tuple[HostRoom, ...]:
+        return () if self._obstacles.all_full else super()._rooms()
 
 
 class Lab(Cloud):
@@ -70,6 +90,8 @@ class Lab(Cloud):
         #: What is done as soon as its condition holds.
         self._pending: list[tuple[Callable[[], bool], Callable[[], None]]] = []
         super().__init__(0, plan=PLAN)
+        self.store = FullStore(self.database, self.obstacles)
+        self._speaker = Speaker(self.tap, self.keyring, self.clock)
         self.uuid = self.workload.uuids[0]
         if self.settings()["allow_resize_to_same_host"] == "true":
             # Where a guest may stay it does: it is built on the roomiest host, which remains so.
@@ -101,12 +123,25 @@ class Lab(Cloud):
         obstacles = self.obstacles
         if name == "journal.write" and who.name in obstacles.full:
             raise JournalFailed(f"Expected the disk of {who.name} to take a write, but it is full")
+        if name == "store.decide.done" and obstacles.late_choices:
+            self._hold_choices_back()
         if name == "log.append" and obstacles.log_full:
             raise LogUnavailable("Expected the log to take a record, but its disk is full")
         if name.startswith("store."):
             is_write = not name.endswith(".done") and name.removeprefix("store.") not in READS
             if who.name in obstacles.no_store or (is_write and obstacles.store_full):
                 raise StoreUnavailable("Expected the database to answer, but it does not")
+
+    def _hold_choices_back(self) -> None:
+        """Have what the scheduler tells the log be on its way for as long as that takes."""
+        for said in self.database.answers.values():
+            if not said.told:
+                said.told = True
+                self.when(lambda: not self.obstacles.late_choices, partial(self._tell, said.answer))
+
+    def _tell(self, answer: Answer) -> None:
+        home = TopicPartition(answer.topic, answer.partition)
+        self.tap.append([self._speaker.message(home, answer.instance_uuid, answer.value)])
 
     def draw_parts(self, parts: Parts) -> Sequence[Agent | Emitter | Heartbeat]:
         """Give every part of a host its turn; of one that is dazed, its heart alone."""
@@ -116,7 +151,7 @@ class Lab(Cloud):
 
     def failure_at(self, host: str, call: str) -> Failure | None:
         """Return what was planned for a call."""
-        return self.failures.get(call.split(".")[0])
+        return self.failures.get(call) or self.failures.get(call.split(".")[0])
 
     def _tick(self) -> None:
         super()._tick()

@@ -1,52 +1,48 @@
 """The failure matrix: every operation, every step, whatever may befall whoever and when.
 
-Generated from the sagas' tables: a new operation is in it as soon as its table is. A cell brings
-an operation to a step in the lab, lets its blows fall at their moments, heals what they broke, runs
-to rest, and asks whether every law holds; then the instance is deleted, and nothing may be left.
+Generated from the sagas' tables (`cells`): a new operation is in it as soon as its table is. A cell
+brings an operation to a step in the lab, lets its blows fall at their moments, heals what they
+broke, runs to rest, and asks whether every law holds; then the instance is deleted, and nothing may
+be left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from enum import StrEnum
 from functools import partial
-from itertools import product
 from typing import Final
 
 from conductor import fold
+from events.codec import decode_fact
 from events.requests import ActionRequested
 from events.values import replace
 from statemachines.held import SagaState
-from statemachines.saga import Role, Saga
-from statemachines.sagas import BY_ACTION
-from tests.simulation import troubles
+from statemachines.saga import HOST_LOST, Saga
+from statemachines.saga_check import failures_of
+from tests.simulation import provoking, troubles
+from tests.simulation.cells import (
+    ANSWER,
+    USER,
+    Blow,
+    Cell,
+    actor_of,
+    not_applicable,
+    steps_after,
+)
 from tests.simulation.cloud import NoRest
 from tests.simulation.invariants import empty, quiet
 from tests.simulation.lab import Trap
 from tests.simulation.laws import Broken
-from tests.simulation.moments import Actor, Moment, Target
+from tests.simulation.moments import Moment, Target
 from tests.simulation.patching import patched
 from tests.simulation.processes import Process, S
 from tests.simulation.routes import Route, arm, go, make, operations, prepare, route_to
 from tests.simulation.troubles import CONDUCTORS, HOSTS, Trouble, Victim
 
-#: What a user asks meanwhile.
-INTERRUPTIONS: Final = (
-    *("delete", "live_migrate_abort", "reset_state", "evacuate", "stop"),
-    *("live_migrate", "migrate"),
-)
-USER: Final = "user"
-#: Moments at which a user asks: of the step's executor.
-ASKING: Final = (Moment.BEFORE, Moment.AFTER_EFFECT, Moment.AFTER_JOURNAL)
-#: Moments at which pairs fall of which one blow is a user's; all pairs fall before.
-LATER: Final = ASKING[1:]
-#: What may befall first, and second, in a pair.
-_PAIRED: Final = tuple(
-    (victim, trouble)
-    for victim in HOSTS
-    for trouble in (Trouble.CRASH, Trouble.STOP, Trouble.CUT_OFF, Trouble.POWER)
-)
 #: The second blow of a pair falls when the next command begins, and after so long in any case.
 SECOND_AFTER_S: Final = 30
 
@@ -61,32 +57,6 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
-    """What happens to whom; a user's is an action."""
-
-    victim: str
-    trouble: str
-
-    def __str__(self) -> str:
-        return f"{self.victim}:{self.trouble}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One case of the matrix; as text it names itself, and can be repeated by that name."""
-
-    operation: str
-    step: str
-    moment: Moment
-    first: Blow
-    second: Blow | None = None
-
-    def __str__(self) -> str:
-        then = "" if self.second is None else f"+{self.second}"
-        return f"{self.operation}/{self.step}/{self.moment}/{self.first}{then}"
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """How a cell ended, and why."""
 
@@ -95,82 +65,8 @@ class Result:
     sentences: tuple[str, ...] = ()
     #: Had an operator to lead it out?
     needed_operator: bool = False
-
-
-def parse(text: str) -> Cell:
-    """Return the cell of a name; raises ValueError where it is none."""
-    operation, step, moment, blows = text.split("/")
-    first, *second = (Blow(*each.split(":", 1)) for each in blows.split("+"))
-    table = operations().get(operation)
-    if table is None or step not in table.steps or len(second) > 1:
-        raise ValueError(f"Expected operation/step/moment/victim:trouble, but {text!r}")
-    return Cell(operation, step, Moment(moment), first, second[0] if second else None)
-
-
-# Which cells there are.
-
-
-def cells() -> Iterator[Cell]:
-    """Yield every cell: single blows, then pairs, operation by operation."""
-    for operation, table in operations().items():
-        for step in table.steps:
-            yield from _single(operation, step)
-            yield from _pairs(operation, step)
-
-
-def _single(operation: str, step: str) -> Iterator[Cell]:
-    for victim in Victim:
-        for trouble in Trouble:
-            for moment in Moment:
-                yield Cell(operation, step, moment, Blow(victim, trouble))
-    for action in INTERRUPTIONS:
-        for moment in ASKING:
-            yield Cell(operation, step, moment, Blow(USER, action))
-
-
-def _pairs(operation: str, step: str) -> Iterator[Cell]:
-    of_hosts = [Blow(*each) for each in _PAIRED]
-    of_users = [Blow(USER, each) for each in INTERRUPTIONS]
-    for first, second in product([*of_hosts, *of_users], repeat=2):
-        yield Cell(operation, step, Moment.BEFORE, first, second)
-    for moment in LATER:
-        for pair in product(of_hosts, of_users):
-            for first, second in (pair, pair[::-1]):
-                yield Cell(operation, step, moment, first, second)
-
-
-def not_applicable(cell: Cell) -> str | None:
-    """Say why there is no such case, where the tables say so; None where it has to be run."""
-    table = operations()[cell.operation]
-    step = table.steps[cell.step]
-    for blow in (cell.first, cell.second):
-        if blow is None:
-            continue
-        if blow.victim == USER:
-            if blow.trouble not in BY_ACTION:
-                return f"{blow.trouble} is not carried out yet"
-        elif reason := troubles.why_not(Victim(blow.victim), Trouble(blow.trouble)):
-            return reason
-        elif blow.victim == Victim.DESTINATION and not _has_destination(table):
-            return "the operation has no destination"
-    victim = cell.first.victim
-    if victim == Victim.SCHEDULER and step.to is not Role.SCHEDULER:
-        return "no host is chosen at this step"
-    if step.command is None and victim not in (Victim.CONDUCTOR, Victim.DATABASE):
-        return "the step asks for no command"
-    if victim == Victim.LOG:
-        is_sent = cell.moment in (Moment.AFTER_JOURNAL, Moment.AFTER_SEND)
-        return None if is_sent or step.to is not Role.SCHEDULER else "a choice is not sent"
-    return Target.why_not(step, _actor_of(victim), cell.moment)
-
-
-def _has_destination(table: Saga) -> bool:
-    return any(step.to in (Role.DESTINATION, Role.SCHEDULER) for step in table.steps.values())
-
-
-def _actor_of(victim: str) -> Actor:
-    of_conductor = victim in (Victim.CONDUCTOR, Victim.DATABASE)
-    return Actor.CONDUCTOR if of_conductor else Actor.EXECUTOR
+    #: How long a processor was at it.
+    seconds: float = field(default=0.0, compare=False)
 
 
 # How a cell is run.
@@ -180,10 +76,11 @@ def run(cell: Cell) -> Result:
     """Return how a cell ended; it ends the same each time."""
     if reason := not_applicable(cell):
         return Result(cell, State.NOT_APPLICABLE, (reason,))
+    began = time.process_time()
     route = route_to(cell.operation, cell.step)
     if route is None:
         return Result(cell, State.FAILED, ("no way leads to the step",))
-    return _Run(cell, route).result()
+    return changed(_Run(cell, route).result(), seconds=time.process_time() - began)
 
 
 class _Run:
@@ -196,6 +93,7 @@ class _Run:
         self._target = Target(self._lab, operations()[cell.operation], cell.step)
         self._absent: str | None = None
         self._is_struck = False
+        self._is_struck_again = False
         self._second: Trap | None = None
 
     def result(self) -> Result:
@@ -205,17 +103,16 @@ class _Run:
             try:
                 request = prepare(lab, self._route)
                 arm(lab, self._route)
-                lab.traps.append(Trap(self._is_moment, self._strike))
+                self._plan_first(cell.first)
                 make(lab, request)
                 go(lab, self._route)
                 if (second := self._second) is not None:
                     lab.until(lambda: second.is_sprung, "the second blow")
                     lab.turn()
                     lab.settle()
-                if not self._is_struck or self._absent:
-                    reason = self._absent or "the moment does not come on the way there"
+                if reason := self._missing():
                     return Result(cell, State.NOT_APPLICABLE, (reason,))
-                broken += quiet(lab)
+                broken += [*self._unsaid(), *quiet(lab)]
                 if not broken:
                     lab.workload.delete_all()
                     lab.settle()
@@ -225,13 +122,51 @@ class _Run:
         state = State.FAILED if broken else State.PASSED
         return Result(cell, state, tuple(broken), lab.workload.was_needed)
 
+    def _missing(self) -> str | None:
+        """Say what did not come in the course of this; None where all did."""
+        if self._absent:
+            return self._absent
+        if not self._is_struck:
+            return "the moment does not come on the way there"
+        cell = self._cell
+        if cell.second is not None:
+            is_lacking = cell.second.victim == ANSWER and not self._is_struck_again
+            return "the first failure does not lead to the second's step" if is_lacking else None
+        is_lost = cell.first.victim == ANSWER and HOST_LOST in self._said()
+        return "its host is lost before it says so" if is_lost and self._unsaid() else None
+
+    def _unsaid(self) -> list[str]:
+        """See that what was to be answered was."""
+        cell = self._cell
+        if cell.first.victim != ANSWER or cell.second is not None:
+            return []
+        word, said = cell.first.trouble, self._said()
+        return [] if word in said else [f"Expected {word} at {cell.step}, but {sorted(said)}"]
+
+    def _said(self) -> set[str]:
+        """Name the facts that tell of the step, or answer its first commands."""
+        lab, ids = self._lab, {order.command_id for order in self._target.orders}
+        found = set[str]()
+        for tp in lab.partitions():
+            for record in lab.log.partition(tp).records:
+                meta, fact = decode_fact(record.value or b"")
+                if meta.command_id in ids or getattr(fact, "step", None) == self._cell.step:
+                    found.add(type(fact).__name__)
+        return found
+
     # When.
+
+    def _plan_first(self, blow: Blow) -> None:
+        if blow.victim == ANSWER:
+            provoking.provoke(self._lab, self._target, blow.trouble, self._struck)
+        else:
+            self._lab.traps.append(Trap(self._is_moment, self._strike))
 
     def _is_moment(self, who: Process, name: str, subject: object) -> bool:
         cell, target = self._cell, self._target
         if cell.first.victim == Victim.LOG:
             return self._is_moment_of_log(who, name, subject)
-        return target.is_at(_actor_of(cell.first.victim), cell.moment, who, name, subject)
+        return target.is_at(actor_of(cell.first.victim), cell.moment, who, name, subject)
 
     def _is_moment_of_log(self, who: Process, name: str, subject: object) -> bool:
         target, moment = self._target, self._cell.moment
@@ -245,10 +180,28 @@ class _Run:
     # What.
 
     def _strike(self, who: Process, point: str) -> None:
-        self._is_struck = True
-        if self._cell.second is not None:
-            self._plan_second(self._cell.second)
+        self._struck(who, point)
         self._fall(self._cell.first, who, point)
+
+    def _struck(self, _who: Process, _point: str) -> None:
+        self._is_struck = True
+        if self._cell.second is None:
+            return
+        if self._cell.second.victim == ANSWER:
+            self._plan_answer(self._cell.second.trouble)
+        else:
+            self._plan_second(self._cell.second)
+
+    def _plan_answer(self, word: str) -> None:
+        """Have the steps to which the first failure leads fail too."""
+        target, first = self._target, self._cell.first
+        for step in steps_after(target.table, target.step, first.trouble):
+            if word in failures_of(step) and provoking.why_not(step, word) is None:
+                then = Target(self._lab, target.table, step.name)
+                provoking.provoke(self._lab, then, word, self._struck_again)
+
+    def _struck_again(self, _who: Process, _point: str) -> None:
+        self._is_struck_again = True
 
     def _plan_second(self, blow: Blow) -> None:
         lab, known = self._lab, {order.command_id for order in self._target.orders}
@@ -338,7 +291,8 @@ def _is_of_move(table: Saga) -> bool:
 
 def summary(results: Sequence[Result]) -> str:
     """Return the counts per operation, and the reasons for what is not applicable."""
-    lines = [f"{'operation':30}{'cells':>8}{'passed':>8}{'failed':>8}{'n/a':>8}{'operator':>10}"]
+    heads = ("cells", "possible", "passed", "failed", "operator", "seconds")
+    lines = ["".join((f"{'operation':30}", *(f"{each:>9}" for each in heads)))]
     reasons: dict[str, int] = {}
     for name in dict.fromkeys(r.cell.operation for r in results):
         lines.append(_line(name, [r for r in results if r.cell.operation == name]))
@@ -352,11 +306,11 @@ def summary(results: Sequence[Result]) -> str:
 
 def _line(name: str, results: Sequence[Result]) -> str:
     count = {state: sum(r.state is state for r in results) for state in State}
+    possible = len(results) - count[State.NOT_APPLICABLE]
     operator = sum(r.needed_operator for r in results)
-    return (
-        f"{name:30}{len(results):8}{count[State.PASSED]:8}{count[State.FAILED]:8}"
-        f"{count[State.NOT_APPLICABLE]:8}{operator:10}"
-    )
+    seconds = round(sum(r.seconds for r in results))
+    numbers = (len(results), possible, count[State.PASSED], count[State.FAILED], operator, seconds)
+    return "".join((f"{name:30}", *(f"{each:9}" for each in numbers)))
 
 
 def story(result: Result) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
-from tests.simulation.matrix import Cell, Result, State, cells, not_applicable, run, story, summary
+from tests.simulation.cells import Cell, cells, not_applicable
+from tests.simulation.matrix import Result, State, run, story, summary
 
 #: Cells that a process takes at a time.
 CHUNK: int = 50

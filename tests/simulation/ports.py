@@ -66,6 +66,8 @@ class Gate:
         self.is_cut_off = False
         #: Is it kept off by an operator's hand?
         self.is_fenced = False
+        #: Facts that the log has still to take, beside those in its journal.
+        self.backlog = 0
         #: Told to die while it was stopped.
         self.is_doomed = False
 
@@ -234,6 +236,9 @@ class GatedJournal:
         found = getattr(self._journal, name)
         self.__dict__[name] = found
         return found
+
+    def unsent_count(self) -> int:
+        return self._journal.unsent_count() + self._gate.backlog
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -15,28 +15,35 @@ from itertools import chain, islice
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from compute.endings import AGENTS_OWN
-from compute.fake_site import Failure, FailureKind, failed
 from compute.world import power_failure
 from events.envelope import API
-from events.register import COMMANDS
 from events.requests import ActionRequested
 from events.values import replace
 from projections.rows import SagaRow, SagaStepRow
 from statemachines.held import Held
 from statemachines.owing import TABLE_OF
 from statemachines.rules import SETTINGS
-from statemachines.saga import HOST_LOST, TIMED_OUT, Again, End, Role, Saga, Step, To, branches
+from statemachines.saga import (
+    HOST_LOST,
+    REFUSED,
+    TIMED_OUT,
+    Again,
+    End,
+    Role,
+    Saga,
+    Step,
+    To,
+    branches,
+)
 from statemachines.saga_check import failures_of, ways_of
 from statemachines.sagas import BY_ACTION, SAGAS
-from tests.answers import sample
 from tests.beginnings import ACTIONS, VARIANTS, begin
 from tests.hosts import HOSTS
 from tests.simulation.cloud import NoRest
-from tests.simulation.faults import Died
-from tests.simulation.lab import Lab, Trap
-from tests.simulation.moments import Actor, Moment, Target
-from tests.simulation.processes import Process, S
+from tests.simulation.lab import Lab
+from tests.simulation.moments import Target
+from tests.simulation.processes import S
+from tests.simulation.provoking import provoke, why_not
 from tests.story import Story
 
 #: Ways that are tried for a step.
@@ -49,8 +56,6 @@ SETTINGS_TRIED: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
 )
 #: Failures in a row by which a step may be reached at most.
 DETOURS_MAX: Final = 4
-#: A host that is lost on the way to a step stays away for so long after that.
-AWAY_S: Final = 45
 
 
 class Asked(NamedTuple):
@@ -179,51 +184,16 @@ def make(lab: Lab, asked: Asked) -> None:
 # What fails on the way.
 
 
-@cache
-def kinds_of(command: str) -> dict[str, FailureKind]:
-    """Return the failures that a driver can be told to answer a command with."""
-    cls = COMMANDS[command]
-    if cls in AGENTS_OWN:
-        return {}
-    found: dict[str, FailureKind] = {}
-    for kind in (FailureKind.FAIL, FailureKind.ABORT, FailureKind.IGNORE):
-        fact = failed(sample(cls), None, "", kind)
-        found.setdefault(type(fact).__name__, kind)
-    return found
-
-
 def arm(lab: Lab, route: Route) -> None:
     """Have happen on the way what leads to the step."""
     for saga, step, word in route.detours:
-        target = Target(lab, SAGAS[saga], step)
-        is_moment = partial(target.is_at, Actor.EXECUTOR, Moment.BEFORE)
-        lab.traps.append(Trap(is_moment, partial(_detour, lab, target, word)))
+        provoke(lab, Target(lab, SAGAS[saga], step), word)
 
 
-def _detour(lab: Lab, target: Target, word: str, who: Process, _point: str) -> None:
-    command, host = target.step.command or "", target.orders[0].host
-
-    def is_past() -> bool:
-        return not lab.stands_at(target.table.name, target.step.name)
-
-    if word == TIMED_OUT:
-        lab.obstacles.dazed.add(host)
-        lab.when(is_past, lambda: lab.obstacles.dazed.discard(host))
-    elif word == HOST_LOST:
-        power_failure(lab.world, host)
-        lab.host(host).kill(3_600 * S)
-        lab.when(is_past, lambda: lab.host(host).kill(AWAY_S * S))
-        if who is lab.host(host).process:
-            raise Died("agent", 3_600 * S)
-    else:
-        lab.failures[command] = Failure(kind=kinds_of(command)[word])
-        lab.when(is_past, partial(lab.failures.__delitem__, command))
-
-
-def _can_provoke(step: Step, word: str) -> bool:
-    if step.command is None or step.to is Role.SCHEDULER:
-        return False
-    return word in (TIMED_OUT, HOST_LOST) or word in kinds_of(step.command)
+def _is_detour(step: Step, word: str) -> bool:
+    """Say whether a failure is one by which a step is looked for: of a host that was asked."""
+    is_of_host = word != REFUSED and step.to is not Role.SCHEDULER
+    return is_of_host and why_not(step, word) is None
 
 
 # Which way leads where.
@@ -250,7 +220,7 @@ def scripts_to(table: Saga, step: str) -> Iterator[tuple[tuple[str, str, str], .
         failures = failures_of(at)
         for word in dict.fromkeys((*at.on, *failures)):
             is_detour = word in failures
-            if is_detour and not _can_provoke(at, word):
+            if is_detour and not _is_detour(at, word):
                 continue
             then = (*script, (table.name, name, word)) if is_detour else script
             for way in ways_of(at, word):
@@ -263,7 +233,7 @@ def _owing_scripts(debt: str) -> Iterator[Route]:
     """Yield what may leave a host owing something, or have a side saga begin beside."""
     for action, table in beginnings():
         for step in table.steps.values():
-            words = [w for w in failures_of(step) if _can_provoke(step, w) and _owes(step, w, debt)]
+            words = [w for w in failures_of(step) if _is_detour(step, w) and _owes(step, w, debt)]
             for script in islice(scripts_to(table, step.name), 1):
                 yield from (Route(action, (*script, (table.name, step.name, w))) for w in words)
 
@@ -286,7 +256,7 @@ def _restarts() -> Iterator[Route]:
                 yield from (
                     Route(action, (*script, (table.name, step.name, word)), restart=True)
                     for word in words
-                    if _can_provoke(step, word) and word not in (TIMED_OUT, HOST_LOST)
+                    if _is_detour(step, word) and word not in (TIMED_OUT, HOST_LOST)
                 )
 
 

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from tests.simulation.matrix import State, cells, not_applicable, parse, run, story, summary
+from tests.simulation.cells import cells, not_applicable, parse
+from tests.simulation.matrix import State, run, story, summary
 from tests.simulation.matrix_run import sample
 from tests.simulation.planted import PLANTED
 from tests.simulation.routes import operations, route_to
