@@ -92,6 +92,14 @@ def _waits_for_confirm(held: Held, _saga: SagaState, _rules: Rules) -> bool:
     return held.vm_state == VmState.RESIZED and finished
 
 
+def _confirmed(held: Held, _saga: SagaState, _rules: Rules) -> bool:
+    return held.move is not None and held.move.status == MigrationStatus.CONFIRMED
+
+
+def _confirmed_off(held: Held, saga: SagaState, rules: Rules) -> bool:
+    return _confirmed(held, saga, rules) and _guest_is_off(held, saga, rules)
+
+
 def _took_over(_held: Held, saga: SagaState, _rules: Rules) -> bool:
     """What a predecessor asked stands under names that are no step of this saga."""
     return any("." in asked.step for asked in saga.asked)
@@ -140,6 +148,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "guest_is_off": _guest_is_off,
         "was_stopped": _was_stopped,
         "waits_for_confirm": _waits_for_confirm,
+        "confirmed": _confirmed,
+        "confirmed_off": _confirmed_off,
         "took_over": _took_over,
         "nothing_else_runs": lambda held, _saga, _rules: held.saga is None,
         "same_host": _same_host,

@@ -44,6 +44,9 @@ def _soft_delete() -> Iterator[Arrow]:
     yield Arrow("soft_delete:soft_deleted", ANY_VM, deleting, V.SOFT_DELETED, None)
     for ending in ("failed", "host_lost", "timed_out"):
         yield Arrow(f"soft_delete:{ending}", ANY_VM, deleting, V.ERROR, None, "took_over")
+        # With its source lost the resize was confirmed by no answer.
+        yield Arrow(f"soft_delete:{ending}", resized, deleting, V.STOPPED, None, "confirmed_off")
+        yield Arrow(f"soft_delete:{ending}", resized, deleting, V.ACTIVE, None, "confirmed")
         yield Arrow(f"soft_delete:{ending}", ANY_VM, deleting, KEEP, None)
     yield Arrow("soft_delete:confirm_failed", ANY_VM, deleting, V.ERROR, None)
     yield Arrow("soft_delete:resolved", ANY_VM, deleting, KEEP, None)

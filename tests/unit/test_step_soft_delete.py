@@ -189,6 +189,22 @@ def test_with_the_source_of_a_waiting_resize_lost_it_is_confirmed_and_owes() -> 
     assert [(s.saga, s.target) for s in world.here.sides] == [("debt", "h1")]
 
 
+@pytest.mark.parametrize(("power_state", "left"), [(1, "active"), (4, "stopped")])
+def test_what_was_confirmed_without_its_lost_source_waits_for_no_confirm_if_it_fails_then(
+    power_state: int, left: str
+) -> None:
+    world = resized()
+    must(world.request("soft_delete"))
+    must(world.lose("h1"))
+
+    failed = standby.GuestSoftDeleteFailed(power_state=power_state, reason="x")
+    must(world.says("h2", failed))
+
+    assert world.states == (left, None)
+    world.come_back()
+    check_end(world)
+
+
 def test_a_guest_that_nobody_vouches_for_is_in_error_if_it_cannot_be_put_aside() -> None:
     world = begin("pause")
     must(world.request("soft_delete"))
