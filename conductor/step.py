@@ -36,7 +36,7 @@ from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.immediate import done, metadata_asked, tags_asked
 from statemachines.interpreter import again, begin_side, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
-from statemachines.leavings import clear_leavings
+from statemachines.leavings import clear_leavings, let_strays_go
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
@@ -80,6 +80,7 @@ def step(held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome
         case Accepted():
             run = Run(_heard(waiting, envelope), envelope, rules)
             _evolve(run)
+            let_strays_go(run)
             clear_leavings(run)
             return Outcome(verdict, held, _dated(waiting, run), tuple(run.notes))
         case Early():

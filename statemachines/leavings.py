@@ -1,22 +1,62 @@
-"""What a stranded move left behind is kept while it may be all of a guest, and then cleaned up.
+"""What was left behind is cleaned up: by a stranded move, and by hosts that took hold of too much.
 
-Who says that its guest is well: the owner, by a report or by the end of an operation. From then on
-nothing that others have of it is needed, and their room is free when they have said so.
+What a stranded move left is kept while it may be all of a guest. Who says that its guest is well:
+the owner, by a report or by the end of an operation. From then on nothing that others have of it is
+needed, and their room is free when they have said so.
+
+What a command tells a host to take hold of is noted when it is asked. A volume that was swapped, or
+detached, before the command is carried out is taken hold of all the same; nobody else would ever
+have it let go.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
 from statemachines.claims import owner_has_guest
 from statemachines.conservation import may_claim
-from statemachines.interpreter import owe
+from statemachines.held import Held
+from statemachines.interpreter import begin_side, owe
 from statemachines.owing import evidence_against
 from statemachines.run import Run
-from statemachines.saga import Owe
+from statemachines.saga import Owe, Saga
+from statemachines.sagas.attachments import PORT_DEBT, VOLUME_DEBT
 from statemachines.sagas.sides import FENCE
+from statemachines.sides import beside
 from statemachines.states import VmState
 
+#: What is said of something that a host took hold of: who has it let go, what names it, and what of
+#: its kind the guest has.
+_STRAYS: Final[Mapping[str, tuple[Saga, str, Callable[[Held], frozenset[str]]]]] = MappingProxyType(
+    {
+        "VolumeAttached": (
+            VOLUME_DEBT,
+            "volume_id",
+            lambda held: frozenset(v.volume.volume_id for v in held.volumes),
+        ),
+        "PortBound": (
+            PORT_DEBT,
+            "port_id",
+            lambda held: frozenset(p.port.port_id for p in held.ports),
+        ),
+    }
+)
 #: vm_states in which nobody says yet that the guest is well.
 _NOT_WELL = frozenset({VmState.ERROR, VmState.SOFT_DELETED, VmState.DELETED, VmState.BUILDING})
+
+
+def let_strays_go(run: Run) -> None:
+    """Have a host let go of a volume or port that it took hold of, and that is not the guest's."""
+    found, host = _STRAYS.get(run.name), run.envelope.host
+    if found is None or host is None or run.held.vm_state == VmState.DELETED:
+        return
+    table, name, known = found
+    one = getattr(run.envelope.fact, name)
+    is_seen_to = any(s.target == host and one in s.arguments.values() for s in run.held.sides)
+    if one not in known(run.held) and not is_seen_to:
+        begin_side(run, beside(run, table, host, {name: one}, about=one))
 
 
 def clear_leavings(run: Run) -> None:

@@ -106,6 +106,9 @@ class _Run:
                 self._plan_first(cell.first)
                 make(lab, request)
                 go(lab, self._route)
+                if cell.first.victim == ANSWER:
+                    lab.turn()  # What was held back for as long as the step lasted comes now.
+                    lab.settle()
                 if (second := self._second) is not None:
                     lab.until(lambda: second.is_sprung, "the second blow")
                     lab.turn()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from events.attachments import PortBound, PortUnbound
+import pytest
+
+from events.attachments import PortBound, PortUnbound, VolumeAttached, VolumeSwapped
 from tests.beginnings import begin, offloaded
 from tests.ends import check_end
 from tests.parts import OTHER_VOLUME, PORT, VOLUME
-from tests.story import must
+from tests.story import LARGE, must
 from tests.unit.test_step_attach_detach import asked, volumes
 from tests.unit.test_step_attachments import standing_at
 
@@ -58,3 +60,42 @@ def test_a_host_that_was_superseded_takes_no_traffic_by_what_it_says_late() -> N
         (port,) = world.here.ports
         assert port.active_host == at
     assert [port.hosts for port in world.here.ports] == [(at,)]
+
+
+@pytest.mark.parametrize(
+    ("fact", "command"),
+    [
+        (VolumeAttached(volume_id="stray"), "DetachVolume"),
+        (PortBound(port_id="stray", active=True), "DetachInterface"),
+    ],
+)
+def test_a_host_lets_go_of_what_it_took_hold_of_and_the_guest_does_not_have(
+    fact: object, command: str
+) -> None:
+    world = begin("stop")
+
+    must(world.says("h1", fact, fact, command_id=world.outstanding("h1")))
+
+    assert world.orders == [("StopGuest", "h1"), (command, "h1")]
+    world.settle()
+    assert world.here.sides == ()
+    check_end(world)
+
+
+def test_a_volume_that_was_swapped_before_the_guest_was_put_back_is_let_go_again() -> None:
+    world = asked("swap_volume", old_volume_id=VOLUME, new_volume_id=OTHER_VOLUME)
+    swap = world.outstanding("h1")
+    must(world.request("resize", flavor=LARGE))
+    while world.saga.step != "migrate":
+        world.succeed(world.letters[0])
+    world.time_out_of(world.letters[0])
+    restore = next(x for x in world.letters if x.address.step == "restore_source").address
+
+    swapped = VolumeSwapped(old_volume_id=VOLUME, new_volume_id=OTHER_VOLUME)
+    must(world.says("h1", swapped, command_id=swap))
+    must(world.says("h1", VolumeAttached(volume_id=VOLUME), command_id=restore.command_id))
+
+    assert ("DetachVolume", "h1") in world.orders
+    world.settle()
+    assert volumes(world) == {OTHER_VOLUME: ("in-use", ("h1",))}
+    check_end(world)
