@@ -41,11 +41,12 @@ from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
 from statemachines.power_sync import answer_to_report
+from statemachines.resolution import resolve
 from statemachines.resume import react
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import Run
-from statemachines.saga import End, Owe
+from statemachines.saga import Owe
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
@@ -311,7 +312,7 @@ def _lead_out(run: Run) -> None:
             assert way is not None
             operate(run, saga, way)
         case requests.SagaResolved():
-            operate(run, saga, End("resolved"))
+            resolve(run, saga)
 
 
 def _discard(run: Run) -> None:

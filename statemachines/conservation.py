@@ -1,8 +1,8 @@
 """What is never lost and never made of nothing, as laws over the state of one instance.
 
 They hold after every fact, so a worker asks for them before it commits; the auditor asks for them
-again, for room that nobody explains (an operator who ends a saga by hand may leave some), and for
-those that need more than one instance (`conductor.conservation`).
+again, for room that nobody explains, and for those that need more than one instance
+(`conductor.conservation`).
 """
 
 from __future__ import annotations

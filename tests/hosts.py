@@ -17,6 +17,7 @@ from events.envelope import Envelope, Letter
 from statemachines.notes import ActionNote, EventNote, SagaNote
 from statemachines.recording import SCHEDULER
 from statemachines.resume import resume
+from statemachines.sagas import SAGAS
 from tests.answers import ON_THE_WAY, on_attachments, sample, success_to
 from tests.story import Story
 
@@ -108,8 +109,11 @@ class World(Story):
         held, name = self.here, note.state.saga
         owner_is_away = any(s.saga == "fence" and s.target == held.host for s in held.sides)
         self.was_reset = self.was_reset or name == "reset_state"
+        is_unknown = note.ending == "resolved" and held.vm_state == "error"
         if (name, note.ending) in KEEPS_A_COPY or (name in TAKING_OVER and owner_is_away):
             self.keeps_a_copy = True
+        elif is_unknown and SAGAS[name].primary:
+            self.keeps_a_copy = held.host is not None
         elif name in (*TAKING_OVER, "delete", "evacuate"):
             self.keeps_a_copy = False
 

@@ -22,14 +22,17 @@ def arrows() -> Iterator[Arrow]:
         yield Arrow(f"{saga}:finished", _MOVABLE, _RESIZING, V.RESIZED, None)
         for ending in ("prepare_failed", "failed", "stranded"):
             yield Arrow(f"{saga}:{ending}", _MOVABLE, _RESIZING, V.ERROR, None)
+        # Its destination never said that it runs there.
+        yield Arrow(f"{saga}:resolved", _MOVABLE, _RESIZING, V.ERROR, None, "guest_moved")
         for ending in ("no_valid_host", "faulted", "resolved"):
             yield Arrow(f"{saga}:{ending}", _MOVABLE, _RESIZING, KEEP, None)
     resized = frozenset({str(V.RESIZED)})
     idle = only(None)
-    yield Arrow("confirm_resize:confirmed", resized, idle, V.STOPPED, None, "guest_is_off")
-    yield Arrow("confirm_resize:confirmed", resized, idle, V.ACTIVE, None)
+    # Resolved: nobody answers for the old disks any more, so there is nothing to go back to.
+    for ending in ("confirmed", "resolved"):
+        yield Arrow(f"confirm_resize:{ending}", resized, idle, V.STOPPED, None, "guest_is_off")
+        yield Arrow(f"confirm_resize:{ending}", resized, idle, V.ACTIVE, None)
     yield Arrow("confirm_resize:failed", resized, idle, V.ERROR, KEEP)
-    yield Arrow("confirm_resize:resolved", resized, idle, KEEP, KEEP)
     reverting = only(T.RESIZE_REVERTING, T.POWERING_OFF)
     back = resized | {str(V.ACTIVE)}
     yield Arrow("RevertPoweringOff", resized, only(T.RESIZE_REVERTING), V.ACTIVE, T.POWERING_OFF)

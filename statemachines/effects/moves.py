@@ -15,6 +15,7 @@ from statemachines.held import Claim, SagaState
 from statemachines.notes import MigrationNote
 from statemachines.run import Run
 from statemachines.sagas import SAGAS
+from statemachines.states import MigrationStatus
 
 
 def _destination_chosen(run: Run, saga: SagaState | None) -> None:
@@ -110,6 +111,16 @@ def _destination_released(run: Run, saga: SagaState | None) -> None:
     release(run, saga.destination, saga.saga_id)
 
 
+def _resolved(run: Run, saga: SagaState | None) -> None:
+    """An operator ends the move: of two sizes on one host it has one, of two homes the later."""
+    held, move = run.held, run.held.move
+    if saga is None or move is None or saga is not held.saga:
+        return
+    if move.status == MigrationStatus.RUNNING_POST_COPY and saga.destination is not None:
+        _moved_to_destination(run, saga)
+    keep_one_size(run)
+
+
 def _progressed(run: Run, _saga: SagaState | None) -> None:
     fact = cast("migration.LiveMigrationProgressed", run.envelope.fact)
     assert run.held.move is not None
@@ -146,5 +157,6 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "DestinationReleased": _destination_released,
         "DestinationRolledBack": _destination_released,
         "LiveMigrationProgressed": _progressed,
+        "SagaResolved": _resolved,
     }
 )

@@ -115,6 +115,6 @@ CREATE = saga(
             clear_host=True,
             fault="Build of instance {instance} aborted: {reason}",
         ),
-        Ending(name="resolved", ok=False),
+        Ending(name="resolved", ok=False, clear_host=True, clear_elsewhere=True),
     ),
 )

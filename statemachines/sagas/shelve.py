@@ -197,6 +197,6 @@ UNSHELVE = saga(
         Ending(name="host_lost", ok=False, release_destination=True, clear_host=True),
         Ending(name="timed_out", ok=False, release_destination=True, clear_host=True),
         Ending(name="image_missing", ok=False, release_destination=True, clear_host=True),
-        Ending(name="resolved", ok=False, release_destination=True, clear_host=True),
+        Ending(name="resolved", ok=False, clear_host=True, clear_elsewhere=True),
     ),
 )

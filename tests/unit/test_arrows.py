@@ -118,7 +118,6 @@ def test_every_ending_of_a_primary_saga_leaves_no_task_behind() -> None:
     assert left == {
         "live_migration:completed",
         "confirm_resize:failed",
-        "confirm_resize:resolved",
     }
 
 

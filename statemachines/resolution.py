@@ -1,0 +1,30 @@
+"""How a saga that waits for a person ends by an operator's word.
+
+The operator vouches for nothing: what is there stays, and is asked for. Whoever was asked something
+that is not answered hears of a newer generation, so that it is not carried out afterwards; so does
+the owner, which says first whether it has the guest. What others have of a guest that its owner has
+is cleaned up then (`leavings`); while it has not said so, that may be all that is left.
+"""
+
+from __future__ import annotations
+
+from statemachines.effects import take_effect
+from statemachines.held import SagaState
+from statemachines.interpreter import operate, owe
+from statemachines.owing import TABLE_OF
+from statemachines.recording import SCHEDULER
+from statemachines.run import Run
+from statemachines.saga import End, Owe
+from statemachines.sagas import SAGAS
+
+
+def resolve(run: Run, saga: SagaState) -> None:
+    """End a saga; a primary one leaves every host that it waited for, and the owner, asked."""
+    take_effect(run, saga)
+    operate(run, saga, End("resolved"))
+    if not SAGAS[saga.saga].primary:
+        return
+    owing = {s.target for s in run.held.sides if s.saga == TABLE_OF[Owe.DESTROY].name}
+    asked = {*saga.pending, run.held.host} - owing - {SCHEDULER}
+    for host in sorted(host for host in asked if host is not None):
+        owe(run, Owe.FENCE, host, "")
