@@ -5,9 +5,9 @@ change the world one part at a time, say each change in the poll in which it was
 before each whether it fails. What is there already, or is gone already, is passed over in silence:
 so both may be begun again after a crash.
 
-Order, as nova has it: memory and disk, volumes, ports, accelerators when letting go (the caller
-has done the first, or does the disk last where a failure ends the operation: something of the guest
-stays where its volumes are); accelerators, ports, volumes when taking hold.
+Order, as nova has it: accelerators, ports, volumes when taking hold; when letting go the guest is
+powered off, then volumes, ports, accelerators, and its disk last (the caller does the first and the
+last): something of the guest stays where its volumes are, whatever dies or fails on the way.
 """
 
 from __future__ import annotations

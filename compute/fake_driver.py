@@ -112,7 +112,7 @@ class FakeDriver:
         for command_id, running in tuple(self._operations.items()):
             instance_id = running.letter.address.instance_id
             said = next(running.steps)
-            reports += [Report(instance_id, fact, command_id) for fact in said]
+            reports += [_report(instance_id, fact, command_id) for fact in said]
             if said and is_ending(running.letter.command, said[-1]):
                 del self._operations[command_id]
             self._note_own_doing(instance_id)
@@ -182,6 +182,11 @@ class FakeDriver:
 
     def _present(self) -> dict[str, Half]:
         return {h.instance_id: h for h in self._world.halves_of(self._host) if h.role in PRESENT}
+
+
+def _report(instance_id: str, fact: object, command_id: str) -> Report:
+    """Return what is said in the course of a command; what the guest is answers none."""
+    return Report(instance_id, fact, None if isinstance(fact, PowerStateReported) else command_id)
 
 
 def _difference(before: Half | None, after: Half | None) -> object | None:

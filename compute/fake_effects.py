@@ -26,8 +26,13 @@ class Place(NamedTuple):
 Effect = Callable[[World, Place, object, Half | None], object]
 
 
-def _destroy(world: World, place: Place, command: object, half: Half | None) -> object:
-    return _leave_nothing(world, half, i.GuestDestroyed())
+def _leaves_nothing(fact: Callable[[], object]) -> Effect:
+    """Return the effect that forgets what is there."""
+
+    def effect(world: World, place: Place, command: object, half: Half | None) -> object:
+        return _leave_nothing(world, half, fact())
+
+    return effect
 
 
 def _power(after: PowerState, fact: Callable[..., object], *, only: tuple[int, ...]) -> Effect:
@@ -68,15 +73,9 @@ def _restore(world: World, place: Place, command: object, half: Half | None) -> 
     return m.GuestRestored(power_state=power)
 
 
-def _release(world: World, place: Place, command: object, half: Half | None) -> object:
-    return _leave_nothing(world, half, m.DestinationReleased())
-
-
 def _confirm(world: World, place: Place, command: object, half: Half | None) -> object:
     if stays(command, place.host):
         return m.ResizeConfirmed()
-    if half and half.role is not Role.KEPT:
-        return f"{place.host} has not given the guest away"
     return _leave_nothing(world, half, m.ResizeConfirmed())
 
 
@@ -127,16 +126,19 @@ def _finish_live(world: World, place: Place, command: object, half: Half | None)
     return m.LiveMigrationFinished(power_state=half.power_state)
 
 
-def _clean_up_source(world: World, place: Place, command: object, half: Half | None) -> object:
-    if half and half.role not in (Role.LEFT, Role.LEAVING):
-        return f"{place.host} has not given the guest away"
-    return _leave_nothing(world, half, m.SourceCleanedUp())
-
-
-def _rollback_destination(world: World, place: Place, command: object, half: Half | None) -> object:
-    if half and half.role is not Role.INCOMING:
-        return f"the guest is on {place.host}"
-    return _leave_nothing(world, half, m.DestinationRolledBack())
+def why_kept(host: str, command: object, half: Half | None) -> str | None:
+    """Say why a host may not leave nothing of the guest; None where it may."""
+    if half is None:
+        return None
+    match command:
+        case c.ConfirmResize() if half.role is not Role.KEPT and not stays(command, host):
+            return f"{host} has not given the guest away"
+        case c.CleanUpSource() if half.role not in (Role.LEFT, Role.LEAVING):
+            return f"{host} has not given the guest away"
+        case c.RollbackDestination() if half.role is not Role.INCOMING:
+            return f"the guest is on {host}"
+        case _:
+            return None
 
 
 def _rollback_source(world: World, place: Place, command: object, half: Half | None) -> object:
@@ -180,21 +182,21 @@ _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 _LIVE = (PowerState.RUNNING, PowerState.PAUSED)
 
 EFFECTS: Final[Mapping[type, Effect]] = {
-    c.DestroyGuest: _destroy,
+    c.DestroyGuest: _leaves_nothing(i.GuestDestroyed),
     c.StopGuest: _power(PowerState.SHUTDOWN, i.GuestStopped, only=(*_LIVE, *_OFF)),
     c.StartGuest: _power(PowerState.RUNNING, i.GuestStarted, only=(*_LIVE, *_OFF)),
     c.PauseGuest: _power(PowerState.PAUSED, i.GuestPaused, only=(PowerState.RUNNING,)),
     c.UnpauseGuest: _power(PowerState.RUNNING, i.GuestUnpaused, only=(PowerState.PAUSED,)),
     c.PrepareResize: _prepare_resize,
     c.RestoreGuest: _restore,
-    c.ReleaseDestination: _release,
+    c.ReleaseDestination: _leaves_nothing(m.DestinationReleased),
     c.ConfirmResize: _confirm,
     c.RevertResize: _revert,
     c.CheckDestination: _check_destination,
     c.CheckSource: _check_source,
     c.PrepareDestination: _prepare_destination,
     c.FinishLiveMigration: _finish_live,
-    c.CleanUpSource: _clean_up_source,
-    c.RollbackDestination: _rollback_destination,
+    c.CleanUpSource: _leaves_nothing(m.SourceCleanedUp),
+    c.RollbackDestination: _leaves_nothing(m.DestinationRolledBack),
     c.RollbackSource: _rollback_source,
 }

@@ -37,8 +37,8 @@ def evacuate(site: Site, instance_id: str, command: c.EvacuateGuest) -> Operatio
     yield (e.EvacuationClaimed(),)
     failure = yield from _assemble(site, instance_id, command)
     if failure:
-        site.world.change(gone=[half])
         yield from let_go(site, instance_id, command, breakable=False)
+        site.world.change(gone=[half])
         yield (failed(command, None, failure.reason),)
         return
     power = PowerState.RUNNING if command.power_on else PowerState.SHUTDOWN

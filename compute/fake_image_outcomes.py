@@ -34,8 +34,8 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
         held = as_it_is(world, host, instance_id)
         return (*done[:-1], *held, done[-1])
     if half and half.role is Role.BUILDING:
-        world.change(gone=[half])
         held = let_go_at_once(world, host, instance_id)
+        world.change(gone=[half])
     else:
         held = as_it_is(world, host, instance_id)
     gone = _let_go_before(world, host, letter)

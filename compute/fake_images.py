@@ -194,8 +194,8 @@ def _unshelve(site: Site, instance_id: str, command: c.UnshelveGuest) -> Operati
     if failure is None:
         failure = yield from check(site, instance_id, command, ".spawn")
     if failure:
-        site.world.change(gone=[half])
         yield from let_go(site, instance_id, command, breakable=False)
+        site.world.change(gone=[half])
         yield (failed(command, None, failure.reason),)
         return
     site.world.change(half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING))

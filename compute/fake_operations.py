@@ -30,7 +30,7 @@ from compute.fake_attachments import (
     take_hold,
 )
 from compute.fake_effects import EFFECTS as _PLAIN
-from compute.fake_effects import LEAVES_NOTHING, RESTORABLE, Effect, Place, stays
+from compute.fake_effects import LEAVES_NOTHING, RESTORABLE, Effect, Place, stays, why_kept
 from compute.fake_live_migration import LiveMigration
 from compute.fake_site import (
     Check,
@@ -75,6 +75,7 @@ _TAKES_HOLD: Final = (
 )
 #: Roles in which a guest may be started where it is.
 _AT_HOME: Final = (*PRESENT, Role.KEPT)
+_OFF: Final = PowerState.SHUTDOWN
 CALLS: Final = (
     *(kind.__name__ for kind in (*EFFECTS, *fake_attachment_actions.CHANGES)),
     *(kind.__name__ + stage for kind in (*LEAVES_NOTHING, *_TAKES_HOLD) for stage in STAGES),
@@ -122,11 +123,28 @@ def _one_step(site: Site, instance_id: str, command: object) -> Operation:
             yield (failed(command, half, failure.reason, failure.kind),)
             return
     done = EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half)
-    is_left = type(command) in LEAVES_NOTHING and not stays(command, site.host)
-    if is_left and not isinstance(done, str):
-        failure = yield from let_go(site, instance_id, command)
-        done = failure.reason if failure else done
     yield (failed(command, half, done) if isinstance(done, str) else done,)
+
+
+def _leave_nothing(site: Site, instance_id: str, command: object) -> Operation:
+    """Power off, let go, and destroy the disks last: what fails on the way can be asked again."""
+    failure = yield from check(site, instance_id, command)
+    half = half_of(site, instance_id)
+    if failure is None and (problem := why_kept(site.host, command, half)):
+        failure = Failure(reason=problem)
+    is_guest_kept = isinstance(command, c.ConfirmResize) and stays(command, site.host)
+    if failure is None and not is_guest_kept:
+        is_on = half is not None and half.role in PRESENT and half.power_state is not _OFF
+        if half and is_on:
+            site.world.change(half.becomes(power_state=_OFF))
+        failure = yield from let_go(site, instance_id, command)
+        if failure and is_on:
+            yield (i.PowerStateReported(power_state=_OFF),)
+    half = half_of(site, instance_id)
+    if failure:
+        yield (failed(command, half, failure.reason, failure.kind),)
+        return
+    yield (EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half),)
 
 
 def _prepare_destination(site: Site, instance_id: str, command: c.PrepareDestination) -> Operation:
@@ -169,8 +187,8 @@ def _build(site: Site, instance_id: str, command: c.BuildGuest) -> Operation:
     yield (i.BuildAccepted(node=site.host),)
     failure = yield from _assemble(site, instance_id, command)
     if failure:
-        site.world.change(gone=[half])
         yield from let_go(site, instance_id, command, breakable=False)
+        site.world.change(gone=[half])
         yield (failed(command, None, failure.reason, failure.kind),)
         return
     site.world.change(half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING))
@@ -277,21 +295,6 @@ def _finish_resize(site: Site, instance_id: str, command: c.FinishResize) -> Ope
     yield (m.ResizeFinished(power_state=power),)
 
 
-def _revert(site: Site, instance_id: str, command: c.RevertResize) -> Operation:
-    """Power off, let go, and destroy the disks last: what fails on the way leaves a guest."""
-    failure = yield from check(site, instance_id, command)
-    half = half_of(site, instance_id)
-    if failure is None:
-        if half and half.role in PRESENT:
-            site.world.change(half.becomes(power_state=PowerState.SHUTDOWN))
-        failure = yield from let_go(site, instance_id, command)
-    half = half_of(site, instance_id)
-    if failure:
-        yield (failed(command, half, failure.reason, failure.kind),)
-        return
-    yield (EFFECTS[type(command)](site.world, Place(site.host, instance_id), command, half),)
-
-
 def _finish_revert(site: Site, instance_id: str, command: c.FinishRevertResize) -> Operation:
     half = half_of(site, instance_id)
     if half is None or half.role not in (Role.KEPT, Role.GUEST):
@@ -318,7 +321,7 @@ _OPERATIONS: Final[Mapping[type, Callable[[Site, str, Any], Operation]]] = {
     c.RebootGuest: _reboot,
     c.ResizeGuest: _resize,
     c.FinishResize: _finish_resize,
-    c.RevertResize: _revert,
+    **dict.fromkeys(LEAVES_NOTHING, _leave_nothing),
     c.FinishRevertResize: _finish_revert,
     c.RescueGuest: fake_standby.rescue,
     c.PrepareDestination: _prepare_destination,

@@ -16,7 +16,7 @@ from compute import (
     fake_standby,
     fake_upkeep,
 )
-from compute.endings import BUILDING, ENDINGS
+from compute.endings import ENDINGS
 from compute.fake_attachments import as_it_is, holds, let_go_at_once
 from compute.fake_effects import LEAVES_NOTHING, stays
 from compute.fake_evacuation import said_before
@@ -48,11 +48,9 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
             world.change(half.becomes(role=Role.LEFT, power_state=PowerState.SHUTDOWN))
         said = _said_before(command, host, as_it_is(world, host, letter.address.instance_id))
         return (*said, _success(command, half))
-    # It may have died in the middle of undoing: the half gone, and not yet what it held.
-    is_unmade = half.role is Role.BUILDING if half else type(command) in BUILDING
-    if is_unmade:
-        world.change(gone=[half] if half else [])
+    if half and half.role is Role.BUILDING:
         said = let_go_at_once(world, host, letter.address.instance_id)
+        world.change(gone=[half])
     else:
         said = as_it_is(world, host, letter.address.instance_id)
     is_as_it_was = isinstance(command, c.ResizeGuest) and half and half.resume_to is None

@@ -48,8 +48,8 @@ def rebuild(site: Site, letter: Letter[object]) -> Operation:
         return
     half = being_built(site, instance_id, command.flavor, remade_by=letter.address.saga_id)
     if failure := (yield from _assemble(site, instance_id, command)):
-        site.world.change(gone=[half])
         yield from let_go(site, instance_id, command, breakable=False)
+        site.world.change(gone=[half])
         yield (failed(command, None, failure.reason),)
         return
     half = half.becomes(role=Role.GUEST, power_state=PowerState.RUNNING)
@@ -87,8 +87,9 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
         untouched = failed(command, half, _DIED, FailureKind.FAULT_ROLLBACK)
         return (*as_it_is(world, host, instance_id), untouched)
     if half is not None and half.role is Role.BUILDING:
+        gone = let_go_at_once(world, host, instance_id)
         world.change(gone=[half])
-        return (*let_go_at_once(world, host, instance_id), failed(command, None, _DIED))
+        return (*gone, failed(command, None, _DIED))
     attached = as_it_is(world, host, instance_id)
     power = PowerState.RUNNING if command.power_on else _OFF
     is_done = half is not None and half.role is Role.GUEST and half.power_state is power

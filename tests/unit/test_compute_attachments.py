@@ -11,8 +11,10 @@ from compute.fake_effects import LEAVES_NOTHING
 from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import PowerState
 from events.attachments import VolumeDetached
+from events.commands import DestroyGuest
+from events.instance import PowerStateReported
 from tests.unit.compute_host import GUEST
-from tests.unit.test_compute_faults import Stage, attached
+from tests.unit.test_compute_faults import Stage, attached, letter
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,59 @@ def test_a_resize_that_leaves_the_guest_as_it_was_takes_hold_again(stage_name: s
     assert stage.world.attached("alpha", GUEST) == attached("alpha")
     kinds = [type(fact).__name__ for fact in said]
     assert kinds.count("VolumeDetached") == kinds.count("VolumeAttached")
+
+
+#: Commands in whose course a host lets go, and what fails where only a failure leads there.
+_UNDONE = ("BuildGuest", "EvacuateGuest", "UnshelveGuest", "RebuildGuest")
+LETTING_GO: dict[str, Failure | None] = {
+    **dict.fromkeys((*(kind.__name__ for kind in LEAVES_NOTHING), "OffloadGuest")),
+    **dict.fromkeys((f"{name}.spawn" for name in _UNDONE), Failure()),
+    "PrepareDestination.volumes": Failure(),
+}
+
+
+@pytest.mark.parametrize("call", [c for c in LETTING_GO if not c.startswith("PrepareDestination")])
+def test_nothing_of_a_guest_is_forgotten_while_anything_of_it_is_attached(call: str) -> None:
+    stage = Stage(call, LETTING_GO[call])
+    stage.driver.begin(stage.letter)
+
+    for _ in range(20):
+        stage.driver.poll()
+        if stage.world.attached("alpha", GUEST) is not None:
+            assert stage.world.half("alpha", GUEST) is not None
+
+    assert stage.world.attached("alpha", GUEST) is None
+    assert stage.world.half("alpha", GUEST) is None
+
+
+@pytest.mark.parametrize("call", LETTING_GO)
+def test_what_died_while_it_let_go_lets_go_of_the_rest_when_it_is_asked_what_became_of_it(
+    call: str,
+) -> None:
+    for polls in range(12):
+        stage = Stage(call, LETTING_GO[call])
+        stage.driver.begin(stage.letter)
+        for _ in range(polls):
+            stage.driver.poll()
+
+        stage.driver = FakeDriver(host="alpha", world=stage.world)
+        outcome = stage.driver.outcome_of(stage.letter)
+        if not is_success(stage.letter.command, outcome[-1]):
+            stage.letter = letter(DestroyGuest(evidence="undone"))
+            stage.play()
+
+            assert stage.world.attached("alpha", GUEST) is None
+            assert stage.world.half("alpha", GUEST) is None
+
+
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_a_guest_that_could_not_be_destroyed_is_off_and_its_host_says_so(stage_name: str) -> None:
+    stage = Stage("DestroyGuest" + stage_name, Failure())
+    stage.driver.begin(stage.letter)
+    said = [report for _ in range(9) for report in stage.driver.poll()]
+
+    left = stage.world.half("alpha", GUEST)
+    assert left is not None
+    assert left.power_state is PowerState.SHUTDOWN
+    reported = [r for r in said if r.command_id is None]
+    assert [r.fact for r in reported] == [PowerStateReported(power_state=PowerState.SHUTDOWN)]

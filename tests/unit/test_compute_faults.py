@@ -230,12 +230,13 @@ def test_one_that_died_while_it_let_go_of_what_it_held_holds_nothing_afterwards(
     while not (said := [r.fact for r in stage.driver.poll() if isinstance(r.fact, VolumeDetached)]):
         pass
     assert said
-    assert stage.world.half("alpha", GUEST) is None
+    assert stage.world.half("alpha", GUEST) is not None
 
     outcome = FakeDriver(host="alpha", world=stage.world).outcome_of(stage.letter)
 
     assert [type(fact).__name__ for fact in outcome[:-1]] == ["PortUnbound", "AcceleratorUnbound"]
     assert stage.world.attached("alpha", GUEST) is None
+    assert stage.world.half("alpha", GUEST) is None
 
 
 @pytest.mark.parametrize(
