@@ -28,6 +28,7 @@ from conductor.wiring import Conductor
 from conductor.worker import Worker
 from events import seal
 from events.log import Message, TopicPartition
+from events.values import replace as with_values
 from projections.store import Batch, Order, StoreUnavailable
 from statemachines import addressing, claims, effects, interpreter, judge
 from statemachines.chain import Place
@@ -154,10 +155,18 @@ def _destroyed_without_evidence() -> AbstractContextManager[None]:
 
 
 def _claim_not_released() -> AbstractContextManager[None]:
+    honest = interpreter.bury
+
     def keep(*_: object) -> None:
         """Release nothing."""
 
+    def bury(run: Run) -> None:
+        kept = run.held.claims
+        honest(run)
+        run.held = with_values(run.held, claims=kept)
+
     return patched(
+        (interpreter, "bury", bury),
         (claims, "release", keep),
         (effects.build, "release", keep),
         (effects.images, "release", keep),
