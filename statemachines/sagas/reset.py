@@ -23,7 +23,9 @@ RESET_STATE = saga(
                 "CommandRefused": Again(),
                 "StepHostLost": End("reset", owe=Owe.FENCE),
             },
-            progress=frozenset({"GuestHandedOver", "GuestArrived", "GuestEvacuated"}),
+            progress=frozenset(
+                {"GuestHandedOver", "GuestArrived", "GuestEvacuated", "ResizeReverted"}
+            ),
             exhausted=End("reset", owe=Owe.FENCE),
             deadline="step_timeout",
             retries=2,

@@ -47,7 +47,7 @@ SOFT_DELETE = saga(
                 "CommandRefused": Again(),
                 "StepHostLost": To("put_aside", owe=Owe.FENCE),
             },
-            progress=frozenset({"GuestHandedOver", "GuestArrived"}),
+            progress=frozenset({"GuestHandedOver", "GuestArrived", "ResizeReverted"}),
             exhausted=To("put_aside", owe=Owe.FENCE),
             deadline="step_timeout",
             retries=2,

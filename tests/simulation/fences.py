@@ -100,8 +100,6 @@ class Fences:
             return False
         # One of them, or all at once.
         for row in rows if self._rng.random() < 0.3 else [self._rng.choice(rows)]:
-            if row.task_state is not None:
-                self._cloud.watch.tainted.add(row.uuid)
             self.ask(name, row.uuid, self._request(row))
         return True
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from compute.fake_attachments import attached_on, holds
 from compute.hypervisor import PowerState
-from compute.world import Attached, Role
+from compute.world import PRESENT, Attached, Role
 from conductor.auditor import verify
 from conductor.replay import Replay
 from events.codec import decode_fact
@@ -47,6 +47,8 @@ _WHOLE = {
     "shelved": (Role.GUEST, Role.SAVED),
     "soft-delete": (Role.GUEST, Role.SAVED, Role.RESCUED),
 }
+#: Operations that a host ends well also where it has nothing of the guest.
+_OF_VOLUMES = ("volume_snapshot_create", "volume_snapshot_delete")
 #: States in which it has in reach all that it holds; a stopped one has it when it is started.
 _RUNNING = ("active", "paused", "resized")
 
@@ -56,13 +58,7 @@ def audit(cloud: Cloud) -> list[str]:
     replay = Replay(reader=cloud.log.reader(), keyring=cloud.keyring, topics=cloud.topics)
     found = verify(cloud.store, replay)
     broken = [f"I4: {each}" for each in found.differences]
-    # An operator who ended a saga by hand has to see to what is left of it.
-    tainted = cloud.watch.tainted
-    broken += [
-        f"I9: {law}: {sentence}"
-        for law, sentence in found.violations
-        if not any(uuid in sentence for uuid in tainted)
-    ]
+    broken += [f"I9: {law}: {sentence}" for law, sentence in found.violations]
     records = sum(found.positions.values())
     known = Counter(found.counts)
     rows = cloud.database.rows
@@ -117,11 +113,10 @@ def _outbox(cloud: Cloud) -> list[str]:
 
 def _migration_places(cloud: Cloud) -> list[str]:
     """I19: a host that has nothing to do has every place for a live migration to give."""
-    tainted = cloud.watch.tainted
     return [
         f"I19: {host.name} keeps a place for {instance_id}"
         for host in cloud.hosts
-        for instance_id in sorted({*host.journal.slots(), *host.journal.incoming()} - tainted)
+        for instance_id in sorted({*host.journal.slots(), *host.journal.incoming()})
     ]
 
 
@@ -183,9 +178,7 @@ def _claims(cloud: Cloud) -> list[str]:
         hosts = sorted(c.host for c in claims)
         held = cloud.watch.held(row.uuid)
         assert held is not None, f"Expected a state of {row.uuid}, but there is none"
-        if row.uuid in cloud.watch.tainted:
-            continue
-        if row.deleted:
+        if row.deleted or (row.host is None and is_only_said(cloud, row)):
             wanted: list[str] = []
         elif row.vm_state == "resized" and held.move is not None:
             wanted = sorted((held.move.source, held.move.destination or ""))
@@ -199,8 +192,8 @@ def _claims(cloud: Cloud) -> list[str]:
             for each in Counter(hosts) - Counter(wanted)
         ):
             broken.append(f"I9: {row.uuid} {row.vm_state} claims {hosts}, but needs {wanted}")
-        size = (row.vcpus, row.memory_mb)
-        if row.vm_state in _WHOLE and size not in [(c.vcpus, c.memory_mb) for c in claims]:
+        size, sizes = (row.vcpus, row.memory_mb), [(c.vcpus, c.memory_mb) for c in claims]
+        if wanted and row.vm_state in _WHOLE and size not in sizes:
             broken.append(f"I9: {row.uuid} has {size}, but claims {claims}")
     return broken
 
@@ -219,8 +212,8 @@ def _world(cloud: Cloud) -> list[str]:
                 broken.append(f"I2: {half} is left over; the row says {row.vm_state} on {row.host}")
     for row in rows.values():
         held = cloud.watch.held(row.uuid)
-        if row.vm_state in _WHOLE and held is not None and row.uuid not in cloud.watch.tainted:
-            broken += _whole(cloud, row, held)
+        if row.vm_state in _WHOLE and held is not None:
+            broken += _said(cloud, row) if is_only_said(cloud, row) else _whole(cloud, row, held)
     return broken
 
 
@@ -241,13 +234,41 @@ def _places(cloud: Cloud, row: InstanceRow) -> set[str]:
     return places | ({row.host} if row.host else set())
 
 
+def is_only_said(cloud: Cloud, row: InstanceRow) -> bool:
+    """Was `active` said of it by an operator's reset, as nova has it, and by no host since?
+
+    There is no owner, or none has said since that it has a guest.
+    """
+    has_guest = row.host is not None and row.power_state != PowerState.NOSTATE
+    return row.vm_state == "active" and not has_guest and _was_reset(cloud, row)
+
+
+def _was_reset(cloud: Cloud, row: InstanceRow) -> bool:
+    """Was a reset the last that ended well of what changes or needs a guest?"""
+    sagas = [r for r in cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
+    mine = [r for r in sagas if r.instance_uuid == row.uuid and r.is_primary and r.ok]
+    about = [r for r in mine if r.saga not in _OF_VOLUMES]
+    last = max(about, key=lambda r: r.generation, default=None)
+    return last is not None and last.saga == "reset_state"
+
+
+def _said(cloud: Cloud, row: InstanceRow) -> list[str]:
+    """Nobody has a guest of what was only said to be active."""
+    halves = [cloud.world.half(host.name, row.uuid) for host in cloud.hosts]
+    return [
+        f"I2: {row.uuid} was only said to be active, but there is {half}"
+        for half in halves
+        if half is not None and half.role in PRESENT
+    ]
+
+
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
-    is_nothing = half is None and held.saga is None and row.power_state == PowerState.NOSTATE
-    if is_nothing and row.vm_state == "soft-delete":
-        # A soft delete overtook a revert whose host had given the guest up: it says so in its row.
-        return []
-    if half is None or half.role not in _WHOLE[row.vm_state]:
+    roles = _WHOLE[row.vm_state]
+    if row.vm_state == "active" and _was_reset(cloud, row):
+        # It came, and its host did not end what follows an arrival.
+        roles = (*roles, Role.ARRIVED)
+    if half is None or half.role not in roles:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []
     if int(half.power_state) != row.power_state:
@@ -268,22 +289,20 @@ def _attachments(cloud: Cloud) -> list[str]:
         assert held is not None, f"Expected a state of {row.uuid}, but there is none"
         for host in cloud.hosts:
             there = attached_on(cloud.world, host.name, row.uuid)
-            # A reset may stop what clears up half-way: the host still answers for it by its claim.
-            is_claimed = row.uuid in cloud.watch.tainted and host.name in _places(cloud, row)
-            is_there = is_claimed or cloud.world.half(host.name, row.uuid) is not None
-            if there.has_any and not is_there:
+            if there.has_any and cloud.world.half(host.name, row.uuid) is None:
                 broken.append(f"I16: {there}, but nothing of the guest is there")
             said = _said_to_be_on(held, host.name)
-            if row.uuid not in cloud.watch.tainted and said != _sorted(there):
+            if said != _sorted(there):
                 broken.append(f"I16: {there}, but the state says {said}")
         wanted = attachments_of(held)
         # A shelve that failed may have powered it off and let go: it takes hold when it is started.
         is_off = row.vm_state == "active" and row.power_state == PowerState.SHUTDOWN
         is_meant_to_run = row.vm_state in _RUNNING and not is_off
-        is_whole = is_meant_to_run and row.uuid not in cloud.watch.tainted
+        is_whole = is_meant_to_run and not is_only_said(cloud, row)
         if is_whole and not holds(cloud.world, row.host or "", row.uuid, wanted):
             broken.append(f"I16: {row.uuid} on {row.host} needs {wanted}")
-        if is_whole and {p.active_host for p in held.ports} - {row.host}:
+        active = {p.active_host for p in held.ports} - {row.host}
+        if is_meant_to_run and active - (set() if is_whole else {None}):
             broken.append(f"I16: {row.uuid} is on {row.host}, but its ports: {held.ports}")
     return broken
 
@@ -315,7 +334,7 @@ def _chains(cloud: Cloud) -> list[str]:
         for head in () if held is None else held.heads:
             heard = said.get((head.source, row.uuid), set())
             missing = set(range(1, head.sequence + 1)) - heard
-            if missing and row.uuid not in cloud.watch.tainted:
+            if missing:
                 broken.append(f"I11: {head.source} about {row.uuid}: {sorted(missing)} missing")
     return broken
 

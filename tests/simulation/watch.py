@@ -76,8 +76,6 @@ class Watch(Watcher):
         self._quiet_until: dict[str, int] = {}
         #: Copies in a topic for which they were not sealed, which no conductor may believe.
         self.misrouted: list[tuple[str, int, int]] = []
-        #: Instances about whose end a person decided.
-        self.tainted: set[str] = set()
 
     # The database.
 

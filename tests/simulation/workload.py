@@ -250,8 +250,6 @@ class Workload:
 
     def say(self, uuid: str, fact: object) -> str:
         """Say something of an instance, as the API; return the request's id."""
-        if isinstance(fact, ActionRequested) and fact.action == "reset_state":
-            self._cloud.watch.tainted.add(uuid)
         meta = self._meta(uuid)
         message = self._sealed(uuid, encode_fact(meta, fact))
         self._asked.append(message)
@@ -359,7 +357,6 @@ class Workload:
         if tries < RETRIES_MAX:
             word: object = SagaRetried(saga_id=saga.saga_id, user_id="operator", reason="again")
         else:
-            self._cloud.watch.tainted.add(saga.instance_uuid)
             word = SagaResolved(saga_id=saga.saga_id, user_id="operator", reason="seen to")
         self.say(saga.instance_uuid, word)
 
@@ -368,8 +365,6 @@ class Workload:
         if position in self.discarded:
             return
         self.discarded.add(position)
-        if parked.reason == "set-aside":
-            self._cloud.watch.tainted.add(parked.subject)
         word = RecordDiscarded(
             partition=parked.partition,
             offset=parked.offset,

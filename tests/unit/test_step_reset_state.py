@@ -94,6 +94,20 @@ def test_a_guest_that_had_left_before_the_reset_is_at_home_where_it_went() -> No
     assert world.here.sides == ()
 
 
+def test_what_a_revert_had_given_up_before_the_reset_is_at_home_where_its_disks_were_kept() -> None:
+    world = resized()
+    must(world.request("revert_resize"))
+    given_up = world.outstanding(DESTINATION)
+    reset(world)
+
+    must(world.says(DESTINATION, migration.ResizeReverted(), command_id=given_up))
+    world.settle()
+
+    assert world.here.host == SOURCE
+    assert [c.host for c in world.here.claims] == [SOURCE]
+    assert world.here.sides == ()
+
+
 def test_a_waiting_resize_is_given_up() -> None:
     world = resized()
     reset(world)

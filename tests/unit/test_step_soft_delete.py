@@ -12,7 +12,7 @@ from statemachines.verdict import Rejected
 from tests.beginnings import ACTIONS, after, begin, built, resized, stopped
 from tests.ends import check_end
 from tests.hosts import World
-from tests.story import LARGE, must
+from tests.story import LARGE, SMALL, must
 from tests.unit.test_step_standby import pairs_of, recorded
 
 MOST = 60
@@ -325,3 +325,19 @@ def test_what_a_stranded_resize_left_is_kept_until_the_guest_is_gone_for_good() 
     must(world.request("force_delete"))
     world.settle()
     assert world.here.claims == ()
+
+
+def test_what_a_revert_had_given_up_before_is_put_aside_where_its_disks_were_kept() -> None:
+    world = resized()
+    must(world.request("revert_resize"))
+    given_up = world.outstanding("h2")
+    must(world.request("soft_delete"))
+
+    must(world.says("h2", migration.ResizeReverted(), command_id=given_up))
+    assert world.here.host == "h1"
+    world.settle()
+
+    assert world.states == ("soft-delete", None)
+    assert world.here.flavor == SMALL
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [("h1", SMALL.vcpus)]
+    check_end(world)
