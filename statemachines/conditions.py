@@ -155,6 +155,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "same_host": _same_host,
         "guest_moved": _guest_moved,
         "on_a_host": lambda held, _saga, _rules: held.host is not None,
+        "owner_has_room": lambda held, _saga, _rules: any(c.host == held.host for c in held.claims),
         "undisturbed": lambda held, saga, _rules: undisturbed(held, saga.target),
         "failed_before": lambda _held, saga, _rules: saga.outcome is not None,
         "in_post_copy": _in_post_copy,

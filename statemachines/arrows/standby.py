@@ -42,6 +42,7 @@ def _soft_delete() -> Iterator[Arrow]:
     yield Arrow("ResizeConfirmed", resized, deleting, V.ACTIVE, KEEP)
     yield Arrow("ResizeConfirmed", ANY_VM, ANY_TASK, KEEP, KEEP)
     yield Arrow("soft_delete:soft_deleted", ANY_VM, deleting, V.SOFT_DELETED, None)
+    yield Arrow("soft_delete:offloaded", ANY_VM, deleting, V.SHELVED_OFFLOADED, None)
     for ending in ("failed", "host_lost", "timed_out"):
         yield Arrow(f"soft_delete:{ending}", ANY_VM, deleting, V.ERROR, None, "took_over")
         # With its source lost the resize was confirmed by no answer.

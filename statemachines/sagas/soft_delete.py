@@ -2,7 +2,8 @@
 
 A soft delete wins over what runs, as a delete does, but the guest lives on: whoever was commanded
 hears of the new generation first, and whoever has room claimed elsewhere cleans up at the end. A
-resize that waits is confirmed first, as in nova. A failure leaves the state as it was, but where
+resize that waits is confirmed first, as in nova. What was offloaded before its host heard of it
+stays offloaded, and can be unshelved or deleted. A failure leaves the state as it was, but where
 something else was broken off: then nobody vouches for the guest.
 """
 
@@ -32,6 +33,9 @@ def _ask(name: str, migration_status: MigrationStatus | None = None) -> Step:
     )
 
 
+#: Its host may have offloaded it before it heard of this: nowhere is anything to put aside.
+_FENCED = Choice("owner_has_room", To("put_aside", owe=Owe.FENCE), End("offloaded", owe=Owe.FENCE))
+
 SOFT_DELETE = saga(
     name="soft_delete",
     first=Choice(
@@ -43,12 +47,14 @@ SOFT_DELETE = saga(
             command="RaiseGeneration",
             to=Role.INVOLVED,
             on={
-                "GenerationRaised": To("put_aside"),
+                "GenerationRaised": Choice("owner_has_room", To("put_aside"), End("offloaded")),
                 "CommandRefused": Again(),
-                "StepHostLost": To("put_aside", owe=Owe.FENCE),
+                "StepHostLost": _FENCED,
             },
-            progress=frozenset({"GuestHandedOver", "GuestArrived", "ResizeReverted"}),
-            exhausted=To("put_aside", owe=Owe.FENCE),
+            progress=frozenset(
+                {"GuestHandedOver", "GuestArrived", "ResizeReverted", "GuestOffloaded"}
+            ),
+            exhausted=_FENCED,
             deadline="step_timeout",
             retries=2,
         ),
@@ -76,6 +82,7 @@ SOFT_DELETE = saga(
     ),
     endings=(
         Ending(name="soft_deleted", ok=True, clear_elsewhere=True),
+        Ending(name="offloaded", ok=False, clear_host=True, clear_elsewhere=True),
         Ending(name="confirm_failed", ok=False, migration_status=MigrationStatus.ERROR),
         Ending(name="failed", ok=False, clear_elsewhere=True),
         Ending(name="host_lost", ok=False, clear_elsewhere=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conductor.rows import instance_row
-from events import migration, standby
+from events import images, migration, standby
 from statemachines.conservation import broken_laws
 from statemachines.states import MigrationStatus
 from statemachines.verdict import Rejected
@@ -341,3 +341,22 @@ def test_what_a_revert_had_given_up_before_is_put_aside_where_its_disks_were_kep
     assert world.here.flavor == SMALL
     assert [(c.host, c.vcpus) for c in world.here.claims] == [("h1", SMALL.vcpus)]
     check_end(world)
+
+
+def test_what_was_offloaded_before_its_host_heard_of_it_cannot_be_put_aside_and_is_kept() -> None:
+    world = begin("shelve_offload")
+    offloading = world.outstanding("h1")
+    must(world.request("soft_delete"))
+
+    must(world.says("h1", images.GuestOffloaded(power_state=4), command_id=offloading))
+    world.settle()
+
+    assert world.states == ("shelved_offloaded", None)
+    assert world.here.host is None
+    assert world.here.claims == ()
+    assert world.here.shelved_image is not None
+    assert world.actions[-1] == ("delete", "Error")
+    check_end(world)
+    must(world.request("unshelve"))
+    world.settle()
+    assert world.states == ("active", None)
