@@ -289,7 +289,11 @@ def _attachments(cloud: Cloud) -> list[str]:
         assert held is not None, f"Expected a state of {row.uuid}, but there is none"
         for host in cloud.hosts:
             there = attached_on(cloud.world, host.name, row.uuid)
-            if there.has_any and cloud.world.half(host.name, row.uuid) is None:
+            # Where a reset broke a clearing up off, the room claimed stands for what is left of it.
+            is_unwell = row.vm_state == "error" or is_only_said(cloud, row)
+            is_claimed = is_unwell and host.name in {c.host for c in held.claims}
+            is_there = is_claimed or cloud.world.half(host.name, row.uuid) is not None
+            if there.has_any and not is_there:
                 broken.append(f"I16: {there}, but nothing of the guest is there")
             said = _said_to_be_on(held, host.name)
             if said != _sorted(there):

@@ -30,7 +30,7 @@ from events import seal
 from events.log import Message, TopicPartition
 from events.values import replace as with_values
 from projections.store import Batch, Order, StoreUnavailable
-from statemachines import addressing, claims, effects, interpreter, judge
+from statemachines import addressing, burial, claims, effects, interpreter, judge
 from statemachines.chain import Place
 from statemachines.chain import place as place_in_chain
 from statemachines.held import Held, SagaState
@@ -155,14 +155,12 @@ def _destroyed_without_evidence() -> AbstractContextManager[None]:
 
 
 def _claim_not_released() -> AbstractContextManager[None]:
-    honest = interpreter.bury
-
     def keep(*_: object) -> None:
         """Release nothing."""
 
     def bury(run: Run) -> None:
         kept = run.held.claims
-        honest(run)
+        burial.bury(run)
         run.held = with_values(run.held, claims=kept)
 
     return patched(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from compute.endings import CANCELLING
+from compute.world import PRESENT
 from conductor.bodies import HELD_CODEC, RULES_CODEC
 from conductor.scheduler_options import SchedulerOptions
 from conductor.step import Outcome, step
@@ -241,7 +242,16 @@ class Watch(Watcher):
             if isinstance(row, NodeRow) and row.status != "started"
         ]
         left += [f"{p.process.name} is down" for p in cloud.processes if not p.process.is_up]
-        return left
+        return left + (self._uncounted() if "log_drops_fact" in cloud.dice.struck else [])
+
+    def _uncounted(self) -> list[str]:
+        """Say whose power was told in a fact that the log lost: the next digest shows it."""
+        found = []
+        for row in self.instances():
+            half = self._cloud.world.half(row.host or "", row.uuid)
+            if half is not None and half.role in PRESENT and half.power_state != row.power_state:
+                found.append(f"{row.host} has not told of {half}")
+        return found
 
     def held(self, uuid: str) -> Held | None:
         """Return the stored state of an instance."""

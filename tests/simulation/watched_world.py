@@ -90,10 +90,13 @@ class WatchedWorld:
         self._isolated -= {(host, uuid) for uuid in here}
 
     def begun(self, command: str, host: str, uuid: str) -> None:
-        """See that nothing is begun for a guest that runs elsewhere but its destruction."""
+        """See that nothing is begun for a guest that runs elsewhere but its destruction.
+
+        A resize is confirmed at its source by the destruction of what that kept.
+        """
         elsewhere = [h for h in self.running().get(uuid, ()) if h != host]
         is_fenced = (host, uuid) in self._isolated
-        if is_fenced and elsewhere and command != "DestroyGuest":
+        if is_fenced and elsewhere and command not in ("DestroyGuest", "ConfirmResize"):
             raise Broken(f"I17: {command} of {uuid} was begun on {host}, which had been fenced")
 
     def _is_left(self, instance_id: str) -> bool:
