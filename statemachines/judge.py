@@ -44,6 +44,8 @@ _OWNERSHIP: Final = {
     "GuestHandedOver": "LiveMigrateGuest",
     "GuestArrived": "LiveMigrateGuest",
     "GuestEvacuated": "EvacuateGuest",
+    "ResizeReverted": "RevertResize",
+    "GuestOffloaded": "OffloadGuest",
 }
 _ACCEPTED = Accepted()
 _DUPLICATE = Duplicate()
@@ -182,7 +184,7 @@ def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejecte
     if name in _OWNERSHIP:
         if _OWNERSHIP[name] == asked.command:
             return None
-        return _reject(envelope, "not-asked", f"{asked.command} does not move a guest")
+        return _reject(envelope, "not-asked", f"{asked.command} does not lead to {name}")
     if asked.step != saga.step:
         if name in SAGAS[saga.saga].steps[saga.step].progress:
             return None
