@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from compute.endings import (
     AGENTS_OWN,
     ALWAYS_ADMITTED,
+    ASKED_AGAIN,
     CANCELLING,
     ENDINGS,
     FENCING,
@@ -321,7 +322,7 @@ class Dispatch:
             # What is attached is said part by part, and may be said again.
             if type(fact) in OF_ATTACHMENTS or type(fact).__name__ not in said:
                 self._scribe.answer(letter, fact)
-        self._end(letter, outcome[-1])
+        self._end(letter, _after_death(letter.command, outcome[-1]))
 
     def _report_absent(self, letters: Letters) -> None:
         present = {guest.instance_id for guest in self._driver.guests()}
@@ -373,6 +374,14 @@ def _superseded(by: Letter[object]) -> CommandRefused:
     address = by.address
     sentence = f"Gave way to {type(by.command).__name__} {address.command_id}"
     return CommandRefused(code="superseded", reason=sentence)
+
+
+def _after_death(command: object, ending: object) -> object:
+    """Return the answer to a command that had begun when the agent died, and ended so."""
+    if type(command) not in ASKED_AGAIN or is_success(command, ending):
+        return ending
+    reason: str = getattr(ending, "reason", "")
+    return CommandRefused(code="interrupted", reason=reason)
 
 
 def _is_refused_unbegun(fact: object) -> bool:

@@ -107,6 +107,20 @@ CANCELLING: Final = frozenset(
 )
 #: These put an end to whatever an older generation asked for their instance.
 FENCING: Final = frozenset({c.RaiseGeneration, c.DeleteImage})
+#: Asked again where the host died in the middle of one: what is there then is no reason to give the
+#: guest up, and each may be begun again.
+ASKED_AGAIN: Final = frozenset(
+    {
+        c.FinishResize,
+        c.RevertResize,
+        c.FinishRevertResize,
+        c.ConfirmResize,
+        c.FinishLiveMigration,
+        c.RebuildGuest,
+        c.EvacuateGuest,
+        c.UnshelveGuest,
+    }
+)
 #: These act on the operation that runs; they do not wait for its end.
 STEERING: Final = frozenset({c.AbortLiveMigration, c.ForceCompleteLiveMigration})
 #: Carried out by the agent itself; the driver never hears of them.

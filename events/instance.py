@@ -13,7 +13,7 @@ class CommandRefused(Struct, frozen=True, kw_only=True, gc=False):
     """The host did not carry a command out: old generation, superseded, unknown, badly signed."""
 
     #: Stable word: `older-generation`, `superseded`, `unknown-command`, `other-host`, `draining`,
-    #: `busy`.
+    #: `busy`; `interrupted`: the host died in the middle, cleared up, and may be asked again.
     code: str
     reason: str
 

@@ -91,7 +91,10 @@ DIFFERENT: Final[dict[str, Differs]] = {
     ),
     "init_resize_finish_crash": Differs(
         [
-            "+ instance.update error/None pending host2",
+            "+ instance.update active/resize_finish pending host2",
+            "+ nova-compute:host2 instance.resize_finish.start active/resize_finish pending host2",
+            "+ instance.update resized/None running host2",
+            "+ nova-compute:host2 instance.resize_finish.end resized/None running host2",
         ],
         _CRASH,
     ),

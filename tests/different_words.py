@@ -233,26 +233,23 @@ DIFFERENT: Final[dict[tuple[str, str], Differs]] = {
     ("init_building_spawning_crash", "details"): Differs(
         [("compute__do_build_and_run_instance", _DIED)], _CRASH
     ),
-    ("init_resize_finish_crash", "states"): Differs([*_RESIZING, ("error", None)], _CRASH),
+    ("init_resize_finish_crash", "states"): Differs([*_RESIZING, ("resized", None)], _CRASH),
     ("init_resize_finish_crash", "power"): Differs(
-        [(1, "active", None), (0, "error", None)], _CRASH
+        [(1, "active", None), (0, "active", "resize_finish"), (1, "resized", None)], _CRASH
     ),
     ("init_resize_finish_crash", "migrations"): Differs(
-        [("resize", "error", "host1", "host2")], _CRASH
+        [("resize", "finished", "host1", "host2")], _CRASH
     ),
-    ("init_resize_finish_crash", "actions"): Differs([("resize", "Error")], _CRASH),
     ("init_resize_finish_crash", "events"): Differs(
         [
             ("resize", "conductor_migrate_server", "Success", None),
             ("resize", "cold_migrate", "Success", None),
             ("resize", "compute_prep_resize", "Success", "host2"),
             ("resize", "compute_resize_instance", "Success", "host1"),
-            ("resize", "compute_finish_resize", "Error", "host2"),
+            ("resize", "compute_finish_resize", "Success", "host2"),
         ],
         _CRASH,
     ),
-    ("init_resize_finish_crash", "details"): Differs([("compute_finish_resize", _DIED)], _CRASH),
-    ("init_resize_finish_crash", "fault"): Differs((500, _DIED), _CRASH),
     ("init_migrating_crash", "migrations"): Differs(
         [("live-migration", "failed", "host2", "host1")], _CRASH
     ),

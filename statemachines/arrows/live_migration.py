@@ -16,7 +16,7 @@ def arrows() -> Iterator[Arrow]:
     """Yield them in the order in which they are tried."""
     migrating = only(T.MIGRATING)
     yield Arrow("LiveMigrationFinished", _LIVE, migrating, KEEP, None)
-    yield Arrow("live_migration:completed", ANY_VM, ANY_TASK, KEEP, KEEP)
+    yield Arrow("live_migration:completed", ANY_VM, ANY_TASK, KEEP, None)
     for ending in (
         "no_valid_host",
         "max_retries",

@@ -89,7 +89,9 @@ EVACUATE = saga(
                 "GuestEvacuated": End("evacuated"),
                 "EvacuationFailed": End("failed"),
                 "EvacuationClaimFailed": End("claim_failed"),
-                "CommandRefused": To("undo", outcome="claim_failed"),
+                # It takes nothing on just now, or died in the middle and has cleared up.
+                "CommandRefused": Again(),
+                "StepTimedOut": To("undo", outcome="failed"),
                 # It may be alive and only unheard: started a third time, the guest could run twice.
                 "StepHostLost": End("failed", owe=Owe.DESTROY),
             },
@@ -101,10 +103,11 @@ EVACUATE = saga(
                     "EvacuationPoweringOff",
                 }
             ),
-            exhausted=To("undo", outcome="failed"),
+            exhausted=To("undo", outcome="claim_failed"),
             compensate=To("undo", outcome="failed"),
             action_events=("compute_rebuild_instance",),
             deadline="move_timeout",
+            retries=2,
         ),
         Step(
             name="undo",

@@ -173,7 +173,7 @@ LIVE_MIGRATION = saga(
             on={
                 "LiveMigrationFinished": To("clean_source", outcome="completed"),
                 "LiveMigrationFinishFailed": _NOT_ADOPTED,
-                "CommandRefused": _NOT_ADOPTED,
+                "CommandRefused": Again(),
                 # With both hosts away nobody can say where the guest is: destroy nothing.
                 "StepHostLost": Choice(
                     "guest_moved",
@@ -194,7 +194,7 @@ LIVE_MIGRATION = saga(
             on={
                 "LiveMigrationFinished": To("clean_source", outcome="completed"),
                 "LiveMigrationFinishFailed": To("clean_source", outcome="stranded"),
-                "CommandRefused": To("clean_source", outcome="stranded"),
+                "CommandRefused": Again(),
                 "StepHostLost": To("clean_source", outcome="stranded", owe=Owe.FENCE),
             },
             progress=_ARRIVED | _RUNNING,

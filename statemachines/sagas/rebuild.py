@@ -8,7 +8,7 @@ or silent must not go on with it: it hears a newer generation.
 
 from __future__ import annotations
 
-from statemachines.saga import Choice, End, Ending, Owe, Role, Step, To, saga
+from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, saga
 
 
 def _rebuild(name: str, *events: str) -> Step:
@@ -20,7 +20,9 @@ def _rebuild(name: str, *events: str) -> Step:
             "GuestRebuilt": End("rebuilt"),
             "GuestRebuildFailed": End("failed"),
             "GuestRebuildFaulted": End("faulted"),
-            "CommandRefused": End("failed"),
+            # It takes nothing on just now, or died in the middle: it can begin again.
+            "CommandRefused": Again(),
+            "StepTimedOut": End("timed_out", owe=Owe.FENCE),
             "StepHostLost": End("host_lost", owe=Owe.FENCE),
         },
         progress=frozenset(
@@ -31,9 +33,10 @@ def _rebuild(name: str, *events: str) -> Step:
                 "RebuildPoweringOff",
             }
         ),
-        exhausted=End("timed_out", owe=Owe.FENCE),
+        exhausted=End("failed"),
         action_events=events,
         deadline="instance_build_timeout",
+        retries=2,
     )
 
 

@@ -112,7 +112,8 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                 on={
                     "ResizeFinished": End("finished"),
                     "ResizeFinishFailed": End("stranded"),
-                    "CommandRefused": End("stranded"),
+                    # It takes nothing on just now, or died in the middle: the disks are there.
+                    "CommandRefused": Again(),
                     "StepHostLost": End("stranded", owe=Owe.FENCE),
                 },
                 progress=frozenset({"ResizeFinishing"}),

@@ -165,13 +165,16 @@ UNSHELVE = saga(
                 "GuestUnshelved": End("unshelved"),
                 "GuestUnshelveFailed": End("failed"),
                 "ShelvedImageMissing": End("image_missing"),
-                "CommandRefused": End("failed"),
+                # It takes nothing on just now, or died in the middle and has cleared up.
+                "CommandRefused": Again(),
+                "StepTimedOut": To("undo", outcome="timed_out"),
                 "StepHostLost": _MAY_RUN,
             },
             progress=frozenset({"UnshelveAccepted"}),
-            exhausted=To("undo", outcome="timed_out"),
+            exhausted=To("undo", outcome="failed"),
             # It is the destination that looks for the image: nobody else of the house can.
             action_events=("get_image_info", "compute_unshelve_instance"),
+            retries=2,
         ),
         Step(
             name="undo",

@@ -126,6 +126,9 @@ def test_a_rebuild_that_fails_leaves_an_error_and_may_be_asked_again(action: str
         must(world.says("h1", images.RebuildDisksPreparing()))
 
         must(world.fail(world.letters[0], fact))
+        while fact is instance.CommandRefused and world.here.saga is not None:
+            assert world.orders == [("RebuildGuest", "h1")]  # Asked again, while its tries last.
+            must(world.fail(world.letters[0], fact))
 
         assert world.states == ("error", None)
         assert world.here.host == "h1"

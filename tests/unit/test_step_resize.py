@@ -151,11 +151,26 @@ def test_a_late_gave_away_during_the_restoration_is_evidence_only() -> None:
     assert world.here.host == SOURCE
 
 
-@pytest.mark.parametrize("fact", [migration.ResizeFinishFailed, instance.CommandRefused])
-def test_a_destination_that_cannot_finish_is_the_guests_home_all_the_same(fact: type) -> None:
+@pytest.mark.parametrize("code", ["draining", "interrupted"])
+def test_a_destination_that_refuses_to_finish_is_asked_again_and_then_a_person(code: str) -> None:
+    world = standing_at("resize", "finish")
+    refused = instance.CommandRefused(code=code, reason="not now")
+    must(world.says(DESTINATION, refused))
+    done = world.fork()
+
+    assert world.orders == [("FinishResize", DESTINATION)]
+    done.settle()
+    assert done.states == ("resized", None)
+    assert done.events[-1] == ("compute_finish_resize", "Success")
+    for _ in range(2):
+        must(world.says(DESTINATION, refused))
+    assert world.saga.needs_operator is not None
+
+
+def test_a_destination_that_cannot_finish_is_the_guests_home_all_the_same() -> None:
     world = standing_at("resize", "finish")
 
-    world.fail(world.letters[0], fact)
+    world.fail(world.letters[0], migration.ResizeFinishFailed)
 
     assert world.trace[-1] == ("error", None, "error")
     assert world.here.host == DESTINATION
