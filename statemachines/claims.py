@@ -60,6 +60,8 @@ def keep_one_size(run: Run) -> None:
     held, move = run.held, run.held.move
     if held.host is None or move is None or move.source != move.destination:
         return
+    if sum(claim.host == held.host for claim in held.claims) < 2:
+        return  # Of one size it is kept, whoever claimed it: the move may be long over.
     if held.flavor == move.new_flavor and held.flavor != move.old_flavor:
         release_others(run, held.host, move.saga_id)
     else:

@@ -241,6 +241,31 @@ def test_a_confirm_on_the_same_host_keeps_the_new_size_alone() -> None:
     check_end(world)
 
 
+def test_after_a_resize_to_the_same_size_on_the_same_host_the_next_move_keeps_its_room() -> None:
+    world = built(allow_resize_to_same_host="true")
+    must(world.request("resize", flavor=SMALL))
+    must(world.choose("h1"))
+    world.settle()
+    must(world.request("confirm_resize"))
+    world.settle()
+
+    must(world.request("migrate"))
+
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [("h1", SMALL.vcpus)]
+
+
+def test_what_was_unshelved_after_a_resize_on_one_host_keeps_its_room_in_the_next_move() -> None:
+    world = same_host()
+    for action in ("confirm_resize", "shelve", "unshelve"):
+        must(world.request(action))
+        world.settle()
+    home = world.here.host
+
+    must(world.request("migrate"))
+
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [(home, LARGE.vcpus)]
+
+
 def test_a_revert_on_the_same_host_keeps_the_old_size_alone() -> None:
     world = same_host()
     must(world.request("revert_resize"))
