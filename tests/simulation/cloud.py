@@ -29,6 +29,7 @@ from events.topics import CONTROL_KEY, Topics
 from tests.simulation.database import Database
 from tests.simulation.faults import Dice, Plan, draw_plan
 from tests.simulation.fences import Fences
+from tests.simulation.operators import Operators
 from tests.simulation.ports import Gate
 from tests.simulation.processes import ConductorProcess, HostProcess, Process, S, SkewedClock
 from tests.simulation.store_model import StoreModel
@@ -106,6 +107,7 @@ class Cloud:
         ]
         self.workload = Workload(self)
         self.fences = Fences(self)
+        self.operators = Operators(self)
         self._found()
 
     def _found(self) -> None:
@@ -317,7 +319,7 @@ class Cloud:
             did = self.round()
             self.now_us += 200_000 if did else 2 * S
             if n % 5 == 4:
-                self.workload.operate()
+                self.operators.operate()
                 if not (left := self.watch.unrest()):
                     return
                 if self.now_us > until:

@@ -63,7 +63,7 @@ def audit(cloud: Cloud) -> list[str]:
     known = Counter(found.counts)
     rows = cloud.database.rows
     gone = {key for key, r in rows["rejections"].items() if getattr(r, "code", "") == "dropped"}
-    gone |= cloud.workload.discarded - rows["parked"].keys()
+    gone |= cloud.operators.discarded - rows["parked"].keys()
     waiting = len(rows["parked"]) + len(gone)
     judged = sum(known[n] for n in ("accepted", "rejected", "duplicate", "quarantined", "control"))
     if judged + waiting != records:
@@ -289,11 +289,7 @@ def _attachments(cloud: Cloud) -> list[str]:
         assert held is not None, f"Expected a state of {row.uuid}, but there is none"
         for host in cloud.hosts:
             there = attached_on(cloud.world, host.name, row.uuid)
-            # Where a reset broke a clearing up off, the room claimed stands for what is left of it.
-            is_unwell = row.vm_state == "error" or is_only_said(cloud, row)
-            is_claimed = is_unwell and host.name in {c.host for c in held.claims}
-            is_there = is_claimed or cloud.world.half(host.name, row.uuid) is not None
-            if there.has_any and not is_there:
+            if there.has_any and cloud.world.half(host.name, row.uuid) is None:
                 broken.append(f"I16: {there}, but nothing of the guest is there")
             said = _said_to_be_on(held, host.name)
             if said != _sorted(there):

@@ -123,7 +123,7 @@ class _Run:
             except (Broken, NoRest, AssertionError) as error:
                 broken.append(f"{type(error).__name__}: {error}")
         state = State.FAILED if broken else State.PASSED
-        return Result(cell, state, tuple(broken), lab.workload.was_needed)
+        return Result(cell, state, tuple(broken), lab.operators.was_needed)
 
     def _missing(self) -> str | None:
         """Say what did not come in the course of this; None where all did."""

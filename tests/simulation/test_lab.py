@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
+from compute.fake_site import Failure, FailureKind
 from conductor import fold
+from events.codec import decode_fact
 from events.log import Message
+from events.migration import PostCopyStarted
+from events.requests import SagaCompensated
 from projections.store import RESEND_STEP
 from statemachines.resume import RESEND
+from tests.simulation.invariants import at_rest
 from tests.simulation.lab import Lab, Trap
+from tests.simulation.operators import is_readable
 from tests.simulation.patching import patched
 from tests.simulation.processes import Process
 from tests.simulation.routes import make, requests_of
 from tests.simulation.watch import is_decision
+
+#: Rounds in which a word is surely judged.
+WORD_ROUNDS: Final = 20
 
 
 def says(lab: Lab, _who: Process, name: str, subject: object) -> bool:
@@ -52,6 +61,52 @@ def test_a_gap_whose_facts_are_lost_when_they_are_sent_again_too_is_asked_about_
     held = lab.held
     assert held is not None
     assert (held.vm_state, held.parked) == ("active", ())
+
+
+def says_post_copy(_who: Process, name: str, subject: object) -> bool:
+    """Say whether the log has just been told that a guest is half there, and goes on there."""
+    messages = cast("list[Message]", subject) if name == "log.append.done" else []
+    values = [m.value for m in messages if is_readable(m.value)]
+    return any(isinstance(decode_fact(value or b"")[1], PostCopyStarted) for value in values)
+
+
+def waits_for_operator(lab: Lab) -> bool:
+    """Say whether the primary saga waits for a person."""
+    saga = None if lab.held is None else lab.held.saga
+    return saga is not None and saga.needs_operator is not None
+
+
+def test_an_operator_who_would_have_a_post_copy_undone_loses_no_guest_and_breaks_no_law() -> None:
+    lab = Lab(live_migration_completion_timeout="1")
+    with patched((fold, "step", lab.watch.step)):
+        make(lab, requests_of("create")[0])
+        lab.settle()
+        lab.failures["LiveMigrateGuest.copy"] = Failure(kind=FailureKind.POST_COPY)
+        hosts = {host.name for host in lab.hosts}
+        lab.traps.append(Trap(says_post_copy, lambda *_: lab.obstacles.dazed.update(hosts)))
+        make(lab, requests_of("live_migrate")[-1])
+        lab.until(lambda: waits_for_operator(lab), "a saga that waits for a person")
+        saga = lab.held.saga if lab.held else None
+        assert saga is not None
+        word = SagaCompensated(saga_id=saga.saga_id, user_id="operator", reason="have it back")
+        said = lab.workload.say(lab.uuid, word)
+        for _ in range(WORD_ROUNDS):
+            lab.turn()
+        heard = [] if lab.held is None else [each.request_id for each in lab.held.requests]
+        refused = dict(lab.database.rows["rejections"])
+        is_undone = not waits_for_operator(lab) or bool(lab.database.outbox)
+        lab.obstacles.dazed.clear()
+        lab.settle()
+        broken = at_rest(lab)
+
+    assert said in heard
+    assert refused == {}
+    assert not is_undone
+    assert broken == []
+    assert lab.held is not None
+    assert lab.held.move is not None
+    assert (lab.held.vm_state, lab.held.move.status) == ("active", "completed")
+    assert lab.held.host == lab.held.move.destination
 
 
 def test_the_store_knows_what_waits_for_missing_facts_by_its_name() -> None:

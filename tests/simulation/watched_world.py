@@ -15,6 +15,9 @@ from tests.simulation.laws import Broken
 #: Halves that have the disks of a guest.
 DISKS: Final = (*PRESENT, Role.COPIED, Role.KEPT, Role.LEAVING, Role.LEFT)
 
+#: Commands that leave nothing of what a host has of a guest, or of an image of it.
+CLEARING_UP: Final = ("DestroyGuest", "ConfirmResize", "DeleteImage")
+
 
 class WatchedImages:
     """The images and their law: what is all that is left of a guest is not deleted."""
@@ -92,11 +95,12 @@ class WatchedWorld:
     def begun(self, command: str, host: str, uuid: str) -> None:
         """See that nothing is begun for a guest that runs elsewhere but its destruction.
 
-        A resize is confirmed at its source by the destruction of what that kept.
+        A resize is confirmed at its source by the destruction of what that kept, and the image that
+        nobody will use is no part of the guest.
         """
         elsewhere = [h for h in self.running().get(uuid, ()) if h != host]
         is_fenced = (host, uuid) in self._isolated
-        if is_fenced and elsewhere and command not in ("DestroyGuest", "ConfirmResize"):
+        if is_fenced and elsewhere and command not in CLEARING_UP:
             raise Broken(f"I17: {command} of {uuid} was begun on {host}, which had been fenced")
 
     def _is_left(self, instance_id: str) -> bool:

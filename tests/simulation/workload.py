@@ -1,4 +1,4 @@
-"""What people ask of the cloud, legal and not; what liars write; what operators do.
+"""What people ask of the cloud, legal and not; what liars write.
 
 Requests are facts of the API, so this file speaks with its key. It looks at rows as the API would,
 and may be late: whatever it asks has to be judged anew.
@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from compute.scribe import Scribe
-from events.codec import decode_fact, encode_fact
+from events.codec import encode_fact
 from events.envelope import API, Meta
-from events.errors import BadRecord
 from events.instance import GuestBuilt, GuestStopped, PowerStateReported
-from events.log import Message, TopicPartition
+from events.log import Message
 from events.migration import GuestArrived, GuestHandedOver
 from events.requests import (
     ActionRequested,
     Flavor,
-    RecordDiscarded,
-    SagaResolved,
-    SagaRetried,
 )
 from events.seal import sealed_message
 from events.topics import partition_of
 from events.values import replace
-from projections.rows import InstanceRow, NodeRow, ParkedRow, SagaRow
+from projections.rows import InstanceRow, NodeRow
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -86,8 +82,6 @@ MEDDLING: Final = ("delete", "delete", "soft_delete", "reset_state", "stop")
 _ASKED: Final = {a for actions in LEGAL.values() for a in actions}
 ANY: Final = tuple(sorted(_ASKED | {*STEERING, "evacuate"}))
 LIES: Final = (PowerStateReported, GuestBuilt, GuestStopped, GuestArrived, GuestHandedOver)
-#: Words of an operator about one saga before he ends it by hand.
-RETRIES_MAX: Final = 3
 
 
 class Workload:
@@ -102,9 +96,6 @@ class Workload:
         self._asked: list[Message] = []
         self._created: set[str] = set()
         self._count = 0
-        self._retried: dict[str, int] = {}
-        #: Records that an operator gave up.
-        self.discarded: set[tuple[str, int, int]] = set()
 
     # The API.
 
@@ -115,6 +106,7 @@ class Workload:
         if self._asked and self._rng.random() < 0.05:
             self._cloud.tap.append([self._rng.choice(self._asked)])
             return
+        self._cloud.operators.meddle()
         self._cloud.fences.lift()
         if self._rng.random() < 0.3 and self._cloud.fences.evacuate():
             return
@@ -322,64 +314,3 @@ class Workload:
         )
         topic = rng.choice((self._cloud.topics.instance_events, self._cloud.topics.node_events))
         self._cloud.tap.append([bad._replace(topic=topic)])
-
-    # Operators.
-
-    def operate(self) -> None:
-        """Lead out what waits for a person: retry, in the end resolve; give up what is hopeless."""
-        self._cloud.fences.lift(at_rest=True)
-        rows = self._cloud.database.rows
-        for key in sorted(rows["sagas"]):
-            saga = rows["sagas"][key]
-            if isinstance(saga, SagaRow) and saga.status == "needs_operator":
-                self._lead_out(saga)
-        for key in sorted(rows["parked"]):
-            parked = rows["parked"][key]
-            if isinstance(parked, ParkedRow) and self._is_hopeless(parked):
-                self._release(parked)
-
-    def _is_hopeless(self, parked: ParkedRow) -> bool:
-        """Is it what a worker died of, or of a schema that nobody will ever admit?"""
-        if parked.reason == "set-aside":
-            return True
-        tp = TopicPartition(parked.topic, parked.partition)
-        record = self._cloud.log.partition(tp).records[parked.offset]
-        return parked.reason == "schema" and not is_readable(record.value)
-
-    @property
-    def was_needed(self) -> bool:
-        """Did an operator have to lead a saga out?"""
-        return bool(self._retried)
-
-    def _lead_out(self, saga: SagaRow) -> None:
-        tries = self._retried.get(saga.saga_id, 0)
-        self._retried[saga.saga_id] = tries + 1
-        if tries < RETRIES_MAX:
-            word: object = SagaRetried(saga_id=saga.saga_id, user_id="operator", reason="again")
-        else:
-            word = SagaResolved(saga_id=saga.saga_id, user_id="operator", reason="seen to")
-        self.say(saga.instance_uuid, word)
-
-    def _release(self, parked: ParkedRow) -> None:
-        position = (parked.topic, parked.partition, parked.offset)
-        if position in self.discarded:
-            return
-        self.discarded.add(position)
-        word = RecordDiscarded(
-            partition=parked.partition,
-            offset=parked.offset,
-            source="",
-            digest=b"",
-            user_id="operator",
-            reason="of no use to anybody",
-        )
-        self.say(parked.subject, word)
-
-
-def is_readable(value: bytes | None) -> bool:
-    """Say whether a value can be decoded as a fact."""
-    try:
-        decode_fact(value or b"")
-    except BadRecord:
-        return False
-    return True
