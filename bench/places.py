@@ -25,7 +25,7 @@ class Scale:
     memory_facts: int = 1_000_000
     hosts: int = 10_000
     latency_s: int = 20
-    sagas: int = 300
+    sagas: int = 2_000
 
     def divided(self, by: int) -> Scale:
         """Return a smaller one, to try the bench itself."""

@@ -1,13 +1,19 @@
 """Line 5: live-migration sagas from request to end, against agents that answer at once.
 
 Everything of ours runs: worker, outbox, relay, command topics, scheduler with its locks, timers.
-The agents are one reader that answers each command with the facts of a migration that goes well.
+The agents are one process that reads the commands of all hosts, and answers each with the facts of
+a migration that goes well.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Final
 from uuid import UUID
 
@@ -32,8 +38,10 @@ from events.seal import FIRST, digest, sealed_message
 from events.topics import Topics, partition_of
 
 #: Seconds that all of it may take; it takes a few.
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 READ_RECORDS: Final = 5_000
+#: Seconds that agents wait for commands before they look whether they may end.
+READ_WAIT_S: Final = 0.05
 _LAST: Final = {"create": "BuildGuest", "live_migrate": "CleanUpSource"}
 
 
@@ -66,19 +74,17 @@ def measure(places: Places) -> list[Figure]:
 def migrated(load: Load, url: str, count: int) -> float:
     """Return the seconds in which that many instances were migrated, having been created."""
     uuids = [str(UUID(int=n + 1)) for n in range(count)]
-    with service.conducting(load, url) as conductor:
-        agents = Agents(load)
+    with service.conducting(load, url) as conductor, answering(load) as answered:
         nodes = [TopicPartition(load.topics.node_events, p) for p in range(PARTITIONS)]
         reader = load.log().reader()
         ends = reader.end_offsets(nodes)
         reader.close()
         service.until(conductor, lambda: service.folded(conductor, ends) >= 1.0)
-        _carried_out(conductor, agents, load, "create", uuids)
+        _carried_out(conductor, answered, load, "create", uuids)
         collect_seldom()
         begin = time.perf_counter()
-        _carried_out(conductor, agents, load, "live_migrate", uuids)
+        _carried_out(conductor, answered, load, "live_migrate", uuids)
         took = time.perf_counter() - begin
-        agents.close()
     with psycopg.connect(conninfo_of(url)) as connection:
         ended = connection.execute(
             "SELECT saga, status, ok, count(*) FROM sagas GROUP BY 1, 2, 3"
@@ -89,15 +95,14 @@ def migrated(load: Load, url: str, count: int) -> float:
 
 
 def _carried_out(
-    conductor: Conductor, agents: Agents, load: Load, action: str, uuids: list[str]
+    conductor: Conductor, answered: Answered, load: Load, action: str, uuids: list[str]
 ) -> None:
     """Ask for an action of every instance, and go on until each of them has ended."""
     append(load.address, [_asked(load.topics, uuid, action) for uuid in uuids])
     end_s = time.monotonic() + PATIENCE_S
-    while agents.answered.get(_LAST[action], 0) < len(uuids):
+    while answered.of(_LAST[action]) < len(uuids):
         conductor.turn()
-        agents.turn()
-        assert time.monotonic() < end_s, f"Expected every {action} to end, but {agents.answered}"
+        assert time.monotonic() < end_s, f"Expected every {action} to end, but {answered}"
     ends = load.ends()
     service.until(conductor, lambda: service.folded(conductor, ends) >= 1.0)
 
@@ -126,6 +131,50 @@ def _asked(topics: Topics, uuid: str, action: str) -> Message:
     )
 
 
+class Answered:
+    """How many commands the agents have answered, as far as they have said."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._counts: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"answered {dict(self._counts)}"
+
+    def of(self, command: str) -> int:
+        """Return how many of one kind; raises EOFError where the agents are gone."""
+        while self._pipe.poll():
+            self._counts.update(self._pipe.recv())
+        return self._counts[command]
+
+
+@contextmanager
+def answering(load: Load) -> Iterator[Answered]:
+    """Let agents answer in a process of their own meanwhile."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=answer, args=(load, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Answered(ours)
+    finally:
+        ours.close()
+        process.join()
+
+
+def answer(load: Load, pipe: Connection) -> None:
+    """Answer commands, and say which, until nobody is at the other end of the pipe."""
+    agents = Agents(load)
+    try:
+        while not pipe.poll():
+            if answered := agents.turn():
+                pipe.send(answered)
+    except (EOFError, BrokenPipeError):
+        pass
+    agents.close()
+
+
 @dataclass
 class _Said:
     sequence: int = 0
@@ -137,7 +186,6 @@ class Agents:
     """All hosts: each command is answered at once, with all that is said in its course."""
 
     load: Load
-    answered: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         log, topics = self.load.log(), self.load.topics
@@ -153,20 +201,22 @@ class Agents:
         self._reader.close()
         self._writer.close()
 
-    def turn(self) -> None:
-        """Answer what was asked since."""
+    def turn(self) -> Counter[str]:
+        """Answer what was asked since; return how many commands of each kind that were."""
         answers: list[Message] = []
-        for record in self._reader.poll(READ_RECORDS, 0.0):
+        answered: Counter[str] = Counter()
+        for record in self._reader.poll(READ_RECORDS, READ_WAIT_S):
             letter = decode_command(record.value or b"")
             command, address = type(letter.command).__name__, letter.address
             if address.command_id in self._known:
                 continue
             self._known.add(address.command_id)
-            self.answered[command] = self.answered.get(command, 0) + 1
+            answered[command] += 1
             for fact in ANSWERS[command]:
                 answers.append(self._said(address.host, fact, address))
         if answers:
             self._writer.append(answers)
+        return answered
 
     def _said(self, host: str, fact: object, address: Address) -> Message:
         chain = self._chains.setdefault((host, address.instance_id), _Said())

@@ -15,7 +15,7 @@ from conductor.office import Office
 from events.decisions import StepHostLost
 from events.errors import UnknownTopic
 from events.log import Message, TopicPartition
-from events.seal import EXPIRES_AT, command_key, sealed_message, split_key_id
+from events.seal import EXPIRES_AT, Key, MasterKeyring, command_key, sealed_message, split_key_id
 from projections.store import Order
 from statemachines.rules import Rules
 
@@ -33,6 +33,7 @@ class Relay:
         self._topics = office.ports.topics
         self._clock = office.ports.clock
         self._owned = office.owned
+        self._keys: dict[TopicPartition, _CommandKeys] = {}
 
     def turn(self) -> bool:
         """Send a bounded number of orders; say whether there were any."""
@@ -93,25 +94,54 @@ class Relay:
         )
 
     def _message(self, order: Order) -> Message | None:
-        fold = self._owned.fold_of(TopicPartition(order.topic, order.partition))
-        key_id = None if fold is None else open_key_of(fold.rules, order.host)
-        if key_id is None:
+        partition = TopicPartition(order.topic, order.partition)
+        if (fold := self._owned.fold_of(partition)) is None:
             return None
-        name, enrolment = split_key_id(key_id)
+        keys = self._keys.get(partition)
+        if keys is None or not keys.are_of(fold.rules):
+            keys = self._keys[partition] = _CommandKeys(self._keyring, fold.rules)
+        if (key := keys.key(order.host)) is None:
+            return None
         message = sealed_message(
             topic=self._topics.commands(order.host),
             partition=0,
             key=order.instance_uuid,
             value=order.value,
             prev=b"",
-            by=command_key(self._keyring.key(name, enrolment)),
+            by=key,
         )
         expires_at = self._clock.now_us() + order.deadline_s * 1_000_000
         header = (EXPIRES_AT, str(expires_at).encode())
         return message._replace(headers=(*message.headers, header))
 
 
-def open_key_of(rules: Rules, host: str) -> str | None:
-    """Return the newest open key of a host; None where it has none."""
-    mine = [k for k in rules.keys_open if split_key_id(k)[0] == host and rules.is_open(k)]
-    return max(mine, key=lambda k: split_key_id(k)[1], default=None)
+class _CommandKeys:
+    """Under which key each host is written to, while the same keys are open."""
+
+    def __init__(self, keyring: MasterKeyring, rules: Rules) -> None:
+        self._keyring = keyring
+        self._opened, self._closed = rules.keys_open, rules.keys_closed
+        self._enrolments = newest_enrolments(rules)
+        self._keys: dict[str, Key] = {}
+
+    def are_of(self, rules: Rules) -> bool:
+        """Say whether no key was opened or closed since."""
+        return self._opened is rules.keys_open and self._closed is rules.keys_closed
+
+    def key(self, host: str) -> Key | None:
+        """Return the key of commands to a host; None where it has no open key."""
+        if (known := self._keys.get(host)) is not None:
+            return known
+        if (enrolment := self._enrolments.get(host)) is None:
+            return None
+        key = self._keys[host] = command_key(self._keyring.key(host, enrolment))
+        return key
+
+
+def newest_enrolments(rules: Rules) -> dict[str, int]:
+    """Return, for each host that has an open key, the newest enrolment with one."""
+    newest: dict[str, int] = {}
+    for key_id in rules.keys_open - rules.keys_closed:
+        name, enrolment = split_key_id(key_id)
+        newest[name] = max(enrolment, newest.get(name, 0))
+    return newest
