@@ -18,9 +18,11 @@ from conductor.due_rows import due_changes, due_rows
 from conductor.limits import CACHE_INSTANCES_MAX
 from conductor.opening import (
     START_OF_CHAIN,
+    Decode,
     believed,
     chained,
     claimed_source,
+    decoded,
     envelope_of,
     requeued,
     source_of,
@@ -31,7 +33,7 @@ from conductor.rows import LastNotes, keep_notes, node_row, note_rows, state_row
 from conductor.states import Load, States
 from conductor.step import Outcome, step
 from conductor.verdict_rows import dropped, dropped_row, quarantine_row, rejection_row
-from events.codec import decode_fact, fingerprint_in, registry
+from events.codec import fingerprint_in, registry
 from events.control import KeyClosed, KeyOpened, RulesPublished
 from events.decisions import RecordSetAside
 from events.envelope import API, CONDUCTOR, Envelope
@@ -94,6 +96,7 @@ class Fold:
         partitions: int,
         load: Load,
         of_nodes: bool = False,
+        decode: Decode = decoded,
     ) -> None:
         self.partition = partition
         self.next_offset = 0
@@ -108,6 +111,7 @@ class Fold:
         #: Hears each fact that is accepted, and what it did; may hear it again in a later try.
         self.listener: Callable[[Envelope[object], Outcome], None] | None = None
         self._of_nodes = of_nodes
+        self._decode = decode
         self._partitions = partitions
         self._keyring = keyring
         self._states = States(load)
@@ -120,8 +124,7 @@ class Fold:
         self.next_offset = next_offset
         self.chain = chain or START_OF_CHAIN
         self.leader_epoch = leader_epoch
-        fresh = Rules(partitions=self._partitions)
-        self.rules = RULES_CODEC.decode(rules) if rules else fresh
+        self.rules = RULES_CODEC.decode(rules) if rules else Rules(partitions=self._partitions)
         self._states.clear()
         self._now = None
 
@@ -198,7 +201,7 @@ class Fold:
             raise BadRecord("wrong-partition", sentence)
         believed(sealed, now.rules)
         if self._of_nodes:
-            self._node(now, envelope_of(record, sealed, key))
+            self._node(now, envelope_of(record, sealed, key, self._decode))
             return
         held = self._held(now, key)
         if held is not None and blocks(held) and not self._leads_out(record, sealed):
@@ -212,10 +215,10 @@ class Fold:
                 )
             self._wait(now, record, held, sealed)
             return
-        self._judge(now, envelope_of(record, sealed, key))
+        self._judge(now, envelope_of(record, sealed, key, self._decode))
 
     def _control(self, now: Scratch, record: Record, sealed: Sealed) -> None:
-        meta, fact = decode_fact(cast("bytes", record.value))
+        meta, fact = self._decode(record)
         if isinstance(fact, RecordSetAside) and sealed.name == CONDUCTOR:
             now.counts["control"] += 1  # Obeyed before the fold, by whoever folds.
             return
@@ -258,8 +261,7 @@ class Fold:
         is_here = not self._of_nodes and partition_of(key, self._partitions) == record.partition
         held = self._held(now, key) if key and is_here else None
         if held is None:
-            sentence = "Expected to survive the record, but the worker died twice"
-            raise BadRecord("set-aside", sentence)
+            raise BadRecord("set-aside", "Expected to survive it, but the worker died twice")
         source = claimed_source(record)
         self._park(now, held, parked_of(record, source=source, sequence=0, reason="set-aside"))
 
@@ -296,7 +298,7 @@ class Fold:
                     if not now.rules.admits(fingerprint_in(parked.value).hex()):
                         self._wait(now, record, without(held, parked.offset), sealed)
                         return
-                self._step(now, envelope_of(record, sealed, instance_id))
+                self._step(now, envelope_of(record, sealed, instance_id, self._decode))
             except BadRecord as bad:
                 now.counts["quarantined"] += 1
                 now.held[instance_id] = without(held, parked.offset)

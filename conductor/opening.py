@@ -6,12 +6,13 @@ record says what it may: its own name as source, the record's key as subject.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
 from typing import Final
 
 from events.codec import decode_fact
-from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, host_in
+from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, Meta, host_in
 from events.errors import BadRecord
 from events.log import Record
 from events.requests import RecordRequeued
@@ -22,6 +23,8 @@ from statemachines.rules import Rules
 PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
 #: The chain of a partition before its first record.
 START_OF_CHAIN: Final = bytes(32)
+#: What reads an authentic record; an auditor's looks closer.
+Decode = Callable[[Record], tuple[Meta, object]]
 _OFFSET: Final = Struct(">Q").pack
 _SIZE: Final = Struct(">I").pack
 
@@ -78,10 +81,17 @@ def requeued(word: Record, fact: RecordRequeued) -> Record:
     )
 
 
-def envelope_of(record: Record, sealed: Sealed, key: str) -> Envelope[object]:
+def decoded(record: Record) -> tuple[Meta, object]:
+    """Return what an authentic record says; raises BadRecord where it is no fact of ours."""
+    return decode_fact(record.value or b"")
+
+
+def envelope_of(
+    record: Record, sealed: Sealed, key: str, decode: Decode = decoded
+) -> Envelope[object]:
     """Return the fact of an authentic record; raises BadRecord where it says what it may not."""
     assert record.value is not None, f"Expected a value at {record.offset}, but a tombstone"
-    meta, fact = decode_fact(record.value)
+    meta, fact = decode(record)
     source = source_of(sealed)
     if meta.source != source:
         raise BadRecord("wrong-source", f"Expected {source} to speak, but it says {meta.source}")

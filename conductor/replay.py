@@ -15,9 +15,10 @@ from typing import Final
 from conductor import limits
 from conductor.bodies import RULES_CODEC
 from conductor.fold import Fold
-from events.codec import decode_fact, is_canonical, registry
+from conductor.opening import Decode, decoded
+from events.codec import decode_closely, decode_fact, registry
 from events.decisions import RecordSetAside
-from events.envelope import CONDUCTOR
+from events.envelope import CONDUCTOR, Meta
 from events.errors import BadRecord
 from events.log import LogReader, Record, TopicPartition
 from events.seal import MasterKeyring, unseal
@@ -132,6 +133,7 @@ class Replay:
             partitions=info.partitions,
             load=bodies_of(tables, of_nodes=of_nodes, after=after),
             of_nodes=of_nodes,
+            decode=self._decode_closely(found) if self._check_form else decoded,
         )
         start = 0 if begin is None else begin.next_offset
         first = start if look_ahead else max(start, end)
@@ -155,7 +157,6 @@ class Replay:
             if batch is not None:
                 fold.keep()
                 merge(tables, batch.changes, None if after is None else found.gone)
-            self._look_at(found, records)
         found.counts += fold.counts
         found.checkpoints.append(
             Checkpoint(
@@ -193,15 +194,16 @@ class Replay:
                 f"Expected nothing before {start} of {name} to be set aside since, but {early}"
             )
 
-    def _look_at(self, found: Replayed, records: list[Record]) -> None:
-        if not self._check_form:
-            return
-        for record in records:
-            try:
-                if record.value is not None and not is_canonical(record.value):
-                    found.odd.append((record.topic, record.partition, record.offset))
-            except Exception:  # Undecodable: it is in quarantine, where it is named.
-                continue
+    def _decode_closely(self, found: Replayed) -> Decode:
+        """Return what decodes, and notes the position of what an encoder would write otherwise."""
+
+        def decode(record: Record) -> tuple[Meta, object]:
+            meta, fact, is_canonical = decode_closely(record.value or b"")
+            if not is_canonical:
+                found.odd.append((record.topic, record.partition, record.offset))
+            return meta, fact
+
+        return decode
 
 
 def waiting_for_schema(tables: Tables, partition: TopicPartition) -> list[str]:

@@ -119,9 +119,17 @@ def fingerprint_in(value: bytes) -> bytes:
 
 def decode_fact(value: bytes) -> tuple[Meta, object]:
     """Return what a value says; raises BadRecord where it is no fact of ours."""
+    return _said(*_decode(value, "meta"))
+
+
+def decode_closely(value: bytes) -> tuple[Meta, object, bool]:
+    """Return what a value says, and whether `encode_fact` would have made the same bytes of it.
+
+    The auditor's question, not the hot path's; raises BadRecord where it is no fact of ours.
+    """
     form, body = _decode(value, "meta")
-    meta = Meta(**body.pop("meta"))  # type: ignore[arg-type]  # the schema vouches for the types
-    return meta, _load(form, body)
+    is_canonical = _encode(form, body) == value
+    return *_said(form, body), is_canonical
 
 
 def decode_command(value: bytes) -> Letter[object]:
@@ -129,14 +137,6 @@ def decode_command(value: bytes) -> Letter[object]:
     form, body = _decode(value, "address")
     address = Address(**body.pop("address"))  # type: ignore[arg-type]  # as above
     return Letter(_load(form, body), address)
-
-
-def is_canonical(value: bytes) -> bool:
-    """Say whether encoding again gives the same bytes; the auditor's check, not the hot path's."""
-    form = registry().by_fingerprint.get(fingerprint_in(value))
-    if form is None:
-        return True
-    return _encode(form, _read(form, value)) == value
 
 
 def versions_of(name: str, cls: type) -> tuple[bytes, ...]:
@@ -197,7 +197,7 @@ def _is_text(schema: Any) -> bool:
     return schema not in ("null", "long", "boolean", "bytes")
 
 
-def _encode(form: Form, body: dict[str, object]) -> bytes:
+def _encode(form: Form, body: Mapping[str, object]) -> bytes:
     out = BytesIO()
     out.write(MARKER)
     out.write(form.fingerprint)
@@ -255,6 +255,11 @@ def _read(form: Form, value: bytes) -> dict[str, object]:
         extra = len(value) - stream.tell()
         raise BadRecord("trailing-bytes", f"Expected {form.name} to end, but {extra} bytes follow")
     return body  # type: ignore[return-value]  # every schema of ours is a record
+
+
+def _said(form: Form, body: dict[str, dict[str, object]]) -> tuple[Meta, object]:
+    meta = Meta(**body.pop("meta"))  # type: ignore[arg-type]  # the schema vouches for the types
+    return meta, _load(form, body)
 
 
 def _load(form: Form, body: Mapping[str, object]) -> object:

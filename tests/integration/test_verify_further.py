@@ -13,10 +13,14 @@ from sqlalchemy import text
 from conductor.auditor import Audit
 from conductor.replay import Replay
 from conductor.speaker import Speaker
+from events.codec import encode_fact
 from events.decisions import RecordSetAside
+from events.envelope import COMPUTE, Meta
+from events.instance import GuestDestroyFailed
 from events.log import Record, TopicPartition
 from events.memory_log import MemoryLog, MemoryReader
 from events.requests import Flavor
+from events.seal import sealed_message
 from events.topics import CONTROL_KEY
 from projections.kept import Keeper, Kept, Said
 from projections.rows import QuarantineRow
@@ -188,6 +192,39 @@ def test_a_word_that_sets_aside_is_obeyed_however_late_it_is_read(scene: Scene) 
         r for r in found[0].tables["quarantine"].values() if isinstance(r, QuarantineRow)
     ]
     assert [(row.offset, row.code) for row in quarantined] == [(fact, "set-aside")]
+
+
+def test_a_fact_in_a_form_that_no_encoder_writes_is_named(scene: Scene) -> None:
+    cloud = scene.stage.cloud
+    home = cloud.home(UIDS[3])
+    assert isinstance(cloud.log, MemoryLog)
+    meta = Meta(
+        source=COMPUTE + "host1",
+        boot_epoch=1,
+        sequence=900,
+        instance_id=UIDS[3],
+        occurred_at=cloud.clock.now_us(),
+    )
+    plain = encode_fact(meta, GuestDestroyFailed(reason="x"))
+    odd = plain.removesuffix(b"\x02x") + b"\x82\x00x"  # A length in two bytes.
+    said = [
+        sealed_message(
+            topic=home.topic,
+            partition=home.partition,
+            key=UIDS[3],
+            value=value,
+            prev=b"",
+            by=cloud.keyring.key("host1", 1),
+        )
+        for value in (plain, odd)
+    ]
+    _, position = cloud.log.writer().append(said)
+
+    found = Replay(
+        reader=cloud.log.reader(), keyring=cloud.keyring, topics=cloud.topics, check_form=True
+    ).fold_to({home: cloud.log.partition(home).end})
+
+    assert found.odd == [(*home, position)]
 
 
 def test_a_log_that_was_cut_is_read_from_where_it_begins(scene: Scene) -> None:
