@@ -20,7 +20,7 @@ class Scale:
     few_instances: int = 10_000
     many_instances: int = 1_000_000
     many_active: int = 50_000
-    growth_facts: int = 150_000
+    growth_facts: int = 450_000
     memory_instances: int = 200_000
     memory_facts: int = 1_000_000
     hosts: int = 10_000

@@ -194,7 +194,6 @@ def _pause(fleet: Fleet, name: str, store: SqlStore) -> None:
         wait(
             lambda: time.monotonic() > past_s and epochs(store) != before,
             "others to take over",
-            30,
         )
     finally:
         fleet.signal(name, signal.SIGCONT)
