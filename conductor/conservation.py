@@ -26,7 +26,7 @@ from projections.rows import (
     Row,
     SagaRow,
 )
-from statemachines.conservation import broken_laws, stray_room
+from statemachines.conservation import broken_laws, missing_room, stray_room
 from statemachines.held import Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
@@ -142,13 +142,14 @@ def _most(node: NodeRow, options: SchedulerOptions) -> tuple[int, int, int]:
 
 
 def _claims_and_moves(rows: _Rows) -> Iterator[str]:
-    """Every claim is the owner's, an open destination's or owed; a move is over or worked on."""
+    """Every claim is the owner's, an open destination's or owed; every owner has one."""
     for uuid in sorted(rows.states):
-        yield from (*broken_laws(rows.states[uuid]), *stray_room(rows.states[uuid]))
+        held = rows.states[uuid]
+        yield from (*broken_laws(held), *stray_room(held), *missing_room(held))
     for row in rows.of("claims", ClaimRow):
-        held = rows.states.get(row.instance_uuid)
-        if held is None or not any(
-            (c.host, c.saga_id) == (row.host, row.saga_id) for c in held.claims
+        its = rows.states.get(row.instance_uuid)
+        if its is None or not any(
+            (c.host, c.saga_id) == (row.host, row.saga_id) for c in its.claims
         ):
             yield f"Expected no room of {row.instance_uuid} on {row.host}, but {row.saga_id} has it"
 

@@ -1,8 +1,8 @@
 """What is never lost and never made of nothing, as laws over the state of one instance.
 
 They hold after every fact, so a worker asks for them before it commits; the auditor asks for them
-again, for room that nobody explains, and for those that need more than one instance
-(`conductor.conservation`).
+again, for room that nobody explains or that is missing, and for those that need more than one
+instance (`conductor.conservation`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,18 @@ def stray_room(held: Held) -> tuple[str, ...]:
     if is_unwell or not owner_has_guest(held):
         return ()  # It may be all that is left of the guest.
     return tuple(f"Expected of instance {held.instance_id} {each}" for each in _stray(held))
+
+
+def missing_room(held: Held) -> tuple[str, ...]:
+    """Say that the owner has no room claimed for it, in a sentence; empty where it has.
+
+    Only while something is done to it may its home be without.
+    """
+    is_at_home = held.host is not None and held.saga is None and held.vm_state != VmState.DELETED
+    if not is_at_home or held.origin != "regente" or any(c.host == held.host for c in held.claims):
+        return ()
+    room = f"room on {held.host}, where it is {held.vm_state}, but none"
+    return (f"Expected of instance {held.instance_id} {room}",)
 
 
 def may_claim(held: Held) -> frozenset[str | None]:

@@ -6,7 +6,7 @@ import pytest
 
 from conductor.step import step
 from events.values import replace
-from statemachines.conservation import broken_laws, may_claim, stray_room
+from statemachines.conservation import broken_laws, may_claim, missing_room, stray_room
 from statemachines.held import Claim, Held
 from tests.beginnings import ACTIONS, begin, built, resized, situations
 from tests.story import must
@@ -30,7 +30,7 @@ def test_an_operation_keeps_every_law_after_each_fact(action: str) -> None:
     for envelope in world.history:
         held = step(held, envelope, world.rules).after
         assert held is not None
-        assert (*broken_laws(held), *stray_room(held)) == ()
+        assert (*broken_laws(held), *stray_room(held), *missing_room(held)) == ()
 
 
 def test_every_step_of_every_saga_keeps_every_law() -> None:
@@ -43,6 +43,15 @@ def test_room_where_nothing_of_the_guest_should_be_is_named() -> None:
     (sentence,) = stray_room(with_claim(built().here))
 
     assert "room on h9 to be released or confirmed, but it is active on h1" in sentence
+
+
+def test_an_owner_without_room_for_its_guest_is_named_while_nothing_is_done_to_it() -> None:
+    held, moving = built().here, begin("migrate").here
+
+    (sentence,) = missing_room(replace(held, claims=()))
+
+    assert "room on h1, where it is active, but none" in sentence
+    assert missing_room(held) == missing_room(replace(moving, claims=())) == ()
 
 
 def test_room_is_claimed_once_by_a_saga_on_a_host() -> None:
