@@ -20,7 +20,7 @@ from conductor.replay import Replay, Replayed, Tables
 from conductor.scheduler_options import SchedulerOptions
 from events.errors import BadRecord
 from events.log import TopicPartition
-from projections.kept import Keeper, Kept, KeptUnusable, Said
+from projections.kept import Keeper, Kept, KeptUnusable, NotKept, Said
 from projections.rows import TABLES, Key, Row
 from projections.store import Checkpoint
 
@@ -82,6 +82,8 @@ class Audit:
     went_on_after: int = 0
     #: Why this one began at the start of the log; empty where it did not.
     from_start: str = ""
+    #: Why the next one can't go on from this one, which is well; empty where it can.
+    not_kept: str = ""
 
     @property
     def is_well(self) -> bool:
@@ -137,7 +139,7 @@ def _from_start(
         audit.rows[table] = compare(audit, table, found.tables, snapshot.read(table), tables[table])
     audit.violations = violations_of(tables, options)
     if keeper is not None and audit.is_well and rows:
-        keeper.keep(Said(found.checkpoints, audit.counts, audit.odd, tables, found.gone))
+        _keep(audit, keeper, Said(found.checkpoints, audit.counts, audit.odd, tables, found.gone))
     return audit
 
 
@@ -168,8 +170,16 @@ def _further(
     audit.violations = violations_of(tables, options, claims)
     if audit.is_well:
         said = Said(found.checkpoints, audit.counts, audit.odd, found.tables, found.gone)
-        keeper.keep(said, after=kept)
+        _keep(audit, keeper, said, kept)
     return audit
+
+
+def _keep(audit: Audit, keeper: Keeper, said: Said, after: Kept | None = None) -> None:
+    """Keep what was found for the next one; a disk that is full does not change what was found."""
+    try:
+        keeper.keep(said, after=after)
+    except NotKept as why:
+        audit.not_kept = str(why)
 
 
 def _begun(snapshot: Snapshot) -> tuple[Audit, Mapping[TopicPartition, Checkpoint]]:

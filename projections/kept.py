@@ -42,6 +42,8 @@ CREATE TABLE bodies ("table" TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY ("
  WITHOUT ROWID;
 CREATE TABLE parked ("key" BLOB PRIMARY KEY, "row" BLOB NOT NULL) WITHOUT ROWID;
 """
+#: What a file that can't be read or written raises, alone or under a database.
+_NO_FILE: Final = (OSError, sqlite3.Error)
 _packed = msgspec.msgpack.Encoder().encode
 
 
@@ -59,6 +61,10 @@ class Said(NamedTuple):
 
 class KeptUnusable(Exception):
     """What was kept can't be gone on from; the sentence says why."""
+
+
+class NotKept(Exception):
+    """What was found could not be kept; the sentence names the file and says why."""
 
 
 def digest_of_row(values: tuple[object, ...]) -> bytes:
@@ -143,6 +149,14 @@ class Keeper:
         """Give what was kept; raises KeptUnusable where there is nothing, or not of this code."""
         if not self._file.exists():
             raise KeptUnusable("no verify has ended well here yet")
+        try:
+            database = self._opened()
+        except _NO_FILE as error:
+            raise KeptUnusable(f"Expected to read {self._file}, but: {error}") from error
+        with closing(database):
+            yield Kept(database)
+
+    def _opened(self) -> sqlite3.Connection:
         with self._alone():
             if not self._mac.exists() or not hmac.compare_digest(
                 self._mac.read_text(), self._sealed(self._file)
@@ -151,8 +165,7 @@ class Keeper:
             database = sqlite3.connect(self._file)
             # The file is opened by the first statement, and stays the same whoever replaces it.
             database.execute("PRAGMA schema_version").fetchone()
-        with closing(database):
-            yield Kept(database)
+        return database
 
     def forget(self) -> None:
         """Leave nothing of what was kept."""
@@ -160,14 +173,23 @@ class Keeper:
         self._file.unlink(missing_ok=True)
 
     def keep(self, said: Said, *, after: Kept | None = None) -> None:
-        """Leave what a verify found, and of what was kept before only what it went on `after`."""
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._alone(), self._replaced() as database:
-            if after is None:
-                database.executescript(_DDL)
-            else:
-                after.copy_to(database)
-            _write(database, said)
+        """Leave what a verify found, and of what was kept before only what it went on `after`.
+
+        Raises NotKept where the disk is full, or takes no file: what was kept before is there then.
+        """
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._alone(), self._replaced() as database:
+                if after is None:
+                    database.executescript(_DDL)
+                else:
+                    after.copy_to(database)
+                _write(database, said)
+        except _NO_FILE as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise NotKept(
+                f"Expected to keep in {self._file} what the verify found, but: {why}"
+            ) from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -82,7 +82,9 @@ class Regente(App):
         argparse_kwargs: dict[str, Any] | None = None,
     ) -> argparse.ArgumentParser:
         """Return the parser of the options that every command takes."""
-        parser = super().build_option_parser(description, version, {"prog": self.NAME})
+        # Abbreviated, `audit verify --state` would be taken for `--state-dir`.
+        said = {"prog": self.NAME, "allow_abbrev": False}
+        parser = super().build_option_parser(description, version, said)
         parser.add_argument(
             "--config", metavar="FILE", help="settings (TOML); else REGENTE_CONFIG, ./regente.toml"
         )

@@ -23,7 +23,8 @@ class Verify(ShowOne):
     ended well is gone on from: what it folded is not folded again, all rows are compared.
 
     Exit status 0: equal, and every law kept; 1: differences, each named by table, key, column and
-    both values, or broken laws, each with its sentences; 2: the log can't be read.
+    both values, or broken laws, each with its sentences; 2: the log can't be read. Where what was
+    found can't be kept, a full disk for one, a line names the file, and the status stays.
     """
 
     exits = (Exit.NO,)
@@ -52,6 +53,8 @@ class Verify(ShowOne):
         )
         if audit.from_start and not parsed_args.from_start:
             self.say(f"regente: from the start of the log: {audit.from_start}.")
+        if audit.not_kept:
+            self.say(f"regente: {audit.not_kept}. The next verify begins where this one did.")
         if is_unopened:
             self.say("regente: no checkpoint has moved yet: nothing was compared.")
         self.status = Exit.DONE if audit.is_well else Exit.NO

@@ -131,7 +131,9 @@ def _story(
     check(fleet.installation, cloud, store)
     lost = {row.host: row.lost_count for row in rows(store, "nodes") if isinstance(row, NodeRow)}
     tell(f"{Counter(i.vm_state for i in instances(store).values())}, lost: {lost}")
-    codes = Counter(r.code for r in rows(store, "rejections") if isinstance(r, RejectionRow))
+    refused = [r for r in rows(store, "rejections") if isinstance(r, RejectionRow)]
+    codes = Counter(r.code for r in refused)
+    tell(f"not asked: {Counter(r.fact for r in refused if r.code == 'not-asked')}")
     tell(f"refused: {codes}, evacuations: {evacuations(store)}")
     statuses = fleet.stop()
     assert set(statuses.values()) == {0}, statuses

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from events.memory_log import MemoryLog, MemoryReader
 from events.requests import Flavor
 from events.seal import sealed_message
 from events.topics import CONTROL_KEY
-from projections.kept import Keeper, Kept, Said
+from projections.kept import Keeper, Kept, NotKept, Said
 from projections.rows import QuarantineRow
 from tests.integration.theatre import Theatre, theatre
 
@@ -283,7 +286,7 @@ def test_a_verify_that_dies_while_it_keeps_leaves_what_was_kept_before(scene: Sc
             said = Said([], {}, [], rows={"tags": FullDisk()}, gone={})
             Keeper(scene.folder, key=KEY, code="today").keep(said, after=kept)
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(NotKept, match=r"verified.sqlite what .*No space"):
         fill()
 
     audit = scene.verify()
@@ -294,3 +297,44 @@ def test_a_verify_that_dies_while_it_keeps_leaves_what_was_kept_before(scene: Sc
         "verified.mac",
         "verified.sqlite",
     ]
+
+
+@contextmanager
+def no_file_may_grow() -> Iterator[None]:
+    """Have the kernel refuse whatever this process writes into a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_disk_that_takes_no_more_costs_what_is_kept_and_not_the_answer(
+    scene: Scene, *, is_first: bool
+) -> None:
+    if is_first:
+        scene.keeper.forget()
+
+    with no_file_may_grow():
+        audit = scene.verify()
+
+    assert audit.is_well
+    assert str(scene.folder / "verified.sqlite") in audit.not_kept
+    after = scene.verify()
+    assert (after.is_well, after.not_kept) == (True, "")
+    assert after.went_on_after == (0 if is_first else sum(scene.first.positions.values()))
+    assert sorted(each.suffix for each in scene.folder.iterdir()) == [".lock", ".mac", ".sqlite"]
+
+
+def test_a_place_that_is_no_folder_is_named_and_the_answer_is_given(scene: Scene) -> None:
+    scene.folder.with_name("file").write_text("")
+    elsewhere = scene.folder.with_name("file") / "audit"
+
+    audit = scene.verify(Keeper(elsewhere, key=KEY, code="today"))
+
+    assert audit.is_well
+    assert str(elsewhere) in audit.not_kept

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
 
 import pytest
 
+from regente.cli.app import run
 from tests.unit.test_cli_cloud import Cloud
 
 
@@ -49,3 +52,20 @@ def test_verify_names_the_law_that_rows_break(cloud: Cloud, change: str, law: st
     assert (status, found["laws_kept"]) == (1, False)
     assert all(sentence.startswith("Expected ") for sentence in found["laws"][law])
     assert cloud.command("rebuild", "--yes")[0] == 0
+
+
+def test_a_verify_that_can_not_keep_what_it_found_answers_and_names_the_file(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    cloud.until_idle()
+    (tmp_path / "file").write_text("")
+    place, said = tmp_path / "file" / "audit", StringIO()
+    folder = ("--state-dir", str(cloud.settings.state_dir))
+
+    status = run(
+        [*folder, "audit", "verify", "--state", str(place), "-f", "json"], out=StringIO(), err=said
+    )
+
+    assert status == 0
+    assert f"Expected to keep in {place}/verified.sqlite what the verify found" in said.getvalue()
+    assert "bug" not in said.getvalue()
