@@ -33,7 +33,7 @@ from statemachines.refused import never_taken
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
-from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
+from statemachines.saga import HOST_LOST, TIMED_OUT, End, Role, To, branches
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
@@ -178,6 +178,16 @@ def _is_ending(saga: SagaState, asked: Asked, name: str) -> bool:
     return asked.step == saga.step and name in SAGAS[saga.saga].steps[asked.step].on
 
 
+def _is_paid(envelope: Envelope[object], saga: SagaState, name: str) -> bool:
+    """Say whether a host has done what is waited for, told of the generation that is owed."""
+    owed = SAGAS[saga.saga].steps[saga.step]
+    return name in owed.on and envelope.meta.generation >= saga.generation
+
+
+def _is_of_one_host(saga: SagaState) -> bool:
+    return SAGAS[saga.saga].steps[saga.step].to is Role.TARGET
+
+
 def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejected | None:
     """A success of an older attempt counts; its failure is only evidence, as is another step's."""
     name = type(envelope.fact).__name__
@@ -186,14 +196,16 @@ def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejecte
             return None
         return _reject(envelope, "not-asked", f"{asked.command} does not lead to {name}")
     if asked.step != saga.step:
-        if name in SAGAS[saga.saga].steps[saga.step].progress:
+        step = SAGAS[saga.saga].steps[saga.step]
+        if name in step.progress or (step.patient and _is_paid(envelope, saga, name)):
             return None
         but = f"{saga.saga} stands at {saga.step}, not at {asked.step}"
         return _reject(envelope, "step-past", but)
     failed = hasattr(envelope.fact, "reason")
     late = asked.attempt < saga.attempt or saga.needs_operator is not None
     # An earlier stay at the step was about another host: nothing said of that one counts here.
-    if (failed and late) or asked.attempt <= saga.attempt - saga.tries:
+    is_earlier = asked.attempt <= saga.attempt - saga.tries
+    if (failed and late) or (is_earlier and not _is_of_one_host(saga)):
         return _reject(envelope, "older-attempt", f"{saga.saga} is at attempt {saga.attempt}")
     return None
 

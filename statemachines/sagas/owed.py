@@ -41,7 +41,8 @@ def owed(
                 name="owed",
                 command=None,
                 to=Role.TARGET,
-                on={fact: To("ask") for fact in _BACK},
+                # What it says late it has done, it need not be asked again.
+                on={paid: End("paid"), **{fact: To("ask") for fact in _BACK}},
                 exhausted=To("ask"),
                 deadline="",
                 patient=True,

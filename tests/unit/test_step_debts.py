@@ -5,7 +5,7 @@ from __future__ import annotations
 from events import instance
 from events.decisions import HostReturned
 from statemachines.notes import SagaNote
-from statemachines.verdict import Accepted, Duplicate
+from statemachines.verdict import Accepted, Duplicate, Rejected
 from tests.answers import argument
 from tests.beginnings import begin, built, resized
 from tests.ends import check_end
@@ -47,6 +47,45 @@ def test_a_return_is_said_once() -> None:
     again = world.decide(HostReturned(host="h1"))
 
     assert isinstance(again.verdict, Duplicate)
+
+
+def test_what_a_host_that_was_thought_lost_has_done_is_believed_while_it_is_waited_for() -> None:
+    world = owing_both()
+    asked = {s.saga: s.asked[-1].command_id for s in world.here.sides}
+
+    must(world.says("h1", instance.GenerationRaised(), command_id=asked["fence"]))
+    must(world.says("h1", instance.GuestDestroyed(), command_id=asked["debt"]))
+
+    assert world.here.sides == ()
+    assert world.here.claims == ()
+    assert world.orders == []
+
+
+def test_what_it_has_done_is_believed_when_it_was_asked_again_meanwhile() -> None:
+    world = owing_both()
+    asked = {s.saga: s.asked[-1].command_id for s in world.here.sides}
+    must(world.decide(HostReturned(host="h1")))
+
+    must(world.says("h1", instance.GenerationRaised(), command_id=asked["fence"]))
+    must(world.says("h1", instance.GuestDestroyed(), command_id=asked["debt"]))
+
+    assert world.here.sides == ()
+    assert world.orders == []
+
+
+def test_what_it_did_before_it_heard_of_the_generation_that_it_owes_is_only_evidence() -> None:
+    world = owing_both()
+    fence = next(s for s in world.here.sides if s.saga == "fence")
+
+    old = world.next_of(
+        "h1",
+        instance.GenerationRaised(),
+        command_id=fence.asked[-1].command_id,
+        generation=fence.generation - 1,
+    )
+
+    assert isinstance(world.tell(old).verdict, Rejected)
+    assert sorted(s.saga for s in world.here.sides) == ["debt", "fence"]
 
 
 def test_a_host_that_goes_away_again_owes_on() -> None:
