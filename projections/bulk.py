@@ -42,6 +42,10 @@ class Bulk(Protocol):
         """
         ...
 
+    def end_stuck(self, connection: Connection) -> None:
+        """End the sessions of owners that stand still while they hold checkpoints."""
+        ...
+
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Leave these rows in the table, whatever stood under their keys.
 

@@ -26,6 +26,25 @@ ARRAY_ROWS_MIN: Final = 10
 #: From this many rows on, COPY is the quicker way; measured.
 COPY_ROWS_MIN: Final = 100
 
+#: Seconds after which a transaction on the checkpoints whose client says nothing is stuck: each
+#: takes milliseconds, and a member that is alive lets its partitions go before others take them.
+STUCK_S: Final = 5.0
+
+#: In the middle of a COPY or of a pipeline a session does not count as idle in its transaction, and
+#: no time-out of the server's ends it.
+_END_STUCK: Final = """
+SELECT pg_terminate_backend(a.pid)
+  FROM pg_stat_activity AS a
+ WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+   AND a.wait_event = 'ClientRead'
+   AND a.xact_start < clock_timestamp() - make_interval(secs => %b::float8)
+   AND EXISTS (SELECT FROM pg_locks AS l
+                WHERE l.pid = a.pid AND l.relation = 'checkpoints'::regclass
+                  AND l.mode IN ('RowShareLock', 'RowExclusiveLock'))
+"""
+#: Whoever has not let go in this time is stuck, and will be ended at the next try.
+_WAIT_FOR_OWNER: Final = f"SET LOCAL lock_timeout = '{STUCK_S + 1} s'"
+
 _LOCK: Final = """
 SELECT FROM checkpoints AS c, unnest(%b::text[], %b::int8[]) AS b (topic, partition)
  WHERE c.topic = b.topic AND c.partition = b.partition
@@ -80,6 +99,11 @@ class PostgresBulk:
             moved = _run(connection, _ADVANCE, _arrays(rows)).fetchall()
         ours = {each.partition for each in batches}
         return frozenset(each for each in ours if tuple(each) in set(moved))
+
+    def end_stuck(self, connection: Connection) -> None:
+        """End the sessions of owners that stand still while they hold checkpoints."""
+        _run(connection, _WAIT_FOR_OWNER)
+        _run(connection, _END_STUCK, [STUCK_S])
 
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Leave these rows in the table, whatever stood under their keys."""

@@ -37,6 +37,9 @@ class SqliteBulk:
         """Move each checkpoint that stands where its batch begins, under the batch's epoch."""
         return frozenset(each.partition for each in batches if _is_advanced(connection, each))
 
+    def end_stuck(self, connection: Connection) -> None:
+        """Nobody is ended here: whoever has begun holds the whole file."""
+
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Leave these rows in the table, whatever stood under their keys."""
         _many(connection, _upsert(shape_of(table)), rows)

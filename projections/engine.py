@@ -21,7 +21,8 @@ from projections.store import StoreError
 BUSY_MS: Final = 10_000
 #: Longer than a zombie may hold a lock in a transaction that it has left open (next line).
 LOCK_MS: Final = 20_000
-#: A conductor that was paused inside a transaction loses it, and its locks, after this long.
+#: A conductor that was paused inside a transaction loses it, and its locks, after this long; one
+#: that was paused in the middle of a COPY when others take its partitions (`Bulk.end_stuck`).
 IDLE_IN_TRANSACTION_MS: Final = 15_000
 CONNECT_S: Final = 10
 

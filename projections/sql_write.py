@@ -86,6 +86,7 @@ def take_over(
     ordered = sorted(set(partitions))
     if not ordered:
         return {}
+    bulk.end_stuck(connection)
     bulk.insert_missing(
         connection, CHECKPOINTS, [(*each, 0, 0, "", 0, NO_CHAIN, b"") for each in ordered]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
-from projections import schema
+from projections import bulk_postgres, schema
 from projections.engine import open_engine
 from projections.sql_store import SqlStore
 from projections.store import Fenced, SchemaMismatch, StoreUnavailable
@@ -113,6 +113,56 @@ def test_a_lock_that_is_not_had_in_time_is_of_the_world(engine: Engine) -> None:
             waiter.exec_driver_sql(
                 "SET LOCAL lock_timeout = 10; SELECT FROM checkpoints FOR UPDATE"
             )
+
+
+def in_a_copy(zombie: psycopg.Connection[tuple[object, ...]]) -> None:
+    zombie.execute("CREATE TEMPORARY TABLE incoming (n bigint)")
+    zombie.pgconn.exec_(b"COPY incoming FROM STDIN")
+
+
+def in_a_pipeline(zombie: psycopg.Connection[tuple[object, ...]]) -> None:
+    pgconn = zombie.pgconn
+    pgconn.enter_pipeline_mode()
+    pgconn.send_query_params(b"SELECT 1", None)
+    pgconn.send_flush_request()
+    pgconn.flush()
+
+
+@pytest.mark.parametrize("standing", [in_a_copy, in_a_pipeline])
+def test_an_owner_that_stands_still_in_the_middle_of_a_write_does_not_stop_a_takeover(
+    engine: Engine,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    standing: Callable[[psycopg.Connection[tuple[object, ...]]], None],
+) -> None:
+    """A paused process holds its locks, and no time-out of PostgreSQL's ends a COPY."""
+    monkeypatch.setattr(bulk_postgres, "STUCK_S", 0.0)
+    store = SqlStore(engine)
+    epochs = own(store)
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    zombie = psycopg.connect(plain)
+    zombie.execute("UPDATE checkpoints SET next_offset = 1")
+    standing(zombie)
+
+    (checkpoint,) = store.take_over([P0]).values()
+
+    assert (checkpoint.epoch, checkpoint.next_offset) == (epochs[P0] + 1, 0)
+    zombie.close()
+
+
+def test_a_reader_of_the_checkpoints_is_not_taken_for_an_owner(
+    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_postgres, "STUCK_S", 0.0)
+    store = SqlStore(engine)
+    own(store)
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as auditor:
+        auditor.execute("SELECT FROM checkpoints")
+
+        store.take_over([P0])
+
+        assert auditor.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_wrong_row_is_a_bug_and_not_of_the_world(engine: Engine) -> None:
