@@ -6,6 +6,7 @@ from events import decisions
 from events.envelope import Envelope
 from events.instance import GuestAbsent, GuestFound
 from events.migration import GuestArrived
+from statemachines.addressing import id_of
 from statemachines.held import Asked, Held, SagaState
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationType
@@ -33,7 +34,7 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
 def asked_as(saga: SagaState, command_id: str) -> Asked | None:
     """Return what a saga asked under an id; None where it asked nothing, or long ago."""
     for asked in reversed(saga.asked):  # An answer is to the last command, nearly always.
-        if asked.command_id == command_id:
+        if id_of(saga, asked) == command_id:
             return asked
     return None
 

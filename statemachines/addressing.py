@@ -5,9 +5,10 @@ Pure reading of the state; the interpreter alone decides when a step is entered.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import assert_never
 
-from events.ids import SagaId, command_id
+from events.ids import CommandId, SagaId, command_id
 from events.values import replace
 from statemachines.conditions import elsewhere, involved
 from statemachines.held import Asked, Held, SagaState
@@ -36,7 +37,21 @@ def own_host(held: Held, table: Saga, rules: Rules) -> tuple[str, ...]:
 
 def inherited(before: SagaState) -> tuple[Asked, ...]:
     """Return what the predecessor asked, under names that are no step of the successor's."""
-    return tuple(replace(a, step=f"{before.saga}.{a.step}") for a in before.asked)
+    return tuple(
+        replace(a, step=f"{before.saga}.{a.step}", saga_id=a.saga_id or before.saga_id)
+        for a in before.asked
+    )
+
+
+def id_of(saga: SagaState, asked: Asked) -> CommandId:
+    """Return the id of a command that a saga, or a predecessor of its, asked."""
+    step = asked.step if asked.saga_id is None else asked.step.rpartition(".")[2]
+    asker = SagaId(asked.saga_id or saga.saga_id)
+    return _command_id(asker, step, asked.attempt, asked.command, asked.host)
+
+
+#: One fact asks for the same id some times over.
+_command_id = lru_cache(maxsize=1_024)(command_id)
 
 
 def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
@@ -64,20 +79,15 @@ def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
     return (host,)
 
 
-def asked_of(
-    saga: SagaState, step: Step, attempt: int, hosts: tuple[str, ...]
-) -> tuple[Asked, ...]:
+def asked_of(step: Step, attempt: int, hosts: tuple[str, ...]) -> tuple[Asked, ...]:
     """Return the commands of one attempt of a step, one for each host."""
     command = step.command
     if command is None:
         return ()
-    return tuple(
-        Asked(
-            command_id=command_id(SagaId(saga.saga_id), step.name, attempt, command, host),
-            command=command,
-            host=host,
-            step=step.name,
-            attempt=attempt,
-        )
-        for host in hosts
-    )
+    return tuple(_asked(command, host, step.name, attempt) for host in hosts)
+
+
+@lru_cache(maxsize=4_096)
+def _asked(command: str, host: str, step: str, attempt: int) -> Asked:
+    """Return what many sagas ask of one host; one value serves them all."""
+    return Asked(command=command, host=host, step=step, attempt=attempt)

@@ -106,13 +106,17 @@ class OpenEvent(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
-    """A command that a saga sent: what it was, to whom, in which attempt of which step."""
+    """A command that a saga sent: what it was, to whom, in which attempt of which step.
 
-    command_id: str
+    Its id is a function of these and of the saga's (`addressing.id_of`), and is not kept.
+    """
+
     command: str
     host: str
     step: str
     attempt: int
+    #: The saga that asked it, where that was a predecessor of the one that has it.
+    saga_id: str | None = None
 
 
 class SagaState(Struct, frozen=True, kw_only=True, gc=False, array_like=True):

@@ -286,7 +286,7 @@ def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> Non
     saga = close_step(run, saga, fact, ok=run.reason is None, goes_on=step.action_events)
     hosts = saga.pending if repeated and saga.pending else hosts_of(run.held, saga, step)
     entries = {**saga.entries, step.name: saga.entries.get(step.name, 0) + 1}
-    asked = asked_of(saga, step, entries[step.name], hosts)
+    asked = asked_of(step, entries[step.name], hosts)
     real = tuple(a.host for a in asked if a.host != SCHEDULER)
     owing = {s.target for s in run.held.sides if s.target is not None}
     saga = replace(

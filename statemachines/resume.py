@@ -9,6 +9,7 @@ from __future__ import annotations
 from events.commands import ResendFacts
 from events.envelope import COMPUTE, Address, Letter
 from events.ids import InstanceId, resend_id
+from statemachines.addressing import id_of
 from statemachines.arguments import command_of
 from statemachines.chain import head_of
 from statemachines.held import Held, SagaState
@@ -78,7 +79,7 @@ def _outstanding(held: Held, saga: SagaState) -> list[Letter[object]]:
         Letter(
             command,
             Address(
-                command_id=asked.command_id,
+                command_id=id_of(saga, asked),
                 saga_id=saga.saga_id,
                 saga=saga.saga,
                 step=saga.step,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from events import instance
 from events.decisions import HostReturned
+from statemachines.addressing import id_of
 from statemachines.notes import SagaNote
 from statemachines.verdict import Accepted, Duplicate, Rejected
 from tests.answers import argument
@@ -51,7 +52,7 @@ def test_a_return_is_said_once() -> None:
 
 def test_what_a_host_that_was_thought_lost_has_done_is_believed_while_it_is_waited_for() -> None:
     world = owing_both()
-    asked = {s.saga: s.asked[-1].command_id for s in world.here.sides}
+    asked = {s.saga: id_of(s, s.asked[-1]) for s in world.here.sides}
 
     must(world.says("h1", instance.GenerationRaised(), command_id=asked["fence"]))
     must(world.says("h1", instance.GuestDestroyed(), command_id=asked["debt"]))
@@ -63,7 +64,7 @@ def test_what_a_host_that_was_thought_lost_has_done_is_believed_while_it_is_wait
 
 def test_what_it_has_done_is_believed_when_it_was_asked_again_meanwhile() -> None:
     world = owing_both()
-    asked = {s.saga: s.asked[-1].command_id for s in world.here.sides}
+    asked = {s.saga: id_of(s, s.asked[-1]) for s in world.here.sides}
     must(world.decide(HostReturned(host="h1")))
 
     must(world.says("h1", instance.GenerationRaised(), command_id=asked["fence"]))
@@ -80,7 +81,7 @@ def test_what_it_did_before_it_heard_of_the_generation_that_it_owes_is_only_evid
     old = world.next_of(
         "h1",
         instance.GenerationRaised(),
-        command_id=fence.asked[-1].command_id,
+        command_id=id_of(fence, fence.asked[-1]),
         generation=fence.generation - 1,
     )
 

@@ -15,6 +15,7 @@ from events.requests import ActionRequested
 from events.seal import FIRST, digest
 from events.values import replace
 from statemachines.addressee import sagas_of
+from statemachines.addressing import id_of
 from statemachines.held import Held, SagaState
 from statemachines.machine import TASK_STATES, VM_STATES
 from statemachines.permissions import PERMISSIONS
@@ -104,7 +105,7 @@ def of(world: World, saga: SagaState | None = None) -> list[Envelope[object]]:
     envelopes = [said(world, "api", fact) for fact in REQUESTS[::2]]
     for asked in saga.asked[-2:]:
         source = "conductor" if asked.host.startswith("@") else f"compute/{asked.host}"
-        envelopes += [said(world, source, fact, asked.command_id) for fact in WORDS]
+        envelopes += [said(world, source, fact, id_of(saga, asked)) for fact in WORDS]
     about: list[Any] = [fact for fact in WORDS if hasattr(fact, "saga_id")]
     about = [replace(fact, saga_id=saga.saga_id) for fact in about]
     for fact in about:
