@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from compute import fake_operations
@@ -114,12 +114,17 @@ def _mark_before_send() -> AbstractContextManager[None]:
 
 
 def _random_command_id() -> AbstractContextManager[None]:
-    numbers = count(1)
+    """An id is what whoever owns the partition drew for it: a successor draws another."""
+    numbers, drawn, stand_at = count(1), dict[tuple[object, ...], str](), Fold.stand_at
 
-    def draw(*_: object) -> str:
-        return str(UUID(int=next(numbers) << 64, version=4))
+    def draw(*asked: object) -> str:
+        return drawn.setdefault(asked, str(UUID(int=next(numbers) << 64, version=4)))
 
-    return patched((addressing, "command_id", draw))
+    def forget(fold: Fold, **where: Any) -> None:
+        drawn.clear()
+        stand_at(fold, **where)
+
+    return patched((addressing, "_command_id", draw), (Fold, "stand_at", forget))
 
 
 def _generation_ignored() -> AbstractContextManager[None]:
@@ -250,7 +255,12 @@ _ALL: Final[Sequence[Planted]] = (
         caught_by=("I14",),
         rates={"log_refuses": 0.05},
     ),
-    Planted(name="random command id", switch=_random_command_id, caught_by=("I4", "I14")),
+    Planted(
+        name="random command id",
+        switch=_random_command_id,
+        caught_by=("I4", "I14"),
+        rates={"conductor_dies": 0.005},
+    ),
     Planted(
         name="generation ignored",
         switch=_generation_ignored,

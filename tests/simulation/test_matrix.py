@@ -23,7 +23,7 @@ CAUGHT: Final = {
     "unconditional checkpoint": "resize/prepare/before/conductor:stop",
     "cache kept after a failed COMMIT": "confirm_resize/clean_source/after-effect/database:crash",
     "mark before send": "resize/restore_source/after-journal/source:stop",
-    "random command id": "resize/restore_source/after-journal/source:stop",
+    "random command id": "resize/restore_source/after-send/conductor:crash",
     "generation ignored": "live_migration/prepare/before/source:disk-full",
     "guest destroyed without evidence": "live_migration/prepare/before/source:power",
     "claim not released": "live_migration/roll_back_source/after-send/destination:power",
