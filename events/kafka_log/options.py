@@ -19,7 +19,7 @@ TOPIC_SETTINGS: Final = {
 MESSAGE_BYTES_MAX: Final = 1_048_576
 #: What the client fetches ahead of each partition: more than its part of a batch, and no more,
 #: for all of it is held in memory.
-PARTITION_FETCH_BYTES: Final = 1 << 20
+PARTITION_FETCH_BYTES: Final = 2 << 20
 BATCH_BYTES: Final = 128 << 10
 POLL_RECORDS_MAX: Final = 10_000
 FETCH_WAIT_MS: Final = 20
