@@ -14,13 +14,14 @@ from events.control import KeyOpened
 from events.envelope import Meta
 from events.instance import GuestAbsent, GuestFound
 from events.log import Message
-from events.requests import ActionRequested, RecordDiscarded, RecordRequeued, SagaResolved
-from events.seal import FIRST, MAC, PREV, sealed_message
+from events.requests import ActionRequested, RecordDiscarded, SagaResolved
+from events.seal import FIRST, sealed_message
 from events.topics import CONTROL_KEY
 from events.values import replace
 from statemachines.rules import SETTINGS
 from tests.e2e.cloud import Cloud, states
 from tests.e2e.house import ACTIVE, STOPPED, House
+from tests.requeueing import said_too_early, word_for
 
 
 def _request(house: House, **meta: object) -> bytes:
@@ -191,18 +192,7 @@ def test_an_operator_discards_what_nobody_can_read(embedded: Cloud) -> None:
 
 
 def _requeued(house: House, message: Message, offset: int) -> Message:
-    headers = dict(message.headers)
-    fact = RecordRequeued(
-        partition=message.partition,
-        offset=offset,
-        key=message.key or b"",
-        value=message.value or b"",
-        prev=headers.get(PREV) or b"",
-        mac=headers.get(MAC) or b"",
-        user_id="operator",
-        reason="known since",
-    )
-    return _about_partition(house, fact)
+    return _about_partition(house, word_for(message, offset))
 
 
 def test_what_was_said_under_a_key_that_opens_later_is_judged_when_it_is_requeued(
@@ -210,21 +200,7 @@ def test_what_was_said_under_a_key_that_opens_later_is_judged_when_it_is_requeue
 ) -> None:
     house = House(embedded)
     house.settle()
-    meta = Meta(
-        source="compute/late",
-        instance_id=house.one,
-        occurred_at=1,
-        sequence=1,
-        boot_epoch=1,
-    )
-    said = sealed_message(
-        topic=embedded.home(house.one).topic,
-        partition=embedded.home(house.one).partition,
-        key=house.one,
-        value=encode_fact(meta, GuestAbsent()),
-        prev=FIRST,
-        by=embedded.keyring.key("late", 1),
-    )
+    said = said_too_early(embedded.home(house.one), house.one, embedded.keyring)
     (offset,) = embedded.append(said)
     house.settle()
     place = (said.partition, offset)

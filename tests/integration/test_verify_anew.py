@@ -14,14 +14,13 @@ from conductor.speaker import Speaker
 from events.codec import encode_fact
 from events.control import KeyOpened
 from events.envelope import Meta
-from events.instance import GuestAbsent
 from events.log import Message, Record, TopicPartition
 from events.memory_log import MemoryLog
-from events.requests import RecordRequeued
-from events.seal import FIRST, MAC, PREV, sealed_message
+from events.seal import sealed_message
 from events.topics import CONTROL_KEY, TopicSpec
 from tests.integration.test_verify_further import UIDS, Scene
 from tests.integration.theatre import theatre
+from tests.requeueing import said_too_early, word_for
 
 
 @pytest.fixture
@@ -86,15 +85,7 @@ def test_a_record_from_before_that_is_requeued_since_is_folded_where_its_word_st
     scene: Scene,
 ) -> None:
     cloud, home = scene.stage.cloud, scene.stage.cloud.home(UIDS[4])
-    meta = Meta(source="compute/late", instance_id=UIDS[4], occurred_at=1, sequence=1, boot_epoch=1)
-    said = sealed_message(
-        topic=home.topic,
-        partition=home.partition,
-        key=UIDS[4],
-        value=encode_fact(meta, GuestAbsent()),
-        prev=FIRST,
-        by=cloud.keyring.key("late", 1),
-    )
+    said = said_too_early(home, UIDS[4], cloud.keyring)
     (offset,) = cloud.append(said)
     scene.stage.rest()
     before = scene.verify()
@@ -104,24 +95,13 @@ def test_a_record_from_before_that_is_requeued_since_is_folded_where_its_word_st
     with closing(cloud.log.reader()) as reader, closing(cloud.log.writer()) as writer:
         speaker = Speaker(writer, cloud.keyring, cloud.clock)
         Rulebook(speaker=speaker, reader=reader, topics=cloud.topics).say(opened)
-    headers = dict(said.headers)
-    word = RecordRequeued(
-        partition=said.partition,
-        offset=offset,
-        key=said.key or b"",
-        value=said.value or b"",
-        prev=headers[PREV] or b"",
-        mac=headers[MAC] or b"",
-        user_id="operator",
-        reason="known since",
-    )
     about = Meta(source="api", instance_id="", request_id="req-again", occurred_at=1)
     cloud.append(
         sealed_message(
             topic=home.topic,
             partition=home.partition,
             key=CONTROL_KEY,
-            value=encode_fact(about, word),
+            value=encode_fact(about, word_for(said, offset)),
             prev=b"",
             by=cloud.keyring.key("api", 1),
         )
