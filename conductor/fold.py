@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
@@ -29,11 +28,12 @@ from conductor.opening import (
     text_of,
 )
 from conductor.orders import order_changes, orders_of
-from conductor.rows import LastNotes, keep_notes, node_row, note_rows, state_rows
+from conductor.rows import keep_notes, node_row, note_rows, state_rows
+from conductor.scratch import Scratch
 from conductor.states import Load, States
 from conductor.step import Outcome, step
 from conductor.verdict_rows import dropped, dropped_row, quarantine_row, rejection_row
-from events.codec import fingerprint_in, registry
+from events.codec import HEADER_BYTES, MARKER, fingerprint_in, registry
 from events.control import KeyClosed, KeyOpened, RulesPublished
 from events.decisions import RecordSetAside
 from events.envelope import API, CONDUCTOR, Envelope
@@ -42,7 +42,7 @@ from events.log import Record, TopicPartition
 from events.requests import RecordDiscarded, RecordRequeued
 from events.seal import MasterKeyring, Sealed, unseal
 from events.topics import CONTROL_KEY, partition_of
-from projections.rows import Changes, drop
+from projections.rows import drop
 from projections.store import Batch, DueRow, Order
 from statemachines.conservation import broken_laws
 from statemachines.held import Held, Parked
@@ -65,24 +65,6 @@ from statemachines.verdict import Accepted, Duplicate, Rejected
 _CONTROL: Final = CONTROL_KEY.encode()
 #: Words of an operator about a record behind which its instance waits.
 _LEADING_OUT: Final = ("RecordDiscarded", "RecordReleased")
-
-
-@dataclass(slots=True)
-class Scratch:
-    """What the present batch has come to so far; thrown away as a whole if it fails."""
-
-    begin: int
-    end: int
-    rules: Rules
-    chain: bytes
-    leader_epoch: int
-    changes: Changes = field(default_factory=dict)
-    notes: LastNotes = field(default_factory=dict)
-    #: State of each instance touched, as the batch found it and as it is now.
-    found: dict[str, Held | None] = field(default_factory=dict)
-    held: dict[str, Held | None] = field(default_factory=dict)
-    nodes: dict[str, NodeHeld | None] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
 
 
 class Fold:
@@ -171,7 +153,7 @@ class Fold:
         self.chain = now.chain
         self.leader_epoch = now.leader_epoch
         self.rules = now.rules
-        self.counts += now.counts
+        self.counts += now.others + Counter(accepted=now.accepted)
         self._states.room = room
         self._states.keep(now.held, now.nodes)
         self._now = None
@@ -183,7 +165,7 @@ class Fold:
         try:
             self._open(now, record)
         except BadRecord as bad:
-            now.counts["quarantined"] += 1
+            now.others["quarantined"] += 1
             quarantine_row(now.changes, record, bad)
 
     def _open(self, now: Scratch, record: Record) -> None:
@@ -195,11 +177,11 @@ class Fold:
         if record.key == _CONTROL:
             self._control(now, record, sealed)
             return
-        if key not in now.held and partition_of(key, self._partitions) != record.partition:
-            there = partition_of(key, self._partitions)
-            sentence = f"Expected {key} in partition {there}, but it is in {record.partition}"
-            raise BadRecord("wrong-partition", sentence)
-        believed(sealed, now.rules)
+        if key not in now.held:
+            self._expect_in_place(record, key)
+        if sealed.key_id not in now.believed:
+            believed(sealed, now.rules)
+            now.believed.add(sealed.key_id)
         if self._of_nodes:
             self._node(now, envelope_of(record, sealed, key, self._decode))
             return
@@ -207,27 +189,33 @@ class Fold:
         if held is not None and blocks(held) and not self._leads_out(record, sealed):
             self._wait(now, record, held, sealed)
             return
-        fingerprint = fingerprint_in(record.value or b"").hex()
-        if not now.rules.admits(fingerprint):
-            if held is None:
-                raise BadRecord(
-                    "not-admitted", f"Expected a schema in force, but {fingerprint} is not"
-                )
-            self._wait(now, record, held, sealed)
-            return
-        self._judge(now, envelope_of(record, sealed, key, self._decode))
+        if record.value[:HEADER_BYTES] not in now.admitted:  # type: ignore[index]  # no tombstone
+            fingerprint = fingerprint_in(cast("bytes", record.value))
+            if not now.rules.admits(fingerprint.hex()):
+                self._refuse(now, record, held, sealed)
+                return
+            now.admitted.add(MARKER + fingerprint)
+        held = self._step(now, held, envelope_of(record, sealed, key, self._decode))
+        if held is not None and held.parked:
+            self._release(now, key)
+
+    def _expect_in_place(self, record: Record, key: str) -> None:
+        there = partition_of(key, self._partitions)
+        if there != record.partition:
+            sentence = f"Expected {key} in partition {there}, but it is in {record.partition}"
+            raise BadRecord("wrong-partition", sentence)
 
     def _control(self, now: Scratch, record: Record, sealed: Sealed) -> None:
         meta, fact = self._decode(record)
         if isinstance(fact, RecordSetAside) and sealed.name == CONDUCTOR:
-            now.counts["control"] += 1  # Obeyed before the fold, by whoever folds.
+            now.others["control"] += 1  # Obeyed before the fold, by whoever folds.
             return
         if isinstance(fact, RecordDiscarded) and sealed.name == API:
             drop(now.changes, "quarantine", (record.topic, fact.partition, fact.offset))
-            now.counts["control"] += 1
+            now.others["control"] += 1
             return
         if isinstance(fact, RecordRequeued) and sealed.name == API:
-            now.counts["control"] += 1
+            now.others["control"] += 1
             self._again(now, record, fact)
             return
         if sealed.name != CONDUCTOR or not isinstance(fact, RulesPublished | KeyOpened | KeyClosed):
@@ -235,8 +223,9 @@ class Fold:
                 "not-control",
                 f"Expected rules of the conductor, but {sealed.name} says {meta.source}",
             )
-        now.counts["control"] += 1
-        before, now.rules = now.rules, evolve_rules(now.rules, fact)
+        now.others["control"] += 1
+        before = now.rules
+        now.obey(evolve_rules(before, fact))
         if not self._of_nodes and now.rules.fingerprints != before.fingerprints:
             waiting = {k for k, h in now.held.items() if h is not None and blocks(h)}
             for instance_id in sorted(waiting | set(self.waiting_for_schema())):
@@ -276,11 +265,18 @@ class Fold:
         parked = parked_of(record, source=source_of(sealed), sequence=0, reason="schema")
         self._park(now, held, parked)
 
+    def _refuse(self, now: Scratch, record: Record, held: Held | None, sealed: Sealed) -> None:
+        """Have a record wait until its schema is admitted, where it has something to wait with."""
+        if held is None:
+            fingerprint = fingerprint_in(record.value or b"").hex()
+            raise BadRecord("not-admitted", f"Expected a schema in force, but {fingerprint} is not")
+        self._wait(now, record, held, sealed)
+
     def _park(self, now: Scratch, held: Held, parked: Parked) -> None:
         if not fits(held, parked):
             rejected = full(held)
             raise BadRecord(rejected.code, rejected.sentence)
-        now.counts["parked"] += 1
+        now.others["parked"] += 1
         now.held[held.instance_id] = with_parked(held, parked)
 
     def _release(self, now: Scratch, instance_id: str) -> None:
@@ -298,60 +294,60 @@ class Fold:
                     if not now.rules.admits(fingerprint_in(parked.value).hex()):
                         self._wait(now, record, without(held, parked.offset), sealed)
                         return
-                self._step(now, envelope_of(record, sealed, instance_id, self._decode))
+                self._step(now, held, envelope_of(record, sealed, instance_id, self._decode))
             except BadRecord as bad:
-                now.counts["quarantined"] += 1
+                now.others["quarantined"] += 1
                 now.held[instance_id] = without(held, parked.offset)
                 quarantine_row(now.changes, record, bad)
 
     # Judging.
 
-    def _judge(self, now: Scratch, envelope: Envelope[object]) -> None:
-        held = self._step(now, envelope)
-        if held is not None and held.parked:
-            self._release(now, held.instance_id)
-
-    def _step(self, now: Scratch, envelope: Envelope[object]) -> Held | None:
-        instance_id = envelope.meta.instance_id
-        before = self._held(now, instance_id)
+    def _step(self, now: Scratch, before: Held | None, envelope: Envelope[object]) -> Held | None:
         outcome = step(before, envelope, now.rules)
-        self._note(now, envelope, outcome)
-        now.held[instance_id] = outcome.after
-        return outcome.after
+        after = now.held[envelope.meta.instance_id] = outcome.after
+        if outcome.verdict.__class__ is Accepted:
+            assert after is not None
+            now.accepted += 1
+            if self.listener is not None:
+                self.listener(envelope, outcome)
+            keep_notes(now.notes, after, outcome.notes, now.rules)
+            if before is not None and before.parked:
+                for parked in dropped(outcome, envelope.offset):
+                    dropped_row(now.changes, after, parked)
+            if envelope.fact.__class__ is RecordDiscarded:
+                self._forget(now, envelope)
+        else:
+            self._note(now, envelope, outcome)
+        return after
+
+    def _forget(self, now: Scratch, word: Envelope[object]) -> None:
+        """Leave no row of a record in quarantine that somebody gave up."""
+        fact = cast("RecordDiscarded", word.fact)
+        drop(now.changes, "quarantine", (word.topic, fact.partition, fact.offset))
 
     def _note(self, now: Scratch, envelope: Envelope[object], outcome: Outcome) -> None:
+        """Write down what was not accepted."""
         match outcome.verdict:
-            case Accepted():
-                now.counts["accepted"] += 1
-                assert outcome.after is not None
-                if self.listener is not None:
-                    self.listener(envelope, outcome)
-                keep_notes(now.notes, outcome.after, outcome.notes, now.rules)
-                if isinstance(envelope.fact, RecordDiscarded):
-                    discarded = (envelope.topic, envelope.fact.partition, envelope.fact.offset)
-                    drop(now.changes, "quarantine", discarded)
-                for parked in dropped(outcome, envelope.offset):
-                    dropped_row(now.changes, outcome.after, parked)
             case Duplicate():
-                now.counts["duplicate"] += 1
+                now.others["duplicate"] += 1
             case Rejected():
-                now.counts["rejected"] += 1
+                now.others["rejected"] += 1
                 rejection_row(now.changes, envelope, outcome.before, outcome.verdict)
             case _:
-                now.counts["parked"] += 1
+                now.others["parked"] += 1
 
     def _node(self, now: Scratch, envelope: Envelope[object]) -> None:
         host = envelope.meta.instance_id
         outcome = step_node(self._node_held(now, host), envelope)
         match outcome.verdict:
             case Accepted():
-                now.counts["accepted"] += 1
+                now.accepted += 1
                 now.nodes[host] = outcome.after
             case Rejected():
-                now.counts["rejected"] += 1
+                now.others["rejected"] += 1
                 rejection_row(now.changes, envelope, None, outcome.verdict)
             case _:
-                now.counts["duplicate"] += 1
+                now.others["duplicate"] += 1
 
     # States.
 

@@ -7,12 +7,13 @@ record says what it may: its own name as source, the record's key as subject.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import Final
 
 from events.codec import decode_fact
-from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, Meta, host_in
+from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, Meta
 from events.errors import BadRecord
 from events.log import Record
 from events.requests import RecordRequeued
@@ -27,17 +28,16 @@ START_OF_CHAIN: Final = bytes(32)
 Decode = Callable[[Record], tuple[Meta, object]]
 _OFFSET: Final = Struct(">Q").pack
 _SIZE: Final = Struct(">I").pack
+#: Stands in the place of a size where there is nothing at all.
+_ABSENT: Final = b"\xff"
 
 
 def chained(chain: bytes, record: Record) -> bytes:
     """Return the hash of a partition up to and with a record."""
-    parts = (record.key, record.value, *[value for _, value in record.headers])
-    framed = [_framed(part) for part in parts]
-    return sha256(b"".join((chain, _OFFSET(record.offset), *framed))).digest()
-
-
-def _framed(part: bytes | None) -> bytes:
-    return b"\xff" if part is None else _SIZE(len(part)) + part
+    parts = [chain, _OFFSET(record.offset)]
+    for part in (record.key, record.value, *[value for _, value in record.headers]):
+        parts += (_ABSENT,) if part is None else (_SIZE(len(part)), part)
+    return sha256(b"".join(parts)).digest()
 
 
 def text_of(key: bytes | None) -> str:
@@ -52,7 +52,13 @@ def text_of(key: bytes | None) -> str:
 
 def source_of(sealed: Sealed) -> str:
     """Return the source that the holder of a key speaks as."""
-    return sealed.name if sealed.name in PLANE else COMPUTE + sealed.name
+    return _speaker(sealed.name)[0]
+
+
+@lru_cache(maxsize=65_536)
+def _speaker(name: str) -> tuple[str, str | None]:
+    """Return source and host as which the holder of a key speaks; no host for the control plane."""
+    return (name, None) if name in PLANE else (COMPUTE + name, name)
 
 
 def claimed_source(record: Record) -> str:
@@ -63,7 +69,7 @@ def claimed_source(record: Record) -> str:
         return ""
     if "\0" in name:  # No column of PostgreSQL could hold it.
         return ""
-    return name if name in PLANE else COMPUTE + name
+    return _speaker(name)[0]
 
 
 def believed(sealed: Sealed, rules: Rules) -> None:
@@ -92,10 +98,10 @@ def envelope_of(
     """Return the fact of an authentic record; raises BadRecord where it says what it may not."""
     assert record.value is not None, f"Expected a value at {record.offset}, but a tombstone"
     meta, fact = decode(record)
-    source = source_of(sealed)
+    source, host = _speaker(sealed.name)
     if meta.source != source:
         raise BadRecord("wrong-source", f"Expected {source} to speak, but it says {meta.source}")
     if meta.instance_id != key:
         raise BadRecord("wrong-key", f"Expected a fact about {key}, but {meta.instance_id}")
-    host, hashed = host_in(source), digest(record.value)
+    hashed = digest(record.value)
     return Envelope(fact, meta, host, record, hashed, sealed.prev, sealed.enrolment)

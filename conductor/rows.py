@@ -7,8 +7,10 @@ business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import assert_never
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import uuid5
 
 from conductor.dates import deleted_at
@@ -25,12 +27,13 @@ from projections.rows import (
     MigrationRow,
     NodeRow,
     ParkedRow,
+    Row,
     SagaRow,
     SagaStepRow,
     drop,
     put,
 )
-from statemachines.held import Held, Move, Parked
+from statemachines.held import Held, Parked
 from statemachines.node import NodeHeld
 from statemachines.notes import (
     ActionNote,
@@ -180,88 +183,76 @@ def keep_notes(last: LastNotes, held: Held, notes: Iterable[Note], rules: Rules)
     """Keep what one fact added to history; a later note of a row replaces an earlier one."""
     instance_id = held.instance_id
     for note in notes:
-        last[instance_id, note.__class__, note.key] = (note, held, rules)
+        kind = note.__class__
+        last[instance_id, kind, _KEY_OF[kind](note)] = (note, held, rules)
 
 
 def note_rows(changes: Changes, last: LastNotes, partition: int) -> None:
     """Leave the rows of history that a batch added; each is made once, of its last note."""
     for note, held, rules in last.values():
-        _note_row(changes, held, note, partition, rules)
-
-
-def _note_row(changes: Changes, held: Held, note: Note, partition: int, rules: Rules) -> None:
-    match note:  # The most frequent first.
-        case StepNote():
-            put(
-                changes,
-                "saga_steps",
-                SagaStepRow(
-                    note.saga_id,
-                    note.n,
-                    held.instance_id,
-                    note.step,
-                    note.attempt,
-                    ",".join(note.hosts),
-                    note.entered_at,
-                    note.left_at,
-                    note.left_by,
-                ),
-            )
-        case EventNote():
-            put(
-                changes,
-                "instance_actions_events",
-                ActionEventRow(
-                    note.row_id,
-                    held.instance_id,
-                    note.request_id,
-                    note.event,
-                    note.host,
-                    note.start_time,
-                    note.finish_time,
-                    note.result,
-                    None if note.details is None else note.details[:TEXT_MAX],
-                ),
-            )
-        case SagaNote():
+        if note.__class__ is SagaNote:
             put(changes, "sagas", _saga_row(held, note, partition, rules))
-        case ActionNote():
-            put(
-                changes,
-                "instance_actions",
-                ActionRow(
-                    held.instance_id,
-                    note.request_id,
-                    note.action,
-                    note.user_id,
-                    note.project_id,
-                    note.start_time,
-                    note.finish_time,
-                    note.message,
-                    note.saga_id,
-                ),
-            )
-        case MigrationNote():
-            put(changes, "migrations", _migration_row(held.instance_id, note.move))
-        case FaultNote():
-            put(
-                changes,
-                "instance_faults",
-                FaultRow(
-                    note.row_id,
-                    held.instance_id,
-                    note.code,
-                    note.message[:255],
-                    note.details[:TEXT_MAX],
-                    note.host,
-                    note.created_at,
-                ),
-            )
-        case _:
-            assert_never(note)
+        else:
+            table, row_of = _ROW_OF[note.__class__]
+            put(changes, table, row_of(held.instance_id, note))
 
 
-def _migration_row(instance_id: str, move: Move) -> MigrationRow:
+def _step_row(instance_id: str, note: StepNote) -> SagaStepRow:
+    return SagaStepRow(
+        note.saga_id,
+        note.n,
+        instance_id,
+        note.step,
+        note.attempt,
+        ",".join(note.hosts),
+        note.entered_at,
+        note.left_at,
+        note.left_by,
+    )
+
+
+def _event_row(instance_id: str, note: EventNote) -> ActionEventRow:
+    return ActionEventRow(
+        note.row_id,
+        instance_id,
+        note.request_id,
+        note.event,
+        note.host,
+        note.start_time,
+        note.finish_time,
+        note.result,
+        _cut(note.details),
+    )
+
+
+def _action_row(instance_id: str, note: ActionNote) -> ActionRow:
+    return ActionRow(
+        instance_id,
+        note.request_id,
+        note.action,
+        note.user_id,
+        note.project_id,
+        note.start_time,
+        note.finish_time,
+        note.message,
+        note.saga_id,
+    )
+
+
+def _fault_row(instance_id: str, note: FaultNote) -> FaultRow:
+    return FaultRow(
+        note.row_id,
+        instance_id,
+        note.code,
+        note.message[:255],
+        note.details[:TEXT_MAX],
+        note.host,
+        note.created_at,
+    )
+
+
+def _migration_row(instance_id: str, note: MigrationNote) -> MigrationRow:
+    move = note.move
     return MigrationRow(
         id=move.migration_id,
         uuid=uuid_of(f"{instance_id}/migration/{move.migration_id}"),
@@ -325,6 +316,29 @@ def _saga_row(held: Held, note: SagaNote, partition: int, rules: Rules) -> SagaR
 
 def _cut(text: str | None) -> str | None:
     return None if text is None else text[:TEXT_MAX]
+
+
+#: What the row of a note is known by, among those of the instance and of its kind.
+_KEY_OF: Final[Mapping[type, Callable[[Note], object]]] = MappingProxyType(
+    {
+        StepNote: attrgetter("saga_id", "n"),
+        EventNote: attrgetter("row_id"),
+        SagaNote: attrgetter("state.saga_id"),
+        ActionNote: attrgetter("request_id"),
+        MigrationNote: attrgetter("move.migration_id"),
+        FaultNote: attrgetter("row_id"),
+    }
+)
+#: Table and row of each note, but for that of a saga, which hangs on more than the note.
+_ROW_OF: Final[Mapping[type, tuple[str, Callable[[str, Any], Row]]]] = MappingProxyType(
+    {
+        StepNote: ("saga_steps", _step_row),
+        EventNote: ("instance_actions_events", _event_row),
+        ActionNote: ("instance_actions", _action_row),
+        MigrationNote: ("migrations", _migration_row),
+        FaultNote: ("instance_faults", _fault_row),
+    }
+)
 
 
 def node_row(changes: Changes, held: NodeHeld, body: bytes) -> None:

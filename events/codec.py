@@ -9,15 +9,17 @@ runs (`events.seal`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from io import BytesIO
-from typing import Any, Final, NamedTuple, cast
+from operator import itemgetter
+from typing import Any, Final, cast
 
 import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from msgspec import Struct
 
 from events.envelope import Address, Letter, Meta
 from events.errors import BadRecord
@@ -35,7 +37,7 @@ FINGERPRINTS: Final = "fingerprints.json"
 Parsed = dict[str, object]
 
 
-class Form(NamedTuple):
+class Form(Struct, frozen=True, kw_only=True):
     """One schema of one class: what the writer wrote, what the reader makes of it."""
 
     name: str
@@ -43,11 +45,15 @@ class Form(NamedTuple):
     fingerprint: bytes
     schema: Parsed
     shape: Shape
-    #: Fields of the head that are text; there may be text besides where `has_text`.
-    texts: tuple[str, ...]
-    has_text: bool
+    #: Is a body without its head, as it is, the keyword arguments of the class?
+    is_plain: bool
     #: `meta` or `address`; None for a state, which is stored in another form and never sent.
     head: str | None
+    #: All text of the head in one: a pattern, and what reads the fields that are put into it.
+    head_pattern: str
+    head_texts: Callable[[Any], object]
+    #: The fields besides the head that have text in them.
+    texts: tuple[str, ...]
 
 
 class Registry:
@@ -55,6 +61,8 @@ class Registry:
 
     def __init__(self, forms: list[Form]) -> None:
         self.by_fingerprint: Mapping[bytes, Form] = {f.fingerprint: f for f in forms}
+        #: By all that stands before a body.
+        self.by_header: Mapping[bytes, Form] = {MARKER + f.fingerprint: f for f in forms}
         newest: dict[str, Form] = {}
         for form in sorted(forms, key=lambda f: f.version):
             newest[form.name] = form
@@ -161,9 +169,22 @@ def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
     while (mark_hex := _fingerprints().get(schema_file(name, version))) is not None:
         raw = json.loads((_folder() / schema_file(name, version)).read_text())
         mark = bytes.fromhex(mark_hex)
-        parsed, texts = cast("Parsed", parse_schema(raw)), _head_texts(raw, head)
-        has_text = any(_is_text(f["type"]) for f in raw["fields"] if f["name"] != head)
-        found.append(Form(name, version, mark, parsed, shape, texts, has_text, head))
+        pattern, head_texts = _head_texts(raw, head)
+        texts = tuple(f["name"] for f in raw["fields"] if f["name"] != head and _is_text(f["type"]))
+        found.append(
+            Form(
+                name=name,
+                version=version,
+                fingerprint=mark,
+                schema=cast("Parsed", parse_schema(raw)),
+                shape=shape,
+                is_plain=shape.is_plain({f["name"] for f in raw["fields"]} - {head}),
+                head=head,
+                head_pattern=pattern,
+                head_texts=head_texts,
+                texts=texts,
+            )
+        )
         version += 1
     return found
 
@@ -184,10 +205,13 @@ def fingerprint_of(schema: dict[str, object]) -> str:
     return str(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
-def _head_texts(schema: Any, head: str | None) -> tuple[str, ...]:
-    """Name the fields of a body's head that are text; none where it has no head."""
+def _head_texts(schema: Any, head: str | None) -> tuple[str, Callable[[Any], object]]:
+    """Return a pattern for all text of a body's head, and what reads that; none without a head."""
     heads = [f["type"]["fields"] for f in schema["fields"] if f["name"] == head]
-    return tuple(f["name"] for fields in heads for f in fields if _is_text(f["type"]))
+    names = [f["name"] for fields in heads for f in fields if _is_text(f["type"])]
+    if not names:
+        return "", lambda _head: ()
+    return "%s" * len(names), itemgetter(*names)
 
 
 def _is_text(schema: Any) -> bool:
@@ -206,28 +230,40 @@ def _encode(form: Form, body: Mapping[str, object]) -> bytes:
 
 
 def _decode(value: bytes, head: str) -> tuple[Form, dict[str, dict[str, object]]]:
+    form = registry().by_header.get(value[:HEADER_BYTES])
+    if form is None or form.head != head:
+        raise _not_ours(value, head)
+    stream = BytesIO(value)
+    stream.seek(HEADER_BYTES)
+    try:
+        body: Any = fastavro.schemaless_reader(stream, form.schema, None)
+    except Exception as error:  # fastavro raises what Python raises: EOFError, KeyError, Unicode …
+        # Not in the library's words: the sentence becomes a row, the same in every replay.
+        size = len(value) - HEADER_BYTES
+        sentence = f"Expected a body of {form.name} v{form.version}, but {size} bytes of no such"
+        raise BadRecord("undecodable", sentence) from error
+    if stream.tell() != len(value):
+        extra = len(value) - stream.tell()
+        raise BadRecord("trailing-bytes", f"Expected {form.name} to end, but {extra} bytes follow")
+    # No column of PostgreSQL can hold a NUL. What is no text in a head is None here, and harmless.
+    if "\0" in form.head_pattern % form.head_texts(body[head]) or (
+        form.texts and _has_nul([body[name] for name in form.texts])
+    ):
+        raise BadRecord("bad-text", f"Expected text without NUL in {form.name}, but there is one")
+    return form, body
+
+
+def _not_ours(value: bytes, head: str) -> BadRecord:
+    """Say why no body with this head can be read from a value."""
     mark = fingerprint_in(value)
     form = registry().by_fingerprint.get(mark)
     if form is None:
-        raise BadRecord("unknown-schema", f"Expected a known schema, but {mark.hex()}")
-    if form.head != head:
-        raise BadRecord("wrong-kind", f"Expected a body with {head}, but it is a {form.name}")
-    body = _read(form, value)
-    said: Mapping[str, str | None] = body[head]  # type: ignore[assignment]  # a record
-    for name in form.texts:
-        if "\0" in (said[name] or ""):
-            raise _bad_text(form)
-    if form.has_text and _has_nul(body.values()):
-        raise _bad_text(form)
-    return form, body  # type: ignore[return-value]  # as above
-
-
-def _bad_text(form: Form) -> BadRecord:
-    return BadRecord("bad-text", f"Expected text without NUL in {form.name}, but there is one")
+        return BadRecord("unknown-schema", f"Expected a known schema, but {mark.hex()}")
+    return BadRecord("wrong-kind", f"Expected a body with {head}, but it is a {form.name}")
 
 
 def _has_nul(values: Iterable[Any]) -> bool:
-    """Say whether any text holds a NUL, which no column of PostgreSQL can."""
+    """Say whether any text in plain values holds a NUL."""
     for value in values:
         kind = value.__class__
         if kind is str:
@@ -241,25 +277,10 @@ def _has_nul(values: Iterable[Any]) -> bool:
     return False
 
 
-def _read(form: Form, value: bytes) -> dict[str, object]:
-    stream = BytesIO(value)
-    stream.seek(HEADER_BYTES)
-    try:
-        body = fastavro.schemaless_reader(stream, form.schema, None)
-    except Exception as error:  # fastavro raises what Python raises: EOFError, KeyError, Unicode …
-        # Not in the library's words: the sentence becomes a row, the same in every replay.
-        size = len(value) - HEADER_BYTES
-        sentence = f"Expected a body of {form.name} v{form.version}, but {size} bytes of no such"
-        raise BadRecord("undecodable", sentence) from error
-    if stream.tell() != len(value):
-        extra = len(value) - stream.tell()
-        raise BadRecord("trailing-bytes", f"Expected {form.name} to end, but {extra} bytes follow")
-    return body  # type: ignore[return-value]  # every schema of ours is a record
-
-
 def _said(form: Form, body: dict[str, dict[str, object]]) -> tuple[Meta, object]:
-    meta = Meta(**body.pop("meta"))  # type: ignore[arg-type]  # the schema vouches for the types
-    return meta, _load(form, body)
+    # The schema vouches for the types.
+    meta = Meta(**body.pop("meta"))  # type: ignore[arg-type]
+    return meta, form.shape.cls(**body) if form.is_plain else _load(form, body)
 
 
 def _load(form: Form, body: Mapping[str, object]) -> object:

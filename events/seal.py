@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from struct import Struct
-from typing import Final, NamedTuple, Protocol
+from struct import Struct as Layout
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from events.codec import VALUE_BYTES_MAX
 from events.errors import BadRecord
@@ -29,7 +31,11 @@ FIRST: Final = bytes(32)
 MAC_BYTES: Final = 32
 KEY_ID_BYTES_MAX: Final = 300
 ENROLMENT_DIGITS_MAX: Final = 18
-_SIZE: Final = Struct(">I").pack
+_SIZE: Final = Layout(">I").pack
+#: HMAC (RFC 2104) hashes blocks of so many bytes, and turns the bits of these in the key.
+_BLOCK: Final = 64
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Keyring(Protocol):
         ...
 
 
-class Sealed(NamedTuple):
+class Sealed(Struct, frozen=True, gc=False):
     """What the headers of an authentic record say."""
 
     name: str
@@ -120,7 +126,7 @@ def sealed_message(
     *, topic: str, partition: int, key: str, value: bytes, prev: bytes, by: Key
 ) -> Message:
     """Return a message whose headers say who wrote it and what it wrote before."""
-    mac = _mac(by.secret, topic.encode(), key.encode(), prev, value)
+    mac = _mac(by.secret, topic, key.encode(), prev, value)
     headers: Headers = ((PREV, prev), (MAC, by.key_id.encode() + b"\0" + mac))
     return Message(topic, partition, key.encode(), value, headers)
 
@@ -142,7 +148,7 @@ def unseal(record: Record, keyring: Keyring) -> Sealed:
     secret = keyring.secret(key_id)
     if secret is None:
         raise BadRecord("unknown-key", f"Expected a key that is open, but {key_id!r}")
-    if not hmac.compare_digest(mac, _mac(secret, record.topic.encode(), key, prev, value)):
+    if not hmac.compare_digest(mac, _mac(secret, record.topic, key, prev, value)):
         raise BadRecord("bad-mac", f"Expected the MAC of {key_id}, but the record has another")
     name, enrolment = _split(key_id)
     return Sealed(name, enrolment, prev, key_id)
@@ -161,14 +167,13 @@ def _read_headers(headers: Headers) -> tuple[bytes, str, bytes]:
     prev, mac = found.get(PREV), found.get(MAC)
     if prev is None or mac is None or len(mac) > KEY_ID_BYTES_MAX + 1 + MAC_BYTES:
         raise BadRecord("no-mac", "Expected headers prev and mac, but one is missing or too long")
-    if mac[-MAC_BYTES - 1 : -MAC_BYTES] != b"\0" or len(prev) not in (0, 32):
-        raise BadRecord(
-            "no-mac", "Expected <key id> NUL <32 bytes> and a prev, but not of that form"
-        )
-    try:
-        return prev, mac[: -MAC_BYTES - 1].decode(), mac[-MAC_BYTES:]
-    except UnicodeDecodeError as error:
-        raise BadRecord("no-mac", "Expected a key id in UTF-8, but it is not") from error
+    if len(prev) not in (0, 32):
+        raise _bad_form()
+    return prev, _key_id(mac[:-MAC_BYTES]), mac[-MAC_BYTES:]
+
+
+def _bad_form() -> BadRecord:
+    return BadRecord("no-mac", "Expected <key id> NUL <32 bytes> and a prev, but not of that form")
 
 
 #: A key speaks many times; what of its MAC and its name is the same each time is kept.
@@ -176,15 +181,26 @@ _split = lru_cache(maxsize=65_536)(split_key_id)
 
 
 @lru_cache(maxsize=65_536)
-def _keyed(secret: bytes) -> hmac.HMAC:
-    return hmac.new(secret, digestmod="sha256")
+def _key_id(before_mac: bytes) -> str:
+    """Return the key id of which, with a NUL behind it, a header `mac` begins."""
+    if before_mac[-1:] != b"\0":
+        raise _bad_form()
+    try:
+        return before_mac[:-1].decode()
+    except UnicodeDecodeError as error:
+        raise BadRecord("no-mac", "Expected a key id in UTF-8, but it is not") from error
 
 
-def _mac(secret: bytes, topic: bytes, key: bytes, prev: bytes, value: bytes) -> bytes:
-    size = _SIZE
-    framed = (
-        size(len(topic)), topic, size(len(key)), key, size(len(prev)), prev, size(len(value)), value
-    )  # fmt: skip
-    mac = _keyed(secret).copy()
-    mac.update(b"".join(framed))
-    return mac.digest()
+@lru_cache(maxsize=65_536)
+def _pads(secret: bytes, topic: str) -> tuple[bytes, bytes]:
+    """Return what the inner and the outer hash of a MAC begin with: the key, then the topic."""
+    assert len(secret) <= _BLOCK, f"Expected a secret of a block at most, but {len(secret)} bytes"
+    padded, name = secret.ljust(_BLOCK, b"\0"), topic.encode()
+    return padded.translate(_INNER) + _SIZE(len(name)) + name, padded.translate(_OUTER)
+
+
+def _mac(secret: bytes, topic: str, key: bytes, prev: bytes, value: bytes) -> bytes:
+    """Return HMAC-SHA256, by its definition: two hashes take half the time of a copied `hmac`."""
+    size, (inner, outer) = _SIZE, _pads(secret, topic)
+    framed = (inner, size(len(key)), key, size(len(prev)), prev, size(len(value)), value)
+    return sha256(outer + sha256(b"".join(framed)).digest()).digest()

@@ -62,6 +62,10 @@ class Shape:
             plain[name] = dump(plain[name])
         return plain
 
+    def is_plain(self, names: set[str]) -> bool:
+        """Say whether a plain form with these fields is, as it is, the arguments of the class."""
+        return names == self._all and not self._load
+
     def load(self, plain: Mapping[str, object]) -> object:
         """Return the value of a plain form; unknown fields of a newer writer are dropped."""
         # A body of the version of today has these fields and no others, nearly always.

@@ -17,11 +17,6 @@ class MigrationNote(Struct, frozen=True, kw_only=True, gc=False):
 
     move: Move
 
-    @property
-    def key(self) -> object:
-        """What its row is known by, among those of the instance and of its kind."""
-        return self.move.migration_id
-
 
 class ActionNote(Struct, frozen=True, kw_only=True, gc=False):
     """An instance action started or finished; `message` is nova's: None or `Error`."""
@@ -34,11 +29,6 @@ class ActionNote(Struct, frozen=True, kw_only=True, gc=False):
     finish_time: int | None
     message: str | None
     saga_id: str | None
-
-    @property
-    def key(self) -> object:
-        """What its row is known by, among those of the instance and of its kind."""
-        return self.request_id
 
 
 class EventNote(Struct, frozen=True, kw_only=True, gc=False):
@@ -53,11 +43,6 @@ class EventNote(Struct, frozen=True, kw_only=True, gc=False):
     result: str | None
     details: str | None
 
-    @property
-    def key(self) -> object:
-        """What its row is known by, among those of the instance and of its kind."""
-        return self.row_id
-
 
 class FaultNote(Struct, frozen=True, kw_only=True, gc=False):
     """Something went wrong with the instance that its user has to know."""
@@ -69,11 +54,6 @@ class FaultNote(Struct, frozen=True, kw_only=True, gc=False):
     host: str | None
     created_at: int
 
-    @property
-    def key(self) -> object:
-        """What its row is known by, among those of the instance and of its kind."""
-        return self.row_id
-
 
 class SagaNote(Struct, frozen=True, kw_only=True, gc=False):
     """A saga moved; `state` says where it stands, `ending` how it ended (None while it goes on)."""
@@ -82,11 +62,6 @@ class SagaNote(Struct, frozen=True, kw_only=True, gc=False):
     ending: str | None
     ok: bool | None
     updated_at: int
-
-    @property
-    def key(self) -> object:
-        """What its row is known by, among those of the instance and of its kind."""
-        return self.state.saga_id
 
 
 class StepNote(Struct, frozen=True, kw_only=True, gc=False):
@@ -100,11 +75,6 @@ class StepNote(Struct, frozen=True, kw_only=True, gc=False):
     entered_at: int
     left_at: int | None
     left_by: str | None
-
-    @property
-    def key(self) -> object:
-        """What its row is known by, among those of the instance and of its kind."""
-        return (self.saga_id, self.n)
 
 
 Note = MigrationNote | ActionNote | EventNote | FaultNote | SagaNote | StepNote

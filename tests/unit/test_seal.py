@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,15 @@ def test_a_sound_record_says_who_wrote_it_and_what_before() -> None:
     said = unseal(sealed(prev=digest(b"before")), RING)
 
     assert (said.name, said.enrolment, said.prev) == ("h1", 1, digest(b"before"))
+
+
+def test_the_mac_is_the_hmac_that_other_libraries_make_of_the_framed_parts() -> None:
+    parts = (b"t", b"i-1", FIRST, VALUE)
+    framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+    _, mac = sealed().headers
+
+    assert mac == ("mac", b"h1/1\0" + hmac.digest(KEY.secret, framed, "sha256"))
 
 
 def test_every_flipped_bit_of_the_value_is_found() -> None:
