@@ -24,7 +24,7 @@ from statemachines.claims import (
 from statemachines.conditions import chosen
 from statemachines.held import Move, SagaState
 from statemachines.notes import MigrationNote
-from statemachines.owing import TABLE_OF, debt_of, debts, evidence_against, owed_by
+from statemachines.owing import TABLE_OF, clear_later, debt_of, debts, evidence_against, owed_by
 from statemachines.recording import (
     OVER,
     SCHEDULER,
@@ -393,6 +393,7 @@ def _clear_elsewhere(run: Run, table: Saga) -> None:
         set_migration_status(run, MigrationStatus.ERROR)
     keep_one_size(run)
     if table.evidence is None and not owner_has_guest(held):
-        return  # What the others have may be all that is left.
+        run.held = clear_later(run.held)  # What the others have may be all that is left.
+        return
     for host in sorted({c.host for c in run.held.claims if c.host != held.host}):
         owe(run, Owe.DESTROY, host, evidence_against(run, table, host))

@@ -19,7 +19,7 @@ from statemachines.claims import owner_has_guest
 from statemachines.conservation import may_claim
 from statemachines.held import Held
 from statemachines.interpreter import begin_side, owe
-from statemachines.owing import evidence_against
+from statemachines.owing import evidence_against, is_owner_back
 from statemachines.run import Run
 from statemachines.saga import Owe, Saga
 from statemachines.sagas.attachments import PORT_DEBT, VOLUME_DEBT
@@ -60,14 +60,31 @@ def let_strays_go(run: Run) -> None:
 
 
 def clear_leavings(run: Run) -> None:
-    """Have every host clean up that has room claimed of a guest that is well elsewhere."""
+    """Have every host clean up that has room claimed of a guest that its owner has."""
     held = run.held
-    if len(held.claims) < 2 or held.vm_state in _NOT_WELL:
+    if len(held.claims) < 2:
         return
-    if held.saga is not None and all(c.host in held.saga.commanded for c in held.claims):
-        return  # Nearly always: whoever was sent a command may have room.
-    left = {claim.host for claim in held.claims} - may_claim(held)
+    if held.vm_state not in _NOT_WELL:
+        left = _left_of_well(held)
+    elif is_owner_back(run):
+        left = _left_by_takeover(held)
+    else:
+        return
     if not left or held.host is None or not owner_has_guest(held):
         return
     for host in sorted(left):
         owe(run, Owe.DESTROY, host, evidence_against(run, FENCE, host))
+
+
+def _left_of_well(held: Held) -> frozenset[str]:
+    """Name the hosts that have room claimed of a guest that is well, and no reason to."""
+    if held.saga is not None and all(c.host in held.saga.commanded for c in held.claims):
+        return frozenset()  # Nearly always: whoever was sent a command may have room.
+    return frozenset(claim.host for claim in held.claims) - may_claim(held)
+
+
+def _left_by_takeover(held: Held) -> frozenset[str]:
+    """Name the hosts that have room claimed by what a winner took over, and only heard a fence."""
+    saga = held.saga
+    needed = () if saga is None else (saga.destination, *saga.commanded)
+    return frozenset(claim.host for claim in held.claims) - {held.host, *needed}

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.held import SagaState
+from events.values import replace
+from statemachines.held import Held, SagaState
+from statemachines.notes import SagaNote
 from statemachines.run import Run
 from statemachines.saga import Owe, Saga
 from statemachines.sagas.sides import DEBT, DELETE_IMAGE, FENCE
@@ -20,6 +22,31 @@ from statemachines.states import HALF_BUILT
 TABLE_OF: Final[Mapping[Owe, Saga]] = MappingProxyType(
     {Owe.DESTROY: DEBT, Owe.FENCE: FENCE, Owe.IMAGE: DELETE_IMAGE}
 )
+
+#: Of a fence: when it is paid, whoever else has something of the guest cleans up.
+_CLEARS: Final = "clears"
+
+
+def clear_later(held: Held) -> Held:
+    """Return the state in which the others clean up as soon as an owner that is away is back."""
+    sides = tuple(
+        replace(s, arguments={**s.arguments, _CLEARS: "elsewhere"})
+        if s.saga == FENCE.name and s.target == held.host
+        else s
+        for s in held.sides
+    )
+    return replace(held, sides=sides)
+
+
+def is_owner_back(run: Run) -> bool:
+    """Say whether the owner, for which others waited with their clean-up, has just come back."""
+    return any(
+        isinstance(note, SagaNote)
+        and note.ending == "paid"
+        and _CLEARS in note.state.arguments
+        and note.state.target == run.held.host
+        for note in run.notes
+    )
 
 
 def owed_by(run: Run, table: Saga, what: Owe, host: str) -> Owe:

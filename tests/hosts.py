@@ -43,6 +43,8 @@ class World(Story):
     trace: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     #: Does another host rightly keep its part, for it may be all that is left of the guest?
     keeps_a_copy: bool = False
+    #: Do the others clean up as soon as the owner is back and has its guest?
+    waits_for_owner: bool = False
     #: Did an operator say what state the guest is in, whatever it is?
     was_reset: bool = False
 
@@ -110,12 +112,15 @@ class World(Story):
         owner_is_away = any(s.saga == "fence" and s.target == held.host for s in held.sides)
         self.was_reset = self.was_reset or name == "reset_state"
         is_unknown = note.ending == "resolved" and held.vm_state == "error"
-        if (name, note.ending) in KEEPS_A_COPY or (name in TAKING_OVER and owner_is_away):
-            self.keeps_a_copy = True
+        is_put_off = name in TAKING_OVER and owner_is_away
+        is_paid = (name, note.ending, note.state.target) == ("fence", "paid", held.host)
+        is_cleared = is_paid and self.waits_for_owner and held.power_state != 0
+        if (name, note.ending) in KEEPS_A_COPY or is_put_off:
+            self.keeps_a_copy, self.waits_for_owner = True, is_put_off
         elif is_unknown and SAGAS[name].primary:
             self.keeps_a_copy = held.host is not None
-        elif name in (*TAKING_OVER, "delete", "evacuate"):
-            self.keeps_a_copy = False
+        elif name in (*TAKING_OVER, "delete", "evacuate") or is_cleared:
+            self.keeps_a_copy = self.waits_for_owner = False
 
     @property
     def letters(self) -> tuple[Letter[object], ...]:
@@ -194,4 +199,5 @@ class World(Story):
         other.trace = list(self.trace)
         other.was_reset = self.was_reset
         other.keeps_a_copy, other.history = self.keeps_a_copy, list(self.history)
+        other.waits_for_owner = self.waits_for_owner
         return other

@@ -2,7 +2,8 @@
 
 Nova changes the row and nothing else. Here the running saga is superseded and every host that it
 commanded hears of the new generation, so that none of its commands is carried out afterwards; a
-guest that had left before is at home where it went. Whoever else has room claimed cleans up.
+guest that had left before is at home where it went. Whoever else has room claimed cleans up: at
+once, or where the owner is away as soon as it is back and has its guest.
 """
 
 from __future__ import annotations

@@ -83,7 +83,12 @@ SOFT_DELETE = saga(
     endings=(
         Ending(name="soft_deleted", ok=True, clear_elsewhere=True),
         Ending(name="offloaded", ok=False, clear_host=True, clear_elsewhere=True),
-        Ending(name="confirm_failed", ok=False, migration_status=MigrationStatus.ERROR),
+        Ending(
+            name="confirm_failed",
+            ok=False,
+            migration_status=MigrationStatus.ERROR,
+            clear_elsewhere=True,
+        ),
         Ending(name="failed", ok=False, clear_elsewhere=True),
         Ending(name="host_lost", ok=False, clear_elsewhere=True),
         Ending(name="timed_out", ok=False, clear_elsewhere=True),

@@ -29,6 +29,12 @@ CAUGHT: Final = {
     "claim not released": "live_migration/roll_back_source/after-send/destination:power",
     "timer on an outage": "confirm_resize/clean_source/before/log:stop",
 }
+#: Cells in which a law was broken, each in a way of its own.
+MENDED: Final = (
+    "live_migration/adopt/before/destination:power+user:reset_state",
+    "live_migration/adopt/before/answer:StepHostLost+user:reset_state",
+    "live_migrate_paused/queue/before/user:evacuate+user:reset_state",
+)
 STEPS: Final = [(name, step) for name, table in operations().items() for step in table.steps]
 
 
@@ -38,6 +44,13 @@ def test_every_law_holds_whatever_befalls_whoever_at_a_step(first: int) -> None:
 
     failed = [each for each in results if each.state is State.FAILED]
     assert not failed, "\n".join(story(each) for each in failed)
+
+
+@pytest.mark.parametrize("text", MENDED)
+def test_every_law_holds_where_one_was_broken(text: str) -> None:
+    result = run(parse(text))
+
+    assert result.state is State.PASSED, story(result)
 
 
 @pytest.mark.parametrize(("operation", "step"), STEPS)

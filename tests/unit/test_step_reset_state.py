@@ -14,6 +14,16 @@ from tests.story import LARGE, must
 SOURCE, DESTINATION = "h1", "h2"
 
 
+def left_by_its_source() -> World:
+    """Return a live migration whose source was lost while the memory was being copied."""
+    world = begin("live_migrate")
+    while world.saga.step != "migrate":
+        world.succeed(world.letters[0])
+    must(world.lose(SOURCE))
+    assert world.saga.step == "adopt"
+    return world
+
+
 def reset(world: World, state: str = "active") -> None:
     """Ask for a state."""
     must(world.request("reset_state", arguments={"state": state}))
@@ -125,6 +135,52 @@ def test_with_the_owner_away_nobody_else_destroys_what_it_has() -> None:
 
     assert [s.saga for s in world.here.sides] == ["fence"]
     assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
+
+
+def test_what_others_have_is_cleared_up_when_the_owner_is_back_and_has_its_guest() -> None:
+    world = left_by_its_source()
+    reset(world, "error")
+    world.settle(lost=frozenset({SOURCE, DESTINATION}))
+    assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
+
+    must(world.unasked(SOURCE, instance.GuestFound(power_state=4)))
+    world.settle(lost=frozenset({DESTINATION}))
+    assert [(s.saga, s.step) for s in world.here.sides if s.target == DESTINATION] == [
+        ("fence", "owed"),
+        ("debt", "owed"),
+    ]
+
+    world.come_back()
+    assert world.states == ("error", None)
+    assert [c.host for c in world.here.claims] == [SOURCE]
+    assert all(v.hosts == (SOURCE,) for v in world.here.volumes)
+    assert world.here.sides == ()
+
+
+def test_what_others_have_stays_when_the_owner_is_back_and_has_nothing() -> None:
+    world = left_by_its_source()
+    reset(world, "error")
+    world.settle(lost=frozenset({SOURCE}))
+
+    must(world.unasked(SOURCE, instance.GuestAbsent()))
+    world.settle()
+
+    assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
+    assert world.here.sides == ()
+
+
+def test_nothing_is_cleared_up_where_an_operation_begins_before_the_owner_is_back() -> None:
+    world = left_by_its_source()
+    reset(world, "error")
+    world.settle(lost=frozenset({SOURCE}))
+    must(world.request("evacuate", source_up=False, fenced_hosts=(SOURCE,), host="h3"))
+
+    must(world.unasked(SOURCE, instance.GuestFound(power_state=4)))
+    while ("RaiseGeneration", SOURCE) in world.orders:
+        world.succeed(world.letter(SOURCE))
+
+    assert world.saga.saga == "evacuate"
+    assert "debt" not in {s.saga for s in world.here.sides if s.target == "h3"}
 
 
 def test_two_sizes_on_one_host_become_one() -> None:
