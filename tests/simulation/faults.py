@@ -140,10 +140,17 @@ class Dice:
         #: How often each class struck: what a run has shown.
         self.struck: dict[str, int] = {}
 
+    @property
+    def is_calm(self) -> bool:
+        """Can nothing strike now?"""
+        return self.is_healing or not self.rates
+
     def strikes(self, name: str) -> bool:
         """Say whether a class of faults strikes now."""
+        if self.is_healing:
+            return False
         rate = self.rates.get(name, 0.0)
-        if not rate or self.is_healing or self.rng.random() >= rate:
+        if not rate or self.rng.random() >= rate:
             return False
         self.struck[name] = self.struck.get(name, 0) + 1
         return True

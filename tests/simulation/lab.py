@@ -66,6 +66,12 @@ class Obstacles:
     #: No host has room for anything.
     all_full: bool = False
 
+    @property
+    def stand_in_ports(self) -> bool:
+        """Can any of them be met at a call of a port?"""
+        is_full = self.store_full or self.log_full or self.late_choices
+        return bool(is_full or self.full or self.no_store)
+
 
 class FullStore(StoreModel):
     """A store in whose cloud no host may have room."""
@@ -112,7 +118,8 @@ class Lab(Cloud):
         """Let whatever was planned for this point happen."""
         who = self.running
         assert who is not None, f"Expected a process at {name}, but nobody runs"
-        self._obstruct(who, name)
+        if self.obstacles.stand_in_ports:
+            self._obstruct(who, name)
         for trap in self.traps:
             if not trap.is_sprung and trap.is_moment(who, name, subject):
                 trap.is_sprung = True

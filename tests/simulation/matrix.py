@@ -38,7 +38,7 @@ from tests.simulation.invariants import empty, quiet
 from tests.simulation.lab import Trap
 from tests.simulation.laws import Broken
 from tests.simulation.moments import Moment, Target
-from tests.simulation.patching import patched
+from tests.simulation.patching import patched, uncollected
 from tests.simulation.processes import Process, S
 from tests.simulation.routes import Route, arm, go, make, operations, prepare, route_to
 from tests.simulation.troubles import CONDUCTORS, HOSTS, Trouble, Victim
@@ -99,7 +99,7 @@ class _Run:
     def result(self) -> Result:
         """Run the cell and look at what is left."""
         lab, cell, broken = self._lab, self._cell, list[str]()
-        with patched((fold, "step", lab.watch.step)):
+        with uncollected(), patched((fold, "step", lab.watch.step)):
             try:
                 request = prepare(lab, self._route)
                 arm(lab, self._route)

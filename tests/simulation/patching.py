@@ -1,7 +1,8 @@
-"""Other values in the house's places for a while, taken out again whatever happens."""
+"""Other ways in the house for a while, taken back again whatever happens."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,15 @@ def patched(*patches: tuple[object, str, object]) -> Iterator[None]:
     finally:
         for owner, name, value in before:
             setattr(owner, name, value)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let cycles lie for as long as a run: what it leaves is small, and each search is long."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -62,6 +62,7 @@ class Gate:
     def __init__(self, around: Surroundings, kind: str) -> None:
         self._around = around
         self._kind = kind
+        self._stalls, self._dies = f"{kind}_stalls", f"{kind}_dies"
         #: Is the process cut off from the log?
         self.is_cut_off = False
         #: Is it kept off by an operator's hand?
@@ -75,9 +76,9 @@ class Gate:
         """Pass, die, or be stopped for a while; `subject` is what the call is about."""
         self._around.passed(self, name, subject)
         dice = self._around.dice
-        if dice.strikes(f"{self._kind}_stalls"):
+        if not dice.is_calm and dice.strikes(self._stalls):
             self._around.let_others_run()
-        if self.is_doomed or dice.strikes(f"{self._kind}_dies"):
+        if self.is_doomed or (not dice.is_calm and dice.strikes(self._dies)):
             raise Died(self._kind)
 
     def ask_log(self, name: str, subject: object = None) -> None:
@@ -211,14 +212,15 @@ class GatedStore:
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method, gate, changes = getattr(self._store, name), self._gate, name not in READS
+        before, after = f"store.{name}", f"store.{name}.done"
 
         def call(*args: object, **kwargs: object) -> object:
-            gate.ask_store(f"store.{name}", args)
+            gate.ask_store(before, args)
             found = method(*args, **kwargs)
             if changes:
                 if gate.strikes("store_loses_answer"):
                     raise StoreUnavailable("Expected an answer to COMMIT, but it was lost")
-                gate.point(f"store.{name}.done", args)
+                gate.point(after, args)
             return found
 
         self.__dict__[name] = call
@@ -269,11 +271,12 @@ class GatedDriver:
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method, gate = getattr(self._driver, name), self._gate
+        before, after = f"driver.{name}", f"driver.{name}.done"
 
         def call(*args: object, **kwargs: object) -> object:
-            gate.point(f"driver.{name}", args)
+            gate.point(before, args)
             found = method(*args, **kwargs)
-            gate.point(f"driver.{name}.done", found)
+            gate.point(after, found)
             return found
 
         self.__dict__[name] = call

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from conductor import fold
-from projections.sql_store import SqlStore
 from tests.simulation.cloud import Cloud, NoRest
 from tests.simulation.faults import Plan
 from tests.simulation.invariants import at_rest, audit, empty
 from tests.simulation.laws import Broken
-from tests.simulation.patching import patched
+from tests.simulation.patching import patched, uncollected
+
+if TYPE_CHECKING:
+    from projections.sql_store import SqlStore
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ def simulate(
     """Return how the run of a seed ended; it ends the same, with a database beside it too."""
     cloud = Cloud(seed, plan=plan, forgets_begun=forgets_begun, beside=beside)
     result = Result(seed)
-    with patched((fold, "step", cloud.watch.step)):
+    with uncollected(), patched((fold, "step", cloud.watch.step)):
         try:
             cloud.run()
             if seed % 4 == 0:

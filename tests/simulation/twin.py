@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from projections.rows import TABLES
-from projections.sql_store import SqlStore
 from projections.store import StoreError
 from tests.simulation.database import Moment
 from tests.simulation.laws import Broken
 from tests.simulation.store_model import StoreModel
+
+if TYPE_CHECKING:
+    from projections.sql_store import SqlStore
 
 
 class Twin:

@@ -7,6 +7,7 @@ heart at every fact. Whoever finds a law broken raises Broken there and then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from compute.endings import CANCELLING
@@ -125,8 +126,7 @@ class Watch(Watcher):
     def wrong_dues(self, uuid: str, partition: TopicPartition) -> str | None:
         """Say how the rows of what falls due differ from what the state names."""
         db = self._cloud.database
-        body = db.checkpoints[partition].rules
-        rules = RULES_CODEC.decode(body) if body else Rules()
+        rules = _rules_in(db.checkpoints[partition].rules)
         named = {(d.action, d.since) for d in dues(self.held(uuid), rules)}
         there = {(d.action, d.since) for d in db.dues.values() if d.instance_uuid == uuid}
         if named == there:
@@ -256,11 +256,7 @@ class Watch(Watcher):
     def held(self, uuid: str) -> Held | None:
         """Return the stored state of an instance."""
         row = self._cloud.database.rows["instance_states"].get((uuid,))
-        if not isinstance(row, InstanceStateRow):
-            return None
-        held = HELD_CODEC.decode(row.body)
-        assert isinstance(held, Held), f"Expected a state, but {held!r}"
-        return held
+        return _held_in(row.body) if isinstance(row, InstanceStateRow) else None
 
     def instances(self) -> list[InstanceRow]:
         """Return every instance's row, by uuid."""
@@ -274,6 +270,19 @@ class Watch(Watcher):
             for row in self.instances()
             for letter in resume(self.held(row.uuid))
         }
+
+
+#: Laws look at the same states and rules again and again; nobody in the house sees what is kept.
+@lru_cache(maxsize=1_024)
+def _held_in(body: bytes) -> Held:
+    held = HELD_CODEC.decode(body)
+    assert isinstance(held, Held), f"Expected a state, but {held!r}"
+    return held
+
+
+@lru_cache(maxsize=64)
+def _rules_in(body: bytes) -> Rules:
+    return RULES_CODEC.decode(body) if body else Rules()
 
 
 def _entitled(held: Held) -> set[str | None]:
