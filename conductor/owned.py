@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from conductor.fold import Fold
 from events.log import TopicPartition
+from projections.store import Order
 
 
 @dataclass(slots=True)
@@ -33,6 +34,11 @@ class Ownership:
     marked_at: int | None = None
     #: Records before this offset are tried one at a time: a batch among them was fatal. 0 for none.
     careful_to: int = 0
+    #: Orders that were sent and still stand in the outbox: the next batch takes them out. If it is
+    #: lost they are sent once more, and hosts know them.
+    sent: list[Order] = field(default_factory=list)
+    #: µs of the clock when they were sent.
+    sent_at: int = 0
     #: Why it is stopped, loudly, until a person decides; None while it goes on.
     stopped: str | None = None
 

@@ -1,7 +1,8 @@
-"""The relay: sends the outbox's orders as commands, and deletes what was acknowledged.
+"""The relay: sends the outbox's orders as commands, and notes what was acknowledged.
 
-At least once: a relay that dies after sending sends again, under the same command id, and the
-host's inbox knows it. A zombie's late sends are harmless for the same reason and because every
+What was sent leaves the outbox with the next batch, or in the next turn where there is none. At
+least once: a relay that dies in between sends again, under the same command id, and the host's
+inbox knows it. A zombie's late sends are harmless for the same reason and because every
 command names its generation.
 """
 
@@ -40,6 +41,7 @@ class Relay:
         acting = self._owned.acting(self._topics.instance_events)
         if not acting:
             return False
+        self.note_sent()
         orders = self._store.unsent(acting, limits.RELAY_ORDERS_MAX, scheduler=False)
         if not orders:
             return False
@@ -57,6 +59,16 @@ class Relay:
             self._give_up(acting, homeless)
         return True
 
+    def note_sent(self) -> None:
+        """Take out of the outbox what was sent before, and went out with no batch since."""
+        left = {tp: mine for tp, mine in self._owned.partitions.items() if mine.sent}
+        if left:
+            epochs = {tp: mine.epoch for tp, mine in left.items()}
+            orders = [order for mine in left.values() for order in mine.sent]
+            self._store.sent(epochs, orders, max(mine.sent_at for mine in left.values()))
+            for mine in left.values():
+                mine.sent = []
+
     def _send(
         self, acting: Mapping[TopicPartition, int], sendable: list[tuple[Order, Message]]
     ) -> None:
@@ -67,7 +79,11 @@ class Relay:
             for order, message in sendable:
                 self._send_one(acting, order, message)
             return
-        self._store.sent(acting, [order for order, _ in sendable], self._clock.now_us())
+        now = self._clock.now_us()
+        for order, _ in sendable:
+            mine = self._owned.partitions[TopicPartition(order.topic, order.partition)]
+            mine.sent.append(order)
+            mine.sent_at = now
 
     def _send_one(
         self, acting: Mapping[TopicPartition, int], order: Order, message: Message

@@ -69,6 +69,7 @@ class Conductor:
         for mine in self.owned.partitions.values():
             mine.taken_at = now
         self.host_watch.forget()
+        self.relay.note_sent()  # What begins to wait from now on is put off with the others.
         epochs = {tp: mine.epoch for tp, mine in self.owned.partitions.items()}
         ports.store.postpone(epochs, now + self._options.service_down_time_s * 1_000_000)
         self._was_out = False

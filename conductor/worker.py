@@ -162,6 +162,10 @@ class Worker:
         return True
 
     def _commit(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            mine = self._owned.partitions[batch.partition]
+            batch.sent = {order.command_id: mine.sent_at for order in mine.sent}
+            mine.sent = []
         try:
             self._store.commit(batches)
         except Fenced as fenced:

@@ -6,7 +6,7 @@ there afterwards don't. Each statement is built once per table and kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -59,6 +59,13 @@ class Bulk(Protocol):
 
     def delete(self, connection: Connection, table: Table, keys: Collection[Values]) -> None:
         """Leave no rows under these keys."""
+        ...
+
+    def start_timers(self, connection: Connection, sent: Mapping[str, int]) -> None:
+        """Turn the outbox rows of these commands, where there are any, into timers.
+
+        `sent`: when each was sent. A timer that is there already stays as it is.
+        """
         ...
 
     def pick(

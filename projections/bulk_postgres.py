@@ -9,7 +9,7 @@ used, on the transaction that SQLAlchemy began.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Final
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table
 
 from events.log import TopicPartition
 from projections.bulk import Shape, Values, shape_of
-from projections.store import Batch
+from projections.store import NEVER, Batch, Timer
 
 #: From this many rows on, arrays are quicker than a message for each row; measured.
 ARRAY_ROWS_MIN: Final = 10
@@ -60,6 +60,17 @@ UPDATE checkpoints AS c
  WHERE c.topic = b.topic AND c.partition = b.partition
    AND c.next_offset = b.begins AND c.epoch = b.epoch
 RETURNING c.topic, c.partition
+"""
+
+_OF_AN_ORDER: Final = ", ".join(Timer._fields[:-1])
+_START_TIMERS: Final = f"""
+WITH gone AS (
+    DELETE FROM outbox AS o USING unnest(%b::text[], %b::int8[]) AS s (id, sent_at)
+     WHERE o.command_id = s.id RETURNING o.*, s.sent_at)
+INSERT INTO timers ({_OF_AN_ORDER}, due_at, fired)
+SELECT {_OF_AN_ORDER},
+       CASE deadline_s WHEN 0 THEN {NEVER} ELSE sent_at + deadline_s * 1000000 END, fired
+  FROM gone ON CONFLICT DO NOTHING
 """
 
 
@@ -135,6 +146,10 @@ class PostgresBulk:
     def delete(self, connection: Connection, table: Table, keys: Collection[Values]) -> None:
         """Leave no rows under these keys."""
         _run(connection, _delete(shape_of(table)), _arrays(keys))
+
+    def start_timers(self, connection: Connection, sent: Mapping[str, int]) -> None:
+        """Turn the outbox rows of these commands, where there are any, into timers."""
+        _run(connection, _START_TIMERS, _arrays(sent.items()))
 
     def pick(
         self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]

@@ -6,7 +6,7 @@ The writer holds the database's one write lock from BEGIN IMMEDIATE on, so nothi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Final
@@ -15,12 +15,20 @@ from sqlalchemy import Connection, Table
 
 from events.log import TopicPartition
 from projections.bulk import Shape, Values, shape_of
-from projections.store import Batch
+from projections.store import NEVER, Batch, Timer
+from projections.tables import OUTBOX
 
 _ADVANCE: Final = (
     "UPDATE checkpoints SET next_offset = ?, topic_id = ?, leader_epoch = ?, chain = ?,"
     " rules = coalesce(?, rules)"
     " WHERE topic = ? AND partition = ? AND next_offset = ? AND epoch = ?"
+)
+
+_OF_AN_ORDER: Final = ", ".join(Timer._fields[:-1])
+_START_TIMER: Final = (
+    f"INSERT INTO timers ({_OF_AN_ORDER}, due_at, fired)"
+    f" SELECT {_OF_AN_ORDER}, CASE deadline_s WHEN 0 THEN {NEVER} ELSE ? + deadline_s * 1000000"
+    " END, fired FROM outbox WHERE command_id = ? ON CONFLICT DO NOTHING"
 )
 
 
@@ -51,6 +59,11 @@ class SqliteBulk:
     def delete(self, connection: Connection, table: Table, keys: Collection[Values]) -> None:
         """Leave no rows under these keys."""
         _many(connection, _delete(shape_of(table)), keys)
+
+    def start_timers(self, connection: Connection, sent: Mapping[str, int]) -> None:
+        """Turn the outbox rows of these commands, where there are any, into timers."""
+        _many(connection, _START_TIMER, [(at, command_id) for command_id, at in sent.items()])
+        _many(connection, _delete(shape_of(OUTBOX)), [(command_id,) for command_id in sent])
 
     def pick(
         self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]

@@ -15,10 +15,8 @@ from sqlalchemy import (
     Connection,
     Table,
     bindparam,
-    case,
     delete,
     exists,
-    insert,
     select,
     tuple_,
     update,
@@ -28,11 +26,9 @@ from events.log import TopicPartition
 from events.topics import Topics
 from projections.bulk import Bulk
 from projections.sql_write import add_orders
-from projections.store import RESEND_STEP, SCHEDULER_HOST, Answer, Order, Timer
+from projections.store import NEVER, RESEND_STEP, SCHEDULER_HOST, Answer, Order, Timer
 from projections.tables import ANSWERS, CHECKPOINTS, OUTBOX, ROWS, TIMERS
 
-#: Due time of a command whose answer may take as long as it takes.
-NEVER: Final = 2**63 - 1
 _US_PER_S: Final = 1_000_000
 
 NODES: Final = ROWS["nodes"]
@@ -85,30 +81,7 @@ _UNSENT_NEXT: Final = {
 }
 
 _COMMANDS: Final[BindParameter[str]] = bindparam("commands", expanding=True)
-_DUE_AT: Final = case(
-    (OUTBOX.c.deadline_s == 0, NEVER),
-    else_=bindparam("now_us", type_=OUTBOX.c.id.type) + OUTBOX.c.deadline_s * _US_PER_S,
-)
-_START_TIMERS: Final = insert(TIMERS).from_select(
-    list(TIMERS.c.keys()),
-    select(
-        OUTBOX.c.command_id,
-        OUTBOX.c.topic,
-        OUTBOX.c.partition,
-        OUTBOX.c.instance_uuid,
-        OUTBOX.c.saga_id,
-        OUTBOX.c.step,
-        OUTBOX.c.attempt,
-        OUTBOX.c.host,
-        _DUE_AT,
-        OUTBOX.c.fired,
-    ).where(
-        OUTBOX.c.command_id.in_(_COMMANDS),
-        ~exists().where(TIMERS.c.command_id == OUTBOX.c.command_id),
-    ),
-)
 _UNTIMED: Final = delete(TIMERS).where(TIMERS.c.command_id.in_(_COMMANDS))
-_TAKE_OUT: Final = delete(OUTBOX).where(OUTBOX.c.command_id.in_(_COMMANDS))
 
 _UNTOLD: Final = (
     select(*(ANSWERS.c[each] for each in Answer._fields))
@@ -188,13 +161,13 @@ def unsent(
     return tuple(Order(*row) for row in rows)
 
 
-def sent(connection: Connection, owned: Owned, orders: Sequence[Order], now_us: int) -> None:
+def sent(
+    connection: Connection, bulk: Bulk, owned: Owned, orders: Sequence[Order], now_us: int
+) -> None:
     """Take sent orders out of the outbox and start their timers, where still owned."""
     ours = set(still_owned(connection, owned_of(owned, orders)))
-    commands = [each.command_id for each in orders if partition_of_order(each) in ours]
-    if commands:
-        connection.execute(_START_TIMERS, {"commands": commands, "now_us": now_us})
-        connection.execute(_TAKE_OUT, {"commands": commands})
+    if commands := {each.command_id: now_us for each in orders if partition_of_order(each) in ours}:
+        bulk.start_timers(connection, commands)
 
 
 def answers(connection: Connection, owned: Owned, limit: int) -> tuple[Answer, ...]:

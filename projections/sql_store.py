@@ -119,7 +119,7 @@ class SqlStore:
         """Take sent orders out of the outbox and start their timers, where still owned."""
         if orders:
             with writing(self._engine) as connection:
-                sql_owner.sent(connection, owned, orders, now_us)
+                sql_owner.sent(connection, self._bulk, owned, orders, now_us)
 
     def decide(
         self, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int

@@ -49,6 +49,8 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
     rows_max = max(sum(len(b.dues) for b in ordered), *map(len, changes.values()), 0)
     with bulk.together(connection, rows_max):
         _write_rows(connection, bulk, changes)
+        if sent := {k: at for b in ordered for k, at in b.sent.items() if k not in forget}:
+            bulk.start_timers(connection, sent)
         add_orders(
             connection,
             bulk,

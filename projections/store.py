@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from events.log import TopicPartition
 from projections.rows import Changes
@@ -23,6 +23,8 @@ SCHEDULER_HOST = "@scheduler"
 _Owned = Mapping[TopicPartition, int]
 #: The step of what waits for a host's missing facts; no saga waits there, so none is told.
 RESEND_STEP = "resend"
+#: Due time of a command whose answer may take as long as it takes.
+NEVER: Final = 2**63 - 1
 
 
 class Checkpoint(NamedTuple):
@@ -166,6 +168,8 @@ class Batch:
     changes: Changes = field(default_factory=dict)
     #: New commands, by id.
     orders: dict[str, Order] = field(default_factory=dict)
+    #: Commands that were sent since, and when (µs UTC of the owner's clock): as `Store.sent`.
+    sent: dict[str, int] = field(default_factory=dict)
     #: Commands that no saga names any more: their outbox row, timer, reservation and answer go.
     forget: set[str] = field(default_factory=set)
     #: What falls due by itself from now on, by instance and action.

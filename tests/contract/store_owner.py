@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from projections.store import RESEND_STEP, Store
+from projections.store import RESEND_STEP, Fenced, Store
 from tests.contract.store_base import Owned
 from tests.contract.store_choices import ChoiceContract
 from tests.contract.store_data import (
@@ -109,6 +109,47 @@ class OwnerContract(ChoiceContract):
         store.sent(owned, [order("c1")], now_us=0)
 
         assert store.unsent(now_owned, LIMIT, scheduler=False) == (order("c1"),)
+
+    def test_what_a_batch_says_was_sent_turns_into_timers_with_it(
+        self, store: Store, owned: Owned
+    ) -> None:
+        orders = [order("c1"), order("c2", deadline_s=0), order("c3")]
+        store.commit([batch(owned, orders=orders)])
+        second = batch(owned, begin=1, orders=[order("c4")])
+        second.sent = {"c1": 100 * S, "c2": 100 * S, "never-there": 100 * S}
+
+        store.commit([second])
+
+        assert store.unsent(owned, LIMIT, scheduler=False) == (order("c3"), order("c4"))
+        assert store.missing(["c1", "c2", "never-there"]) == {"never-there"}
+        assert [each[::8] for each in store.due(owned, BIGGEST - 1, LIMIT)] == [("c1", 160 * S)]
+
+    def test_what_was_sent_and_answered_before_a_batch_says_so_leaves_nothing(
+        self, store: Store, owned: Owned
+    ) -> None:
+        store.commit([batch(owned, orders=[order("c1"), order("c2")])])
+        second = batch(owned, begin=1)
+        second.sent, second.forget = {"c1": 0, "c2": 0}, {"c1"}
+
+        store.commit([second])
+
+        assert store.unsent(owned, LIMIT, scheduler=False) == ()
+        assert store.missing(["c1", "c2"]) == {"c1"}
+        assert [each.command_id for each in store.due(owned, BIGGEST, LIMIT)] == ["c2"]
+
+    def test_a_batch_that_is_fenced_says_of_nothing_that_it_was_sent(
+        self, store: Store, owned: Owned, open_store: Callable[[], Store]
+    ) -> None:
+        store.commit([batch(owned, orders=[order("c1")])])
+        now_owned = own(open_store())
+        second = batch(owned, begin=1)
+        second.sent = {"c1": 0}
+
+        with pytest.raises(Fenced):
+            store.commit([second])
+
+        assert store.unsent(now_owned, LIMIT, scheduler=False) == (order("c1"),)
+        assert store.due(now_owned, BIGGEST, LIMIT) == ()
 
     # Timers.
 

@@ -21,6 +21,7 @@ from projections.rows import (
     SagaRow,
 )
 from projections.store import (
+    NEVER,
     RESEND_STEP,
     SCHEDULER_HOST,
     Answer,
@@ -38,7 +39,6 @@ from tests.simulation.database import Moment, Said, Waiting
 from tests.simulation.dues_model import DuesModel, Owned
 from tests.simulation.surveys import guests_of, surveys
 
-NEVER: Final = 2**63 - 1
 GONE: Final = ("lost", "forced_down")
 _US: Final = 1_000_000
 _NO_CHAIN: Final = bytes(32)
@@ -126,6 +126,8 @@ class StoreModel(DuesModel):
                     rows.pop(key, None)
                 else:
                     rows[key] = row
+        sent = {k: at for k, at in batch.sent.items() if k not in batch.forget}
+        self._start_timers(sent)
         self._add(o for o in batch.orders.values() if o.command_id not in batch.forget)
         for command_id in batch.forget:
             for each in (db.outbox, db.timers, db.answers, db.reservations):
@@ -165,17 +167,19 @@ class StoreModel(DuesModel):
         """Take sent orders out of the outbox and start their timers, where still owned."""
         with self._db.lock:
             ours = self._ours(owned)
-            gone: list[Order] = []
-            for each in orders:
-                if (each.topic, each.partition) not in ours:
-                    continue
-                stored = self._db.outbox.pop(each.command_id, None)
-                if stored is not None:
-                    gone.append(stored[0])
-                    timer = Waiting(_timer_of(stored[0], now_us), stored[1])
-                    self._db.timers.setdefault(each.command_id, timer)
-            if gone:
-                self._db.watcher.marked_sent(gone)
+            mine = [each for each in orders if (each.topic, each.partition) in ours]
+            self._start_timers({each.command_id: now_us for each in mine})
+
+    def _start_timers(self, sent: Mapping[str, int]) -> None:
+        gone: list[Order] = []
+        for command_id, at in sent.items():
+            stored = self._db.outbox.pop(command_id, None)
+            if stored is not None:
+                gone.append(stored[0])
+                timer = Waiting(_timer_of(stored[0], at), stored[1])
+                self._db.timers.setdefault(command_id, timer)
+        if gone:
+            self._db.watcher.marked_sent(gone)
 
     def decide(
         self, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int
