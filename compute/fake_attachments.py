@@ -17,7 +17,8 @@ from typing import Final
 from compute.fake_site import Check, Site, check
 from compute.world import Attached, World
 from events import attachments as a
-from events.parts import Attachments
+from events.envelope import Letter
+from events.parts import NOTHING_ATTACHED, Attachments
 from events.values import replace
 
 #: Names, behind the command's, of the calls by which parts are taken hold of and let go.
@@ -122,6 +123,20 @@ def let_go_at_once(world: World, host: str, instance_id: str) -> tuple[object, .
         world.attach(after)
         said = (*said, fact)
     return said
+
+
+def let_go_before(world: World, host: str, letter: Letter[object]) -> tuple[object, ...]:
+    """Return what a host says of what it let go for a command that died: nobody may have heard."""
+    wanted: Attachments = getattr(letter.command, "attached", NOTHING_ATTACHED)
+    there = attached_on(world, host, letter.address.instance_id)
+    volumes = {v.volume_id for v in wanted.volumes}.difference(there.volumes)
+    ports = {p.port_id for p in wanted.ports}.difference(there.ports)
+    devices = {x.accelerator_id for x in wanted.accelerators}.difference(there.accelerators)
+    return (
+        *(a.VolumeDetached(volume_id=one) for one in sorted(volumes)),
+        *(a.PortUnbound(port_id=one) for one in sorted(ports)),
+        *(a.AcceleratorUnbound(accelerator_id=one) for one in sorted(devices)),
+    )
 
 
 def holds(world: World, host: str, instance_id: str, wanted: Attachments) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from compute.fake_attachments import as_it_is, attached_on, holds, let_go_at_once
+from compute.fake_attachments import as_it_is, holds, let_go_at_once, let_go_before
 from compute.fake_images import TAKES_HOLD, backups, is_missing
-from compute.fake_site import Said, failed, power_of
+from compute.fake_site import failed, power_of
 from compute.hypervisor import PowerState
 from compute.world import Half, Role, World
-from events import attachments as a
 from events import commands as c
 from events import images as g
 from events.envelope import Letter
@@ -38,23 +37,8 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
         world.change(gone=[half])
     else:
         held = as_it_is(world, host, instance_id)
-    gone = _let_go_before(world, host, letter)
+    gone = let_go_before(world, host, letter)
     return (*held, *gone, failed(letter.command, half, _DIED))
-
-
-def _let_go_before(world: World, host: str, letter: Letter[object]) -> Said:
-    """Return what a host says of what an offload that died had let go: nobody may have heard."""
-    if not isinstance(letter.command, c.OffloadGuest):
-        return ()
-    wanted, there = letter.command.attached, attached_on(world, host, letter.address.instance_id)
-    volumes = {v.volume_id for v in wanted.volumes}.difference(there.volumes)
-    ports = {p.port_id for p in wanted.ports}.difference(there.ports)
-    devices = {x.accelerator_id for x in wanted.accelerators}.difference(there.accelerators)
-    return (
-        *(a.VolumeDetached(volume_id=one) for one in sorted(volumes)),
-        *(a.PortUnbound(port_id=one) for one in sorted(ports)),
-        *(a.AcceleratorUnbound(accelerator_id=one) for one in sorted(devices)),
-    )
 
 
 def _holds_as_asked(world: World, host: str, letter: Letter[object]) -> bool:

@@ -17,7 +17,7 @@ from compute import (
     fake_upkeep,
 )
 from compute.endings import ENDINGS
-from compute.fake_attachments import as_it_is, holds, let_go_at_once
+from compute.fake_attachments import as_it_is, holds, let_go_at_once, let_go_before
 from compute.fake_effects import LEAVES_NOTHING, stays
 from compute.fake_evacuation import said_before
 from compute.fake_site import FailureKind, failed, power_of
@@ -52,7 +52,8 @@ def outcome(world: World, host: str, letter: Letter[object]) -> tuple[object, ..
         said = let_go_at_once(world, host, letter.address.instance_id)
         world.change(gone=[half])
     else:
-        said = as_it_is(world, host, letter.address.instance_id)
+        held = as_it_is(world, host, letter.address.instance_id)
+        said = (*held, *let_go_before(world, host, letter))
     is_as_it_was = isinstance(command, c.ResizeGuest) and half and half.resume_to is None
     kind = FailureKind.FAULT_ROLLBACK if is_as_it_was else FailureKind.FAIL
     return (*said, failed(command, half, _DIED, kind))

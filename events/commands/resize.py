@@ -21,6 +21,8 @@ class ResizeGuest(Struct, frozen=True, kw_only=True, gc=False):
 
     destination: str
     new_flavor: Flavor
+    #: All that is to be let go: after a crash the host says of each whether it still has it.
+    attached: Attachments = NOTHING_ATTACHED
 
 
 class FinishResize(Struct, frozen=True, kw_only=True, gc=False):
@@ -54,6 +56,8 @@ class RevertResize(Struct, frozen=True, kw_only=True, gc=False):
     """Give the guest up (destination)."""
 
     source: str
+    #: All that is to be let go: after a crash the host says of each whether it still has it.
+    attached: Attachments = NOTHING_ATTACHED
 
 
 class FinishRevertResize(Struct, frozen=True, kw_only=True, gc=False):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from compute.endings import is_success
 from events import attachments as a
 from events import commands as c
 from events import instance as i
@@ -152,6 +155,31 @@ class AttachmentsContract(DriverStage):
 
         assert isinstance(outcome[-1], i.GuestDestroyFailed)
         assert a.PortBound(port_id=PORT, active=True) in outcome
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            c.RevertResize(source="beta", attached=EVERYTHING),
+            c.ResizeGuest(destination="beta", new_flavor=LARGE, attached=EVERYTHING),
+            c.OffloadGuest(shelved_image=None, attached=EVERYTHING),
+        ],
+    )
+    def test_what_a_command_that_died_had_let_go_is_said_by_its_outcome(
+        self, command: object
+    ) -> None:
+        self.everything()
+        letter = self.begin("alpha", command)
+        while VOLUME not in str(self.hosts["alpha"].poll()):
+            pass
+
+        *said, ending = self.driver("alpha").outcome_of(letter)
+
+        assert not is_success(command, ending)
+        assert said == [
+            a.AcceleratorBound(accelerator_id=ACCELERATOR),
+            a.PortBound(port_id=PORT, active=True),
+            a.VolumeDetached(volume_id=VOLUME),
+        ]
 
 
 class TestFakeDriverInMemory(InMemory, AttachmentsContract):

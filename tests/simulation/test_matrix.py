@@ -34,6 +34,8 @@ MENDED: Final = (
     "live_migration/adopt/before/destination:power+user:reset_state",
     "live_migration/adopt/before/answer:StepHostLost+user:reset_state",
     "live_migrate_paused/queue/before/user:evacuate+user:reset_state",
+    "revert_resize/give_up/before/destination:disk-full",
+    "revert_resize_same_host/give_up/before/source:disk-full",
 )
 STEPS: Final = [(name, step) for name, table in operations().items() for step in table.steps]
 
