@@ -126,13 +126,15 @@ class Fold:
 
     def fold(self, records: Iterable[Record]) -> Batch | None:
         """Fold the next records of the partition and return what they change; None for none."""
-        fresh = [r for r in records if r.offset >= self.next_offset]
+        begin = self.next_offset
+        fresh = [record for record in records if record.offset >= begin]
         if not fresh:
             return None
         if not self._of_nodes:
-            self._states.prefetch({_key_of(r) for r in fresh if r.key and r.key != _CONTROL})
+            keys = {record.key for record in fresh} - {None, b"", _CONTROL}
+            self._states.prefetch({cast("bytes", k).decode("utf-8", "replace") for k in keys})
         self._now = now = Scratch(
-            begin=self.next_offset,
+            begin=begin,
             end=fresh[-1].offset + 1,
             rules=self.rules,
             chain=self.chain,
@@ -390,7 +392,3 @@ class Fold:
             if host_held is not None and host_held is not self._states.node(host_held.host):
                 node_row(now.changes, host_held, NODE_CODEC.encode(host_held))
         return batch
-
-
-def _key_of(record: Record) -> str:
-    return (record.key or b"").decode("utf-8", "replace")

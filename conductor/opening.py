@@ -34,10 +34,20 @@ _ABSENT: Final = b"\xff"
 
 def chained(chain: bytes, record: Record) -> bytes:
     """Return the hash of a partition up to and with a record."""
-    parts = [chain, _OFFSET(record.offset)]
-    for part in (record.key, record.value, *[value for _, value in record.headers]):
-        parts += (_ABSENT,) if part is None else (_SIZE(len(part)), part)
-    return sha256(b"".join(parts)).digest()
+    size, key, value, headers = _SIZE, record.key, record.value, record.headers
+    framed: tuple[bytes, ...] = ()
+    if key is not None and value is not None and len(headers) == 2:
+        first, second = headers[0][1], headers[1][1]
+        if first is not None and second is not None:
+            # As below without a loop, for nearly all records are such: three fifths of the time.
+            framed = (
+                size(len(key)), key, size(len(value)), value,
+                size(len(first)), first, size(len(second)), second,
+            )  # fmt: skip
+    if not framed:
+        parts = (key, value, *[part for _, part in headers])
+        framed = tuple([_ABSENT if part is None else size(len(part)) + part for part in parts])
+    return sha256(b"".join((chain, _OFFSET(record.offset), *framed))).digest()
 
 
 def text_of(key: bytes | None) -> str:

@@ -23,7 +23,7 @@ from events.requests import ActionRequested, Flavor
 from events.start_up import GuestDoubted
 from events.values import replace
 from statemachines import shadow
-from statemachines.addressee import addressee, answering_host, owing
+from statemachines.addressee import answering_host, owing
 from statemachines.asked_attachments import attachments_asked
 from statemachines.attachment_actions import taken
 from statemachines.attachments import held_from
@@ -75,15 +75,27 @@ class Outcome(Struct, frozen=True, gc=False):
 
 def step(held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome:
     """Conclude. The same arguments give the same outcome, today and in a replay."""
-    waiting = unparked(held, envelope)
+    waiting = held if held is None or not held.parked else unparked(held, envelope)
     verdict = judge(waiting, envelope, rules)
+    if isinstance(verdict, Accepted):
+        kind, now = envelope.fact.__class__, envelope.record.timestamp_us
+        heard = _heard(waiting, envelope, now)
+        run = Run(heard, envelope, rules, verdict.saga, kind.__name__, now)
+        _FOLDS.get(kind, _say)(run)
+        let_strays_go(run)
+        clear_leavings(run)
+        return Outcome(verdict, held, _dated(waiting, run), tuple(run.notes))
+    return _unfolded(held, waiting, envelope, verdict)
+
+
+def _unfolded(
+    held: Held | None,
+    waiting: Held | None,
+    envelope: Envelope[object],
+    verdict: Early | Duplicate | Rejected,
+) -> Outcome:
+    """Conclude of a fact that changes nothing, but that it waits, or that its writer was heard."""
     match verdict:
-        case Accepted():
-            run = Run(_heard(waiting, envelope), envelope, rules)
-            _evolve(run)
-            let_strays_go(run)
-            clear_leavings(run)
-            return Outcome(verdict, held, _dated(waiting, run), tuple(run.notes))
         case Early():
             assert waiting is not None
             return _park(held, waiting, envelope, verdict)
@@ -107,11 +119,10 @@ def _park(held: Held | None, waiting: Held, envelope: Envelope[object], verdict:
     return Outcome(verdict, held, after)
 
 
-def _heard(held: Held | None, envelope: Envelope[object]) -> Held:
+def _heard(held: Held | None, envelope: Envelope[object], now: int) -> Held:
     """Return the state in which the writer, or the request, has been heard."""
     if held is None:
         held = _new(envelope)
-    now = envelope.timestamp_us
     if envelope.host is not None:
         return replace(held, updated_at=now, heads=heads_after(held, envelope))
     return _remember_request(replace(held, updated_at=now), envelope)
@@ -175,11 +186,6 @@ def _remember_request(held: Held, envelope: Envelope[object]) -> Held:
     return replace(held, requests=known)
 
 
-def _evolve(run: Run) -> None:
-    """Fold an accepted fact into the state of the run."""
-    _FOLDS.get(run.envelope.fact.__class__, _say)(run)
-
-
 def _come_due(run: Run) -> None:
     """Fold that an action's time has come by itself."""
     fact = cast("PeriodElapsed", run.envelope.fact)
@@ -206,7 +212,7 @@ def _report(run: Run) -> None:
 
 def _say(run: Run) -> None:
     """Fold what a host or the conductor said: arrow, effects, then the saga."""
-    saga = addressee(run.held, run.envelope)
+    saga = run.saga
     run.arrow(run.name, saga)
     take_effect(run, saga)
     if saga is not None:
@@ -302,7 +308,7 @@ def _note_immediate(run: Run, request: ActionRequested) -> None:
 
 def _lead_out(run: Run) -> None:
     """Fold an operator's word about a saga that waits for a person."""
-    saga = addressee(run.held, run.envelope)
+    saga = run.saga
     assert saga is not None
     match cast("_LeadingOut", run.envelope.fact):
         case requests.SagaRetried():

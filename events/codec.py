@@ -127,7 +127,8 @@ def fingerprint_in(value: bytes) -> bytes:
 
 def decode_fact(value: bytes) -> tuple[Meta, object]:
     """Return what a value says; raises BadRecord where it is no fact of ours."""
-    return _said(*_decode(value, "meta"))
+    form, body = _decode(value, "meta")
+    return _said(form, body)
 
 
 def decode_closely(value: bytes) -> tuple[Meta, object, bool]:

@@ -6,7 +6,9 @@ database issues its commands again under the ids that the hosts already know.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha1
+from operator import itemgetter
 from typing import Final, NewType
 from uuid import NAMESPACE_URL, uuid5
 
@@ -20,8 +22,15 @@ CommandId = NewType("CommandId", str)
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:regente")
 
 _NAMESPACE: Final = NAMESPACE.bytes
-#: The digit that holds the variant of RFC 4122 in its upper two bits.
-_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+#: Of the hexadecimal digits of a hash: those that stay, between one of the version (the thirteenth)
+#: and one that holds the variant of RFC 4122 in its upper two bits (the seventeenth).
+_STAYING: Final[Callable[[str], tuple[str, ...]]] = itemgetter(
+    slice(0, 8), slice(8, 12), slice(13, 16), slice(17, 20), slice(20, 32)
+)
+_VARIANT: Final = 16
+_UUIDS: Final = {
+    digit: f"%s-%s-5%s-{'89ab'[int(digit, 16) & 3]}%s-%s" for digit in "0123456789abcdef"
+}
 
 #: Positions leave room for this many rows of one kind that one record may cause.
 IDS_PER_RECORD: Final = 16
@@ -30,8 +39,7 @@ IDS_PER_RECORD: Final = 16
 def uuid_of(name: str) -> str:
     """Return the text of `uuid5(NAMESPACE, name)`; the library takes six times as long for it."""
     drawn = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
-    variant = _VARIANTS[drawn[16]]
-    return f"{drawn[:8]}-{drawn[8:12]}-5{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:32]}"
+    return _UUIDS[drawn[_VARIANT]] % _STAYING(drawn)
 
 
 def saga_id(instance_id: InstanceId, saga: str, identity: str) -> SagaId:
@@ -64,7 +72,7 @@ def unasked_id(position: str) -> RequestId:
     return RequestId(f"req-{uuid5(NAMESPACE, position)}")
 
 
-def row_id(*, offset: int, partitions: int, partition: int, n: int) -> int:
+def row_id(offset: int, partitions: int, partition: int, n: int) -> int:
     """Number the n-th row that the record at a position causes; unique within a topic."""
     assert 0 <= n < IDS_PER_RECORD, f"Expected at most {IDS_PER_RECORD} rows a record, but {n=}"
     return (offset * partitions + partition) * IDS_PER_RECORD + n

@@ -10,7 +10,7 @@ that.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -87,12 +87,9 @@ class MasterKeyring:
     """Derives every key from the master key of the control plane."""
 
     def __init__(self, master: bytes) -> None:
-        self._key = lru_cache(maxsize=65_536)(self._derive)
+        #: Finds the secret of any well-formed key id; which are open is the rules' to say.
+        self.secret: Callable[[str], bytes | None] = lru_cache(maxsize=65_536)(self._derive)
         self._master = master
-
-    def secret(self, key_id: str) -> bytes | None:
-        """Return the secret of any well-formed key id; which are open is the rules' to say."""
-        return self._key(key_id)
 
     def key(self, name: str, enrolment: int) -> Key:
         """Return the key of a host, or of a part of the control plane."""

@@ -16,10 +16,8 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
     """Return the saga that a fact answers or is about; None where it is about none."""
     fact, command_id = envelope.fact, envelope.meta.command_id
     if command_id is not None:
-        for saga in sagas_of(held):
-            if asked_as(saga, command_id) is not None:
-                return saga
-        return None
+        found = asked_as(held, command_id)
+        return None if found is None else found[0]
     if isinstance(fact, GuestArrived):
         primary = held.saga if _moves_live(held) else None
         return primary if primary is not None and primary.destination == envelope.host else None
@@ -31,11 +29,12 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
     return next((s for s in sagas_of(held) if s.saga_id == saga_id), None)
 
 
-def asked_as(saga: SagaState, command_id: str) -> Asked | None:
-    """Return what a saga asked under an id; None where it asked nothing, or long ago."""
-    for asked in reversed(saga.asked):  # An answer is to the last command, nearly always.
-        if id_of(saga, asked) == command_id:
-            return asked
+def asked_as(held: Held, command_id: str) -> tuple[SagaState, Asked] | None:
+    """Return what was asked under an id, and by which saga; None where nothing was, or long ago."""
+    for saga in sagas_of(held):
+        for asked in reversed(saga.asked):  # An answer is to the last command, nearly always.
+            if id_of(saga, asked) == command_id:
+                return saga, asked
     return None
 
 

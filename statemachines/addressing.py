@@ -84,7 +84,16 @@ def asked_of(step: Step, attempt: int, hosts: tuple[str, ...]) -> tuple[Asked, .
     command = step.command
     if command is None:
         return ()
-    return tuple(_asked(command, host, step.name, attempt) for host in hosts)
+    return tuple([_asked(command, host, step.name, attempt) for host in hosts])
+
+
+def commanded(saga: SagaState, asked: tuple[Asked, ...]) -> tuple[str, ...]:
+    """Name the hosts that a saga has sent a command, those of its next step included."""
+    known = saga.commanded
+    for each in asked:
+        if each.host not in known and each.host != SCHEDULER:
+            known = (*known, each.host)
+    return known
 
 
 @lru_cache(maxsize=4_096)

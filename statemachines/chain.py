@@ -80,7 +80,7 @@ def moved(held: Held, envelope: Envelope[object]) -> Held:
 
 def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
     """Return the heads of an instance, the writer's on this fact."""
-    meta = envelope.meta
+    meta, heads = envelope.meta, held.heads
     old = head_of(held, meta.source)
     if old is None or old.enrolment != envelope.enrolment:
         digests: tuple[bytes, ...] = (envelope.digest,)
@@ -93,17 +93,15 @@ def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
         sequence=meta.sequence,
         digests=digests,
     )
-    return _with(held.heads, head)
+    if old is None:
+        return (*heads, head)
+    at = heads.index(old)
+    return (*heads[:at], head, *heads[at + 1 :])
 
 
 def with_head(held: Held, head: Head) -> Held:
     """Return the state with this head in the place of its writer's old one."""
-    return replace(held, heads=_with(held.heads, head))
-
-
-def _with(heads: tuple[Head, ...], head: Head) -> tuple[Head, ...]:
-    source = head.source
-    for i, known in enumerate(heads):
-        if known.source == source:
-            return (*heads[:i], head, *heads[i + 1 :])
-    return (*heads, head)
+    if head_of(held, head.source) is None:
+        return replace(held, heads=(*held.heads, head))
+    heads = tuple(head if known.source == head.source else known for known in held.heads)
+    return replace(held, heads=heads)

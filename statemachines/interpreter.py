@@ -10,7 +10,15 @@ from __future__ import annotations
 from events.ids import InstanceId, SagaId, image_id, saga_id
 from events.requests import ActionRequested
 from events.values import replace
-from statemachines.addressing import asked_of, hosts_of, inherited, own_host, source_of, target_of
+from statemachines.addressing import (
+    asked_of,
+    commanded,
+    hosts_of,
+    inherited,
+    own_host,
+    source_of,
+    target_of,
+)
 from statemachines.attachment_actions import ended
 from statemachines.attachments import attachments_of
 from statemachines.burial import bury
@@ -35,6 +43,7 @@ from statemachines.recording import (
     note_saga,
     note_step,
     open_events,
+    reason_of,
     set_migration_status,
 )
 from statemachines.run import ASKED_MAX, Run
@@ -106,12 +115,10 @@ def start(run: Run, table: Saga, request: ActionRequested, action: str | None) -
 
 def progress(run: Run, saga: SagaState, host: str | None) -> None:
     """Move the saga by the fact in hand; `host` is the host that answers, or that is lost."""
-    table = SAGAS[saga.saga]
-    step = table.steps[saga.step]
-    fact = run.name
-    if fact in table.statuses:
-        set_migration_status(run, table.statuses[fact])
-    next_ = step.on.get(fact)
+    table, fact = SAGAS[saga.saga], run.name
+    status, next_ = table.statuses.get(fact), table.steps[saga.step].on.get(fact)
+    if status is not None:
+        set_migration_status(run, status)
     if next_ is None:
         if fact != TIMED_OUT:
             return
@@ -125,7 +132,7 @@ def progress(run: Run, saga: SagaState, host: str | None) -> None:
         note_saga(run, saga)
         put(run, table, saga)
         return
-    _take(run, table, saga, next_, fact, host)
+    _take(run, table, saga, way, fact, host)
 
 
 def operate(run: Run, saga: SagaState, next_: Next) -> None:
@@ -245,7 +252,7 @@ def _take(
         keep_claim = _owe_for(run, table, saga, way.owe, lost)
         if table.primary:
             saga = replace(saga, generation=run.held.generation)
-    reason = _reason(run, saga, way)
+    reason = reason_of(run, saga, way)
     if isinstance(way, To):
         saga = replace(saga, reason=reason, outcome=way.outcome or saga.outcome)
         if way.give_up:
@@ -259,15 +266,6 @@ def _take(
             side = SAGAS[way.beside]
             after = beside(run, side, saga.target, dict(saga.arguments))
             _take(run, side, after, side.first, fact)
-
-
-def _reason(run: Run, saga: SagaState, way: To | End) -> str | None:
-    """Return why it goes this way: of the failures, the one that decided the outcome."""
-    named = way.outcome if isinstance(way, To) else way.ending
-    is_new = named is not None and (isinstance(way, To) or named != saga.outcome)
-    if saga.outcome is None or is_new:
-        return run.reason or saga.reason
-    return saga.reason or run.reason
 
 
 def _owe_for(run: Run, table: Saga, saga: SagaState, what: Owe, hosts: tuple[str, ...]) -> bool:
@@ -284,31 +282,32 @@ def _owe_for(run: Run, table: Saga, saga: SagaState, what: Owe, hosts: tuple[str
 def _enter(run: Run, table: Saga, saga: SagaState, step: Step, fact: str) -> None:
     repeated = saga.step == step.name
     saga = close_step(run, saga, fact, ok=run.reason is None, goes_on=step.action_events)
-    hosts = saga.pending if repeated and saga.pending else hosts_of(run.held, saga, step)
-    entries = {**saga.entries, step.name: saga.entries.get(step.name, 0) + 1}
-    asked = asked_of(step, entries[step.name], hosts)
-    real = tuple(a.host for a in asked if a.host != SCHEDULER)
-    owing = {s.target for s in run.held.sides if s.target is not None}
+    held = run.held
+    hosts = saga.pending if repeated and saga.pending else hosts_of(held, saga, step)
+    attempt = saga.entries.get(step.name, 0) + 1
+    asked = asked_of(step, attempt, hosts)
+    excluded = saga.excluded
+    if step.to is Role.SCHEDULER:
+        owing = {s.target for s in held.sides if s.target is not None}
+        excluded = tuple(sorted({*excluded, *owing}))
     saga = replace(
         saga,
         # A primary saga has its generation from its start, or from a fence; a side has today's.
-        generation=saga.generation if table.primary else run.held.generation,
+        generation=saga.generation if table.primary else held.generation,
         step=step.name,
-        attempt=entries[step.name],
+        attempt=attempt,
         tries=saga.tries + 1 if repeated else 1,
         entered_at=run.now,
         n=saga.n + 1,
         pending=hosts,
         asked=(*saga.asked, *asked)[-ASKED_MAX:],
-        commanded=tuple(dict.fromkeys((*saga.commanded, *real))),
+        commanded=commanded(saga, asked),
         # Noted on entry: what is asked must not change while the answer is awaited.
-        excluded=tuple(sorted({*saga.excluded, *owing}))
-        if step.to is Role.SCHEDULER
-        else saga.excluded,
+        excluded=excluded,
         needs_operator=None,
         events=open_events(run, saga, step, hosts),
-        entries=entries,
-        attachments=attachments_of(run.held),
+        entries={**saga.entries, step.name: attempt},
+        attachments=attachments_of(held),
     )
     if step.migration_status is not None:
         set_migration_status(run, step.migration_status)

@@ -8,8 +8,6 @@ a user may ask is in the permissions.
 
 from __future__ import annotations
 
-from typing import Final, assert_never
-
 from events import decisions, requests
 from events.envelope import API, CONDUCTOR, NOVA, Envelope
 from events.facts_nova import NovaReported
@@ -18,6 +16,7 @@ from events.migration import GuestArrived
 from events.start_up import GuestDoubted
 from statemachines import attachment_actions, immediate
 from statemachines.addressee import addressee, answering_host, asked_as, sagas_of
+from statemachines.answers import OWNERSHIP, judge_command
 from statemachines.asked_attachments import wrong_in
 from statemachines.attachments import SAID_OF_ATTACHMENTS
 from statemachines.bad_input import bad_input
@@ -26,43 +25,34 @@ from statemachines.conditions import can_be_made_again, chosen, may_have
 from statemachines.demands import circumstances, lack, wins
 from statemachines.doubts import is_new
 from statemachines.dues import named, request_of
-from statemachines.held import Asked, Held, SagaState
+from statemachines.held import Asked, Head, Held, SagaState
 from statemachines.parking import is_set_aside
 from statemachines.permissions import PERMISSIONS, refusal
 from statemachines.refused import never_taken
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
-from statemachines.saga import HOST_LOST, TIMED_OUT, End, Role, To, branches
+from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import VmState
-from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
+from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict, reject
 
-#: Facts by which the owner of a guest changes, whatever step its saga stands in, and the command
-#: in whose course alone they come to pass.
-_OWNERSHIP: Final = {
-    "GuestHandedOver": "LiveMigrateGuest",
-    "GuestArrived": "LiveMigrateGuest",
-    "GuestEvacuated": "EvacuateGuest",
-    "ResizeReverted": "RevertResize",
-    "GuestOffloaded": "OffloadGuest",
-}
 _ACCEPTED = Accepted()
 _DUPLICATE = Duplicate()
 
 
 def judge(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
     """Say whether the fact may be folded; a rejection carries a code and a sentence."""
-    source = envelope.meta.source
     if envelope.host is not None:
         return _judge_host(held, envelope, rules)
+    source = envelope.meta.source
     if source == API:
         return _judge_request(held, envelope, rules)
     if source == CONDUCTOR:
         return _judge_decision(held, envelope, rules)
     if source == NOVA and isinstance(envelope.fact, NovaReported):
         return _judge_report(held)
-    return _reject(envelope, "not-entitled", f"{source} may not say this")
+    return reject(envelope, "not-entitled", f"{source} may not say this")
 
 
 def moves_head(verdict: Verdict, held: Held | None, envelope: Envelope[object]) -> bool:
@@ -75,64 +65,65 @@ def moves_head(verdict: Verdict, held: Held | None, envelope: Envelope[object]) 
     return len(held.heads) < HEADS_MAX or head_of(held, envelope.meta.source) is not None
 
 
-def _reject(envelope: Envelope[object], code: str, but: str) -> Rejected:
-    name, subject = type(envelope.fact).__name__, envelope.meta.instance_id
-    return Rejected(code, f"Expected {name} about {subject} to follow, but {but}")
-
-
 # Hosts.
 
 
 def _judge_host(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
     if held is None:
-        return _reject(envelope, "unknown-instance", "the log does not know the instance")
+        return reject(envelope, "unknown-instance", "the log does not know the instance")
     head = head_of(held, envelope.meta.source)
     where = place(head, envelope)
-    match where:
-        case Place.REPEAT:
-            return _DUPLICATE
-        case Place.GAP:
-            fresh = head is None or head.enrolment != envelope.enrolment
-            return Early(1 if fresh or head is None else head.sequence + 1)
-        case Place.EQUIVOCATION | Place.BROKEN | Place.OLDER_BOOT | Place.OLDER_KEY:
-            number = envelope.meta.sequence
-            return _reject(
-                envelope,
-                where.value,
-                f"number {number} of {envelope.meta.source} does not fit its chain",
-            )
-        case Place.NEXT | Place.AFRESH:
-            if head is None and len(held.heads) >= HEADS_MAX:
-                return _reject(envelope, "too-many-writers", f"{HEADS_MAX} hosts spoke already")
-            return _judge_word(held, envelope, rules)
-    assert_never(where)
+    if where is not Place.NEXT and where is not Place.AFRESH:
+        return _out_of_turn(head, where, envelope)
+    if head is None and len(held.heads) >= HEADS_MAX:
+        return reject(envelope, "too-many-writers", f"{HEADS_MAX} hosts spoke already")
+    return _judge_word(held, envelope, rules)
+
+
+def _out_of_turn(head: Head | None, where: Place, envelope: Envelope[object]) -> Verdict:
+    if where is Place.REPEAT:
+        return _DUPLICATE
+    if where is Place.GAP:
+        fresh = head is None or head.enrolment != envelope.enrolment
+        return Early(1 if fresh or head is None else head.sequence + 1)
+    number, source = envelope.meta.sequence, envelope.meta.source
+    return reject(envelope, where.value, f"number {number} of {source} does not fit its chain")
 
 
 def _judge_word(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict:
-    fact, host = envelope.fact, envelope.host
     if held.origin != "regente":
-        return _reject(envelope, "not-ours", "nova still owns the instance")
-    if isinstance(fact, GuestFound | GuestAbsent):
+        return reject(envelope, "not-ours", "nova still owns the instance")
+    kind, command_id = envelope.fact.__class__, envelope.meta.command_id
+    if kind is GuestFound or kind is GuestAbsent:
         return _ACCEPTED
-    saga = addressee(held, envelope)
-    if envelope.meta.command_id is not None or isinstance(fact, GuestArrived):
+    if command_id is not None:
+        found = asked_as(held, command_id)
+        if found is None:
+            return _judge_unasked(held, envelope, rules)
+        return _judge_answer(held, envelope, *found, rules)
+    if kind is GuestArrived:
+        saga = addressee(held, envelope)
         if saga is None:
-            may = may_have(held) if held.vm_state != VmState.DELETED else ()
-            if type(fact).__name__ in SAID_OF_ATTACHMENTS and host in may:
-                return _ACCEPTED  # Said too late to lead anywhere, and true all the same.
-            if _has_nothing_left(held, envelope, rules):
-                return _ACCEPTED  # Too late for its saga, and its host's last word on the guest.
-            return _reject(envelope, "not-asked", f"no saga waits for this of {host}")
-        return _judge_answer(held, envelope, saga, rules)
-    if isinstance(fact, PowerStateReported):
-        if held.vm_state == VmState.DELETED:
-            return _reject(envelope, "deleted", "it was deleted")
-        if host != held.host:
-            return _reject(
-                envelope, "not-entitled", f"the instance is on {held.host}, not on {host}"
-            )
-        return _ACCEPTED
-    return _reject(envelope, "not-asked", "it answers no command")
+            return _judge_unasked(held, envelope, rules)
+        return _judge_answer(held, envelope, saga, None, rules)
+    if kind is not PowerStateReported:
+        return reject(envelope, "not-asked", "it answers no command")
+    if held.vm_state == VmState.DELETED:
+        return reject(envelope, "deleted", "it was deleted")
+    if envelope.host != held.host:
+        but = f"the instance is on {held.host}, not on {envelope.host}"
+        return reject(envelope, "not-entitled", but)
+    return _ACCEPTED
+
+
+def _judge_unasked(held: Held, envelope: Envelope[object], rules: Rules) -> Verdict:
+    """Judge what no saga waits for: it may be true all the same."""
+    may = may_have(held) if held.vm_state != VmState.DELETED else ()
+    if type(envelope.fact).__name__ in SAID_OF_ATTACHMENTS and envelope.host in may:
+        return _ACCEPTED  # Said too late to lead anywhere.
+    if _has_nothing_left(held, envelope, rules):
+        return _ACCEPTED  # Too late for its saga, and its host's last word on the guest.
+    return reject(envelope, "not-asked", f"no saga waits for this of {envelope.host}")
 
 
 def _has_nothing_left(held: Held, envelope: Envelope[object], rules: Rules) -> bool:
@@ -148,66 +139,24 @@ def _has_nothing_left(held: Held, envelope: Envelope[object], rules: Rules) -> b
     return leads and can_be_made_again(held)
 
 
-def _judge_answer(held: Held, envelope: Envelope[object], saga: SagaState, rules: Rules) -> Verdict:
+def _judge_answer(
+    held: Held, envelope: Envelope[object], saga: SagaState, asked: Asked | None, rules: Rules
+) -> Verdict:
     """Judge an answer, or progress on the way to one, of a command that this saga sent."""
-    name, host = type(envelope.fact).__name__, envelope.host
-    if envelope.meta.command_id is not None:
-        asked = asked_as(saga, envelope.meta.command_id)
-        assert asked is not None, f"Expected the addressee to have asked, but {saga}"
-        if asked.host != host:
-            return _reject(envelope, "not-entitled", f"{asked.command} was sent to {asked.host}")
-        if name in SAID_OF_ATTACHMENTS and not _is_ending(saga, asked, name):
-            return _ACCEPTED
-        if envelope.meta.generation < saga.generation and asked.step == saga.step:
-            generation = envelope.meta.generation
-            return _reject(envelope, "older-generation", f"{generation} < {saga.generation}")
-        if (stale := _stale(envelope, saga, asked)) is not None:
-            return stale
-    step = SAGAS[saga.saga].steps[saga.step]
-    if name not in step.on and name not in step.progress:
-        return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
-    if name in step.on and host not in saga.pending and name not in _OWNERSHIP:
-        return _reject(envelope, "answered", f"{saga.saga} waits for {', '.join(saga.pending)}")
+    name, step = envelope.fact.__class__.__name__, SAGAS[saga.saga].steps[saga.step]
+    if asked is not None:
+        said = judge_command(envelope, name, saga, asked, step)
+        if said is not None:
+            return said
+    if name in step.on:
+        if envelope.host not in saga.pending and name not in OWNERSHIP:
+            return reject(envelope, "answered", f"{saga.saga} waits for {', '.join(saga.pending)}")
+    elif name not in step.progress:
+        return reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
     if open_arrow(name, held, saga, rules) is None:
         states = f"vm_state is {held.vm_state} and task_state {held.task_state}"
-        return _reject(envelope, "illegal-transition", states)
-    return _ACCEPTED
-
-
-def _is_ending(saga: SagaState, asked: Asked, name: str) -> bool:
-    return asked.step == saga.step and name in SAGAS[saga.saga].steps[asked.step].on
-
-
-def _is_paid(envelope: Envelope[object], saga: SagaState, name: str) -> bool:
-    """Say whether a host has done what is waited for, told of the generation that is owed."""
-    owed = SAGAS[saga.saga].steps[saga.step]
-    return name in owed.on and envelope.meta.generation >= saga.generation
-
-
-def _is_of_one_host(saga: SagaState) -> bool:
-    return SAGAS[saga.saga].steps[saga.step].to is Role.TARGET
-
-
-def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejected | None:
-    """A success of an older attempt counts; its failure is only evidence, as is another step's."""
-    name = type(envelope.fact).__name__
-    if name in _OWNERSHIP:
-        if _OWNERSHIP[name] == asked.command:
-            return None
-        return _reject(envelope, "not-asked", f"{asked.command} does not lead to {name}")
-    if asked.step != saga.step:
-        step = SAGAS[saga.saga].steps[saga.step]
-        if name in step.progress or (step.patient and _is_paid(envelope, saga, name)):
-            return None
-        but = f"{saga.saga} stands at {saga.step}, not at {asked.step}"
-        return _reject(envelope, "step-past", but)
-    failed = hasattr(envelope.fact, "reason")
-    late = asked.attempt < saga.attempt or saga.needs_operator is not None
-    # An earlier stay at the step was about another host: nothing said of that one counts here.
-    is_earlier = asked.attempt <= saga.attempt - saga.tries
-    if (failed and late) or (is_earlier and not _is_of_one_host(saga)):
-        return _reject(envelope, "older-attempt", f"{saga.saga} is at attempt {saga.attempt}")
-    return None
+        return reject(envelope, "illegal-transition", states)
+    return Accepted(saga)
 
 
 # Requests and operators.
@@ -222,16 +171,16 @@ def _judge_request(held: Held | None, envelope: Envelope[object], rules: Rules) 
             return _judge_operator(held, envelope)
         case requests.RecordDiscarded():
             if held is None:
-                return _reject(envelope, "unknown-instance", "the log does not know the instance")
+                return reject(envelope, "unknown-instance", "the log does not know the instance")
             return _heard_before(held, envelope) or _ACCEPTED
         case requests.RecordReleased():
             if held is None:
-                return _reject(envelope, "unknown-instance", "the log does not know the instance")
+                return reject(envelope, "unknown-instance", "the log does not know the instance")
             if not is_set_aside(held, fact.offset):
-                return _reject(envelope, "not-waiting", f"none was set aside at {fact.offset}")
+                return reject(envelope, "not-waiting", f"none was set aside at {fact.offset}")
             return _ACCEPTED
         case _:
-            return _reject(envelope, "not-entitled", "the API may not say this")
+            return reject(envelope, "not-entitled", "the API may not say this")
 
 
 def _judge_action(
@@ -243,10 +192,10 @@ def _judge_action(
     if held is not None and (heard := _heard_before(held, envelope)) is not None:
         return heard
     if envelope.timestamp_us - envelope.meta.occurred_at > REQUEST_AGE_US:
-        return _reject(envelope, "too-old", "it was asked more than an hour before")
+        return reject(envelope, "too-old", "it was asked more than an hour before")
     permission = PERMISSIONS.get(fact.action)
     if permission is None:
-        return _reject(envelope, "unknown-action", f"there is no action {fact.action!r}")
+        return reject(envelope, "unknown-action", f"there is no action {fact.action!r}")
     if (never := never_taken(fact)) is not None:
         return Rejected(never.code, never.sentence)
     if held is None:
@@ -257,11 +206,11 @@ def _judge_action(
         if (refused := bad_input(held, fact)) is not None:
             return Rejected(refused.code, refused.sentence)
         if fact.flavor is None:
-            return _reject(envelope, "bad-request", "a create names its flavor")
+            return reject(envelope, "bad-request", "a create names its flavor")
         wrong = wrong_in(fact)
-        return _ACCEPTED if wrong is None else _reject(envelope, "bad-request", wrong)
+        return _ACCEPTED if wrong is None else reject(envelope, "bad-request", wrong)
     if fact.action == "create":
-        return _reject(envelope, "exists", f"it exists in vm_state {held.vm_state}")
+        return reject(envelope, "exists", f"it exists in vm_state {held.vm_state}")
     return _judge_circumstances(held, envelope, fact, rules)
 
 
@@ -269,7 +218,7 @@ def _judge_circumstances(
     held: Held, envelope: Envelope[object], fact: requests.ActionRequested, rules: Rules
 ) -> Verdict:
     if held.origin != "regente":
-        return _reject(envelope, "not-ours", "nova still owns the instance")
+        return reject(envelope, "not-ours", "nova still owns the instance")
     if held.vm_state == VmState.DELETED:
         return Rejected("deleted", f"Instance {held.instance_id} could not be found.")
     fact = routed(held, fact, rules)
@@ -279,7 +228,7 @@ def _judge_circumstances(
     if fact.action not in BY_ACTION and fact.action not in IMMEDIATE:
         return Rejected("unsupported", f"Regente does not carry out {fact.action}.")
     if (lacks := lack(held, fact)) is not None:
-        return _reject(envelope, *lacks)
+        return reject(envelope, *lacks)
     saga = held.saga
     table = BY_ACTION.get(fact.action)
     if table is not None and held.host is None and not table.without_host:
@@ -304,9 +253,9 @@ def _not_twice(held: Held, envelope: Envelope[object], fact: requests.ActionRequ
         return attachment_actions.refused(held, fact) or _ACCEPTED
     same = [s for s in sagas_of(held) if s.saga == table.name and s.needs_operator is None]
     if same:
-        return _reject(envelope, "already-running", f"{table.name} {same[0].saga_id} goes on")
+        return reject(envelope, "already-running", f"{table.name} {same[0].saga_id} goes on")
     if not table.primary and held.saga is None:
-        return _reject(envelope, "no-migration", "no migration of the instance is running")
+        return reject(envelope, "no-migration", "no migration of the instance is running")
     return _ACCEPTED
 
 
@@ -319,20 +268,20 @@ def _heard_before(held: Held, envelope: Envelope[object]) -> Duplicate | None:
 
 def _judge_operator(held: Held | None, envelope: Envelope[object]) -> Verdict:
     if held is None:
-        return _reject(envelope, "unknown-instance", "the log does not know the instance")
+        return reject(envelope, "unknown-instance", "the log does not know the instance")
     if (heard := _heard_before(held, envelope)) is not None:
         return heard
     saga = addressee(held, envelope)
     if saga is None:
-        return _reject(envelope, "unknown-saga", "no such saga of the instance goes on")
+        return reject(envelope, "unknown-saga", "no such saga of the instance goes on")
     step = SAGAS[saga.saga].steps[saga.step]
     if saga.needs_operator is None and not step.patient:
-        return _reject(envelope, "not-waiting", f"{saga.saga} goes on by itself at {saga.step}")
+        return reject(envelope, "not-waiting", f"{saga.saga} goes on by itself at {saga.step}")
     if isinstance(envelope.fact, requests.SagaCompensated) and step.compensate is None:
         ways = {type(w) for n in step.on.values() for w in branches(n)}
         hint = "resolve it" if End in ways else "retry it"
-        return _reject(envelope, "nothing-to-undo", f"{saga.step} has no way back: {hint}")
-    return _ACCEPTED
+        return reject(envelope, "nothing-to-undo", f"{saga.step} has no way back: {hint}")
+    return Accepted(saga)
 
 
 # The conductor's own words, and nova's.
@@ -341,7 +290,7 @@ def _judge_operator(held: Held | None, envelope: Envelope[object]) -> Verdict:
 def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
     fact = envelope.fact
     if held is None:
-        return _reject(envelope, "unknown-instance", "the log does not know the instance")
+        return reject(envelope, "unknown-instance", "the log does not know the instance")
     match fact:
         case decisions.RecordSetAside():
             return _ACCEPTED
@@ -352,7 +301,8 @@ def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules)
         case GuestDoubted():
             return _ACCEPTED if is_new(held, fact) else _DUPLICATE
         case decisions.HostReturned():
-            return _ACCEPTED if addressee(held, envelope) is not None else _DUPLICATE
+            saga = addressee(held, envelope)
+            return _DUPLICATE if saga is None else Accepted(saga)
         case (
             decisions.DestinationChosen()
             | decisions.NoValidHost()
@@ -365,7 +315,7 @@ def _judge_decision(held: Held | None, envelope: Envelope[object], rules: Rules)
                 return _DUPLICATE
             return _judge_outcome(held, envelope, saga, rules)
         case _:
-            return _reject(envelope, "not-entitled", "the conductor may not say this")
+            return reject(envelope, "not-entitled", "the conductor may not say this")
 
 
 def _judge_outcome(
@@ -379,8 +329,8 @@ def _judge_outcome(
     if saga.needs_operator is not None and not _leads_out(held, saga, name, rules):
         return _DUPLICATE
     if name not in step.on and name != TIMED_OUT:
-        return _reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
-    return _ACCEPTED
+        return reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
+    return Accepted(saga)
 
 
 def _leads_out(held: Held, saga: SagaState, name: str, rules: Rules) -> bool:

@@ -49,8 +49,11 @@ _NOT_WELL = frozenset({VmState.ERROR, VmState.SOFT_DELETED, VmState.DELETED, VmS
 
 def let_strays_go(run: Run) -> None:
     """Have a host let go of a volume or port that it took hold of, and that is not the guest's."""
-    found, host = _STRAYS.get(run.name), run.envelope.host
-    if found is None or host is None or run.held.vm_state == VmState.DELETED:
+    found = _STRAYS.get(run.name)
+    if found is None:
+        return
+    host = run.envelope.host
+    if host is None or run.held.vm_state == VmState.DELETED:
         return
     table, name, known = found
     one = getattr(run.envelope.fact, name)

@@ -52,19 +52,24 @@ class Table:
         self.by_trigger: Mapping[str, tuple[Arrow, ...]] = {
             trigger: tuple(found) for trigger, found in by_trigger.items()
         }
-        self._open: dict[tuple[str, str, str | None], tuple[Arrow, ...]] = {}
+        #: The arrows of a trigger that leave from a pair of states, conditions aside.
+        self.open: Mapping[tuple[str, str, str | None], tuple[Arrow, ...]] = _Open(self)
 
-    def open(self, trigger: str, vm_state: str, task_state: str | None) -> tuple[Arrow, ...]:
-        """Return the arrows of a trigger that leave from this pair, conditions aside."""
-        key = (trigger, vm_state, task_state)
-        found = self._open.get(key)
-        if found is None:
-            found = tuple(
-                arrow
-                for arrow in self.by_trigger.get(trigger, ())
-                if vm_state in arrow.vm_states and task_state in arrow.task_states
-            )
-            self._open[key] = found
+
+class _Open(dict[tuple[str, str, str | None], tuple[Arrow, ...]]):
+    """Finds the open arrows once for each trigger and pair of states that comes up."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self._table = table
+
+    def __missing__(self, key: tuple[str, str, str | None]) -> tuple[Arrow, ...]:
+        trigger, vm_state, task_state = key
+        self[key] = found = tuple(
+            arrow
+            for arrow in self._table.by_trigger.get(trigger, ())
+            if vm_state in arrow.vm_states and task_state in arrow.task_states
+        )
         return found
 
 

@@ -12,7 +12,7 @@ from events.values import replace
 from statemachines.held import OpenEvent, SagaState
 from statemachines.notes import ActionNote, EventNote, FaultNote, MigrationNote, SagaNote, StepNote
 from statemachines.run import Run
-from statemachines.saga import Ending, Step
+from statemachines.saga import End, Ending, Step, To
 from statemachines.sagas import SAGAS
 from statemachines.states import MigrationStatus
 
@@ -77,22 +77,19 @@ def open_events(
     """
     if saga.request_id is None:
         return ()
-    if not step.action_events:
-        return saga.events
-    (host,) = hosts if len(hosts) == 1 else (run.held.host,)
-    opened = tuple(
-        OpenEvent(
-            row_id=run.next_row_id(),
-            event=event,
-            host=None if host == SCHEDULER else host,
-            started_at=run.now,
-        )
-        for event in step.action_events
-        if all(event != open_.event for open_ in saga.events)
-    )
-    for event in opened:
-        run.notes.append(_event_note(saga.request_id, event, None, None, None))
-    return (*saga.events, *opened)
+    events, goes_on = saga.events, {event.event for event in saga.events}
+    host = hosts[0] if len(hosts) == 1 else run.held.host
+    for name in step.action_events:
+        if name not in goes_on:
+            event = OpenEvent(
+                row_id=run.next_row_id(),
+                event=name,
+                host=None if host == SCHEDULER else host,
+                started_at=run.now,
+            )
+            events = (*events, event)
+            run.notes.append(_event_note(saga.request_id, event, None, None, None))
+    return events
 
 
 def close_step(
@@ -107,19 +104,28 @@ def close_step(
     note_step(run, saga, left_by=fact)
     if saga.request_id is None:
         return saga
-    result = "Success" if ok else "Error"
-    details = None if ok else run.reason or saga.reason
     closed = [e for e in saga.events if e.event not in goes_on]
+    result, details = "Success", None
     if not ok:
-        closed += tuple(
+        result, details = "Error", run.reason or saga.reason
+        closed += [
             OpenEvent(row_id=run.next_row_id(), event=e, host=None, started_at=saga.entered_at)
             for e in SAGAS[saga.saga].steps[saga.step].failure_events
-        )
+        ]
     for event in closed:
         run.notes.append(_event_note(saga.request_id, event, run.now, result, details))
     if not closed:
         return saga
-    return replace(saga, events=tuple(e for e in saga.events if e.event in goes_on))
+    return replace(saga, events=tuple([e for e in saga.events if e.event in goes_on]))
+
+
+def reason_of(run: Run, saga: SagaState, way: To | End) -> str | None:
+    """Return why it goes this way: of the failures, the one that decided the outcome."""
+    named = way.outcome if isinstance(way, To) else way.ending
+    is_new = named is not None and (isinstance(way, To) or named != saga.outcome)
+    if saga.outcome is None or is_new:
+        return run.reason or saga.reason
+    return saga.reason or run.reason
 
 
 def note_action(run: Run, saga: SagaState, *, finished: bool, ok: bool) -> None:

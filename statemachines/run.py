@@ -28,16 +28,14 @@ class Run(Struct, gc=False):
     held: Held
     envelope: Envelope[object]
     rules: Rules
+    #: The saga that the fact answers or is about, as the judge found it.
+    saga: SagaState | None
+    #: Name of the fact.
+    name: str
+    #: µs UTC at which the log appended the fact.
+    now: int
     notes: list[Note] = field(default_factory=list)
     rows: int = 0
-    #: Name of the fact.
-    name: str = ""
-    #: µs UTC at which the log appended the fact.
-    now: int = 0
-
-    def __post_init__(self) -> None:
-        self.name = self.envelope.fact.__class__.__name__
-        self.now = self.envelope.record.timestamp_us
 
     @property
     def reason(self) -> str | None:
@@ -76,9 +74,8 @@ class Run(Struct, gc=False):
     def next_row_id(self) -> int:
         """Number the next row of history that this fact causes."""
         n, self.rows = self.rows, self.rows + 1
-        return row_id(
-            offset=self.offset, partitions=self.rules.partitions, partition=self.partition, n=n
-        )
+        record = self.envelope.record
+        return row_id(record.offset, self.rules.partitions, record.partition, n)
 
     def arrow(self, trigger: str, saga: SagaState | None) -> Arrow | None:
         """Take the open arrow of a trigger, if there is one, and return it."""
@@ -96,7 +93,7 @@ class Run(Struct, gc=False):
 
 def open_arrow(trigger: str, held: Held, saga: SagaState | None, rules: Rules) -> Arrow | None:
     """Return the first arrow of a trigger that is open in this state; None where none is."""
-    for found in table().open(trigger, held.vm_state, held.task_state):
+    for found in table().open[trigger, held.vm_state, held.task_state]:
         if found.condition is None:
             return found
         if saga is not None and CONDITIONS[found.condition](held, saga, rules):

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from events.envelope import Envelope
+from statemachines.held import SagaState
+
 
 class Accepted(Struct, frozen=True, gc=False):
     """Next in its chain, its writer entitled, the transition legal: it is folded."""
+
+    #: The saga that the fact answers or is about, as the judge found it.
+    saga: SagaState | None = None
 
 
 class Duplicate(Struct, frozen=True, gc=False):
@@ -32,3 +38,9 @@ class Rejected(Struct, frozen=True, gc=False):
 
 
 Verdict = Accepted | Duplicate | Early | Rejected
+
+
+def reject(envelope: Envelope[object], code: str, but: str) -> Rejected:
+    """Return a rejection of a fact, in words that name it."""
+    name, subject = type(envelope.fact).__name__, envelope.meta.instance_id
+    return Rejected(code, f"Expected {name} about {subject} to follow, but {but}")

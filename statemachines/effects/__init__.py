@@ -42,7 +42,9 @@ def take_request(run: Run, request: ActionRequested) -> None:
 
 def take_effect(run: Run, saga: SagaState | None) -> None:
     """Fold what the fact says about host, size, power, room; `saga` is the one that it answers."""
-    _power(run)
+    power_state = getattr(run.envelope.fact, "power_state", None)
+    if power_state is not None and power_state != run.held.power_state:
+        _power(run, power_state)
     effect = EFFECTS.get(run.name)
     if effect is not None:
         effect(run, saga)
@@ -50,12 +52,9 @@ def take_effect(run: Run, saga: SagaState | None) -> None:
         attachments.settle(run, saga)
 
 
-def _power(run: Run) -> None:
+def _power(run: Run, power_state: int) -> None:
     """The hypervisor is right about power, as far as it is the owner's."""
-    power_state = getattr(run.envelope.fact, "power_state", None)
     held = run.held
-    if power_state is None or power_state == held.power_state:
-        return
     if held.vm_state == VmState.DELETED:
         return
     if run.envelope.host == held.host or run.name in _AT_DESTINATION:

@@ -87,7 +87,7 @@ def test_every_trigger_leads_from_every_pair_to_where_the_machines_lead() -> Non
 
     for trigger, mine in numbers.items():
         for vm, task in PAIRS:
-            said = [after(a, vm, task) for a in table().open(trigger, vm, task)]
+            said = [after(a, vm, task) for a in table().open[trigger, vm, task]]
             assert said == list(by_machine(mine, vm, task)), (trigger, vm, task)
 
 
