@@ -26,13 +26,14 @@ from statemachines.demands import circumstances, lack, wins
 from statemachines.doubts import is_new
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Head, Held, SagaState
+from statemachines.leading_out import refusal as refusal_of_operator
 from statemachines.parking import is_set_aside
 from statemachines.permissions import PERMISSIONS, refusal
 from statemachines.refused import never_taken
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
 from statemachines.run import open_arrow
-from statemachines.saga import HOST_LOST, TIMED_OUT, End, To, branches
+from statemachines.saga import HOST_LOST, TIMED_OUT, End, To
 from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict, reject
@@ -168,7 +169,7 @@ def _judge_request(held: Held | None, envelope: Envelope[object], rules: Rules) 
         case requests.ActionRequested():
             return _judge_action(held, envelope, fact, rules)
         case requests.SagaRetried() | requests.SagaCompensated() | requests.SagaResolved():
-            return _judge_operator(held, envelope)
+            return _judge_operator(held, envelope, rules)
         case requests.RecordDiscarded():
             if held is None:
                 return reject(envelope, "unknown-instance", "the log does not know the instance")
@@ -266,7 +267,7 @@ def _heard_before(held: Held, envelope: Envelope[object]) -> Duplicate | None:
     return None
 
 
-def _judge_operator(held: Held | None, envelope: Envelope[object]) -> Verdict:
+def _judge_operator(held: Held | None, envelope: Envelope[object], rules: Rules) -> Verdict:
     if held is None:
         return reject(envelope, "unknown-instance", "the log does not know the instance")
     if (heard := _heard_before(held, envelope)) is not None:
@@ -274,14 +275,8 @@ def _judge_operator(held: Held | None, envelope: Envelope[object]) -> Verdict:
     saga = addressee(held, envelope)
     if saga is None:
         return reject(envelope, "unknown-saga", "no such saga of the instance goes on")
-    step = SAGAS[saga.saga].steps[saga.step]
-    if saga.needs_operator is None and not step.patient:
-        return reject(envelope, "not-waiting", f"{saga.saga} goes on by itself at {saga.step}")
-    if isinstance(envelope.fact, requests.SagaCompensated) and step.compensate is None:
-        ways = {type(w) for n in step.on.values() for w in branches(n)}
-        hint = "resolve it" if End in ways else "retry it"
-        return reject(envelope, "nothing-to-undo", f"{saga.step} has no way back: {hint}")
-    return Accepted(saga)
+    refused = refusal_of_operator(held, saga, envelope.fact, rules)
+    return Accepted(saga) if refused is None else reject(envelope, *refused)
 
 
 # The conductor's own words, and nova's.

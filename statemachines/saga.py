@@ -20,6 +20,12 @@ TIMED_OUT = "StepTimedOut"
 HOST_LOST = "StepHostLost"
 REFUSED = "CommandRefused"
 
+#: Reasons for which there is no way back, each of more than one operation.
+ONE_GO = "what it asks of one host is done or not done, and is given up after its last attempt"
+NO_HOST_YET = "no host was asked for anything that is not undone; it ends by itself"
+GOES_BACK = "it goes back already, and ends by itself"
+OWED = "it is the way back of something else: retry it, or resolve it if its host never returns"
+
 
 class Role(StrEnum):
     """To whom a step's command goes."""
@@ -97,8 +103,13 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     progress: frozenset[str] = frozenset()
     #: Where a failure, a time-out or a refusal leads when the retries are used up.
     exhausted: Next = field(default_factory=NeedsOperator)
-    #: Where `regente saga compensate` leads; None where there is nothing to undo any more.
+    #: Where `regente saga compensate` leads, whether or not the step waits for a person.
     compensate: Next | None = None
+    #: Why there is no way back; beside `compensate`, why there is none where that leads nowhere.
+    no_way_back: str = ""
+    #: On the way back already: `compensate` leaves out what keeps failing, which its host owes
+    #: then, and is heard only once the step waits for a person.
+    goes_back: bool = False
     #: What its hosts owe where a winner takes over in the middle of it.
     superseded: Owe | None = None
     migration_status: MigrationStatus | None = None

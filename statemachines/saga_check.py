@@ -45,9 +45,10 @@ def faults_of(table: Saga) -> tuple[str, ...]:
     """Name everything that could leave the saga stuck; empty for a saga that may be loaded.
 
     Each waiting step has an owner that is known by then, a deadline, a bound of its retries, an
-    answer to refusal, to a lost host and to a time-out; each way leads to a step or an ending that
-    exists; and a terminal state is reached after every single failure that keeps happening, and
-    after every pair: one failure of a step, then another that keeps happening where it led.
+    answer to refusal, to a lost host, to a time-out and to an operator who would go back; each way
+    leads to a step or an ending that exists; and a terminal state is reached after every single
+    failure that keeps happening, and after every pair: one failure of a step, then another that
+    keeps happening where it led.
     """
     found = [f for step in table.steps.values() for f in _step_faults(table, step)]
     found += [f"first {f}" for f in _dangling(table, table.first)]
@@ -89,11 +90,23 @@ def _is_failure(name: str) -> bool:
 
 
 def _step_faults(table: Saga, step: Step) -> Iterator[str]:
-    for fault in (*_owner_faults(step), *_bound_faults(step)):
+    for fault in (*_owner_faults(step), *_bound_faults(step), *_way_back_faults(step)):
         yield f"step {step.name}: {fault}"
     compensate = () if step.compensate is None else (step.compensate,)
     for next_ in (*step.on.values(), step.exhausted, *compensate):
         yield from (f"step {step.name}: {f}" for f in _dangling(table, next_))
+
+
+def _way_back_faults(step: Step) -> Iterator[str]:
+    """An operator who would have it undone comes somewhere, or hears why not."""
+    ways = () if step.compensate is None else tuple(branches(step.compensate))
+    if any(isinstance(way, Again) for way in ways):
+        yield "Expected a way back, but another attempt"
+    leads_nowhere = not ways or any(isinstance(way, NeedsOperator) for way in ways)
+    if leads_nowhere != bool(step.no_way_back):
+        yield "Expected a way back, or why there is none, but " + (
+            "neither" if leads_nowhere else "both"
+        )
 
 
 def _owner_faults(step: Step) -> Iterator[str]:

@@ -9,8 +9,10 @@ from functools import cache, partial
 
 from events import instance, migration
 from events.envelope import Letter
+from events.requests import SagaCompensated
 from events.values import replace
 from statemachines.addressee import sagas_of
+from statemachines.leading_out import refusal
 from statemachines.recording import SCHEDULER
 from statemachines.sagas import SAGAS
 from tests.answers import failures_of
@@ -249,12 +251,25 @@ def replies(world: World, letter: Letter[object]) -> Iterator[tuple[str, Callabl
     name, host = type(letter.command).__name__, letter.address.host
     yield "done", lambda: world.succeed(letter)
     yield "timed out", lambda: world.time_out_of(letter)
+    if may_go_back(world, letter):
+        yield "compensated", lambda: world.api(_go_back(letter))
     if host == SCHEDULER:
         yield "no host", world.no_valid_host
         return
     yield "lost", lambda: world.lose_of(letter)
     for fact in failures_of(name):
         yield fact.__name__, partial(world.fail, letter, fact)
+
+
+def _go_back(letter: Letter[object]) -> SagaCompensated:
+    saga_id = letter.address.saga_id
+    return SagaCompensated(saga_id=saga_id, user_id="operator", reason="have it undone")
+
+
+def may_go_back(world: World, letter: Letter[object]) -> bool:
+    """Say whether an operator may have undone what a command is part of."""
+    saga = next(s for s in sagas_of(world.here) if s.saga_id == letter.address.saga_id)
+    return refusal(world.here, saga, _go_back(letter), world.rules) is None
 
 
 def wander(world: World, dice: random.Random, *, most: int = 60) -> None:

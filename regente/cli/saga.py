@@ -92,7 +92,7 @@ class Show(ShowOne):
 
 
 class _LeadOut(ShowOne):
-    """Say an operator's word about a saga that waits for a person."""
+    """Say an operator's word about a saga."""
 
     exits = (Exit.NO, Exit.PENDING)
     fact_name: ClassVar[str]
@@ -130,7 +130,7 @@ class Retry(_LeadOut):
 
 
 class Compensate(_LeadOut):
-    """Have a saga that waits for a person undo what it did."""
+    """Have a saga undo what it did, whether or not it waits for a person."""
 
     fact_name = "SagaCompensated"
 

@@ -26,6 +26,8 @@ def arrows() -> Iterator[Arrow]:
         yield Arrow(f"{saga}:resolved", _MOVABLE, _RESIZING, V.ERROR, None, "guest_moved")
         for ending in ("no_valid_host", "faulted", "resolved"):
             yield Arrow(f"{saga}:{ending}", _MOVABLE, _RESIZING, KEEP, None)
+    # Given back by an operator's word: its source makes it what it was.
+    yield Arrow("RevertPoweringOff", _MOVABLE, _RESIZING, KEEP, KEEP)
     resized = frozenset({str(V.RESIZED)})
     idle = only(None)
     # Resolved: nobody answers for the old disks any more, so there is nothing to go back to.

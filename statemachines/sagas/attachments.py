@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from statemachines.saga import (
+    GOES_BACK,
     Again,
     Choice,
     End,
@@ -91,6 +92,7 @@ def _attach(
                 "StepHostLost": End("lost", beside=debt),
             },
             exhausted=End("lost", beside=debt),
+            no_way_back=GOES_BACK,
             deadline="long_rpc_timeout",
             retries=3,
         ),
@@ -116,6 +118,7 @@ def _detach(name: str, ask: tuple[str, str, str], *, debt: str, event: str) -> S
                 "StepHostLost": End("owed", beside=debt),
             },
             exhausted=End("owed", beside=debt),
+            no_way_back="it is gone for the guest: attach it again",
             action_events=(event,),
             deadline="long_rpc_timeout",
             retries=3,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from statemachines.saga import (
+    GOES_BACK,
+    NO_HOST_YET,
     Again,
     Choice,
     End,
@@ -38,6 +40,7 @@ CREATE = saga(
                 "NoValidHost": _NONE_LEFT,
             },
             exhausted=_NONE_LEFT,
+            no_way_back=NO_HOST_YET,
             failure_events=("conductor_schedule_and_build_instances",),
             deadline="long_rpc_timeout",
             retries=2,
@@ -63,7 +66,7 @@ CREATE = saga(
                 }
             ),
             exhausted=To("undo"),
-            compensate=To("undo"),
+            compensate=To("clear", outcome="aborted"),
             action_events=("compute__do_build_and_run_instance",),
             deadline="step_max_s",
         ),
@@ -79,6 +82,24 @@ CREATE = saga(
                 "StepHostLost": End("aborted", owe=Owe.DESTROY),
             },
             exhausted=NeedsOperator(),
+            compensate=End("aborted", owe=Owe.DESTROY),
+            goes_back=True,
+            deadline="long_rpc_timeout",
+            retries=3,
+        ),
+        # An operator wants it gone: no other host is tried, and nobody has to wait for this one.
+        Step(
+            name="clear",
+            command="DestroyGuest",
+            to=Role.DESTINATION,
+            on={
+                "GuestDestroyed": End("aborted"),
+                "GuestDestroyFailed": Again(),
+                "CommandRefused": Again(),
+                "StepHostLost": End("aborted", owe=Owe.DESTROY),
+            },
+            exhausted=End("aborted", owe=Owe.DESTROY),
+            no_way_back=GOES_BACK,
             deadline="long_rpc_timeout",
             retries=3,
         ),

@@ -26,6 +26,7 @@ DELETE = saga(
                 "StepHostLost": End("deleted", owe=Owe.DESTROY),
             },
             exhausted=End("failed"),
+            no_way_back="its hosts may have destroyed the guest already",
             action_events=("compute_terminate_instance",),
             deadline="long_rpc_timeout",
             retries=3,

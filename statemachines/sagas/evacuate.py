@@ -13,7 +13,20 @@ owes the guest's destruction; the migration stays `done` until it has paid.
 
 from __future__ import annotations
 
-from statemachines.saga import Again, Choice, End, Ending, Next, Owe, Role, Step, To, saga
+from statemachines.saga import (
+    GOES_BACK,
+    NO_HOST_YET,
+    Again,
+    Choice,
+    End,
+    Ending,
+    Next,
+    Owe,
+    Role,
+    Step,
+    To,
+    saga,
+)
 from statemachines.states import MigrationStatus, MigrationType
 
 
@@ -51,6 +64,7 @@ EVACUATE = saga(
                 "StepHostLost": _heard(Owe.FENCE),
             },
             exhausted=_heard(Owe.FENCE),
+            no_way_back="nothing was made elsewhere yet; it goes on by itself",
             deadline="step_timeout",
             retries=1,
         ),
@@ -65,6 +79,7 @@ EVACUATE = saga(
                 "StepHostLost": _cleared(Owe.DESTROY),
             },
             exhausted=_cleared(Owe.DESTROY),
+            no_way_back="what it has cleared away can't be brought back; it goes on by itself",
             deadline="long_rpc_timeout",
             retries=1,
         ),
@@ -77,6 +92,7 @@ EVACUATE = saga(
                 "NoValidHost": End("no_valid_host"),
             },
             exhausted=End("no_valid_host"),
+            no_way_back=NO_HOST_YET,
             action_events=("rebuild_server",),
             deadline="long_rpc_timeout",
             retries=2,
@@ -120,6 +136,7 @@ EVACUATE = saga(
                 "StepHostLost": End(owe=Owe.DESTROY),
             },
             exhausted=End(owe=Owe.DESTROY),
+            no_way_back=GOES_BACK,
             deadline="long_rpc_timeout",
             retries=3,
         ),

@@ -7,7 +7,7 @@ failed, was silent for too long, died with its host, or gave way to a delete. Wh
 
 from __future__ import annotations
 
-from statemachines.saga import End, Ending, Next, Owe, Role, Saga, Step, To, saga
+from statemachines.saga import ONE_GO, End, Ending, Next, Owe, Role, Saga, Step, To, saga
 
 UPLOADING = frozenset({"ImageUploadPending", "ImageUploadStarted"})
 
@@ -34,6 +34,7 @@ def _upload(command: str, uploaded: Next, *, events: tuple[str, ...]) -> Step:
         },
         progress=UPLOADING | {"SnapshotStarted"},
         exhausted=End("timed_out", owe=Owe.IMAGE),
+        compensate=End("failed", owe=Owe.IMAGE),
         superseded=Owe.IMAGE,
         action_events=events,
     )
@@ -70,6 +71,7 @@ BACKUP = saga(
             },
             progress=frozenset({"ImageDeleted"}),
             exhausted=End("timed_out", owe=Owe.FENCE),
+            no_way_back="the backup is complete, and older ones may be deleted already",
             action_events=("compute_backup_instance",),
             deadline="long_rpc_timeout",
             retries=2,
@@ -94,6 +96,7 @@ def _volume_snapshot(name: str, command: str, *, on: dict[str, Next]) -> Saga:
                     "StepHostLost": End("host_lost", owe=Owe.FENCE),
                 },
                 exhausted=End("timed_out", owe=Owe.FENCE),
+                no_way_back=ONE_GO,
                 deadline="long_rpc_timeout",
                 retries=2,
             ),

@@ -8,6 +8,7 @@ that nothing restarts the guest at the source. A failure before it is undone at 
 from __future__ import annotations
 
 from statemachines.saga import (
+    NO_HOST_YET,
     Again,
     Choice,
     End,
@@ -34,6 +35,7 @@ _NOT_ADOPTED = Choice(
     To("clean_source", outcome="stranded"),
     To("roll_back_destination", outcome="lost"),
 )
+_RUNS_THERE = "the guest runs at its destination: retry it"
 
 #: The copy takes too long: nova aborts the job, or has it completed by force. A guest in post-copy
 #: runs at the destination already: there is nothing to go back to, one can only wait.
@@ -68,6 +70,7 @@ LIVE_MIGRATION = saga(
                 "NoValidHost": End("no_valid_host"),
             },
             exhausted=End("no_valid_host"),
+            no_way_back=NO_HOST_YET,
             action_events=(_CONDUCTOR_EVENT,),
             deadline="long_rpc_timeout",
             retries=2,
@@ -162,6 +165,7 @@ LIVE_MIGRATION = saga(
             compensate=Choice(
                 "in_post_copy", NeedsOperator(), To("roll_back_source", outcome="cancelled")
             ),
+            no_way_back=_RUNS_THERE,
             deadline="live_migration_completion_timeout",
             per_gib=True,
             retries=2,
@@ -183,6 +187,7 @@ LIVE_MIGRATION = saga(
             },
             progress=_ARRIVED | _RUNNING,
             exhausted=NeedsOperator(),
+            no_way_back="only its destination can say whether the guest came: retry it",
             action_events=("compute_post_live_migration_at_destination",),
             deadline="long_rpc_timeout",
             retries=2,
@@ -199,6 +204,7 @@ LIVE_MIGRATION = saga(
             },
             progress=_ARRIVED | _RUNNING,
             exhausted=NeedsOperator(),
+            no_way_back=_RUNS_THERE,
             action_events=("compute_post_live_migration_at_destination",),
             deadline="long_rpc_timeout",
             retries=2,
@@ -216,6 +222,7 @@ LIVE_MIGRATION = saga(
             },
             progress=_ARRIVED | _RUNNING,
             exhausted=NeedsOperator(),
+            no_way_back=_RUNS_THERE,
             deadline="long_rpc_timeout",
             retries=3,
             after_no_return=True,
@@ -237,6 +244,7 @@ LIVE_MIGRATION = saga(
             },
             progress=_RUNNING,
             exhausted=NeedsOperator(),
+            no_way_back="only its source can say whether the guest is still there: retry it",
             deadline="long_rpc_timeout",
             retries=3,
         ),
@@ -251,6 +259,8 @@ LIVE_MIGRATION = saga(
                 "StepHostLost": End(owe=Owe.DESTROY),
             },
             exhausted=NeedsOperator(),
+            compensate=End(owe=Owe.DESTROY),
+            goes_back=True,
             action_events=("compute_rollback_live_migration_at_destination",),
             deadline="long_rpc_timeout",
             retries=3,

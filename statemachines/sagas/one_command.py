@@ -6,7 +6,7 @@ it owes a fence. What becomes of the two states is said by the arrows of the end
 
 from __future__ import annotations
 
-from statemachines.saga import End, Ending, Next, Owe, Role, Saga, Step, To, saga
+from statemachines.saga import ONE_GO, End, Ending, Next, Owe, Role, Saga, Step, To, saga
 
 
 def one_command(
@@ -36,6 +36,7 @@ def one_command(
                 },
                 progress=progress,
                 exhausted=End("timed_out", owe=Owe.FENCE),
+                no_way_back=ONE_GO,
                 action_events=(event,),
                 deadline="step_timeout",
                 retries=2,

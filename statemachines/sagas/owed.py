@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statemachines.saga import Again, End, Ending, Next, Role, Saga, Step, To, saga
+from statemachines.saga import OWED, Again, End, Ending, Next, Role, Saga, Step, To, saga
 
 _BACK = ("HostReturned", "GuestFound", "GuestAbsent")
 
@@ -34,6 +34,7 @@ def owed(
                     "StepHostLost": To("owed"),
                 },
                 exhausted=To("owed"),
+                no_way_back=OWED,
                 deadline="long_rpc_timeout",
                 retries=3,
             ),
@@ -44,6 +45,7 @@ def owed(
                 # What it says late it has done, it need not be asked again.
                 on={paid: End("paid"), **{fact: To("ask") for fact in _BACK}},
                 exhausted=To("ask"),
+                no_way_back=OWED,
                 deadline="",
                 patient=True,
             ),

@@ -8,7 +8,18 @@ or silent must not go on with it: it hears a newer generation.
 
 from __future__ import annotations
 
-from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, saga
+from statemachines.saga import (
+    NO_HOST_YET,
+    Again,
+    Choice,
+    End,
+    Ending,
+    Owe,
+    Role,
+    Step,
+    To,
+    saga,
+)
 
 
 def _rebuild(name: str, *events: str) -> Step:
@@ -34,6 +45,7 @@ def _rebuild(name: str, *events: str) -> Step:
             }
         ),
         exhausted=End("failed"),
+        no_way_back="the old disk may be gone already",
         action_events=events,
         deadline="instance_build_timeout",
         retries=2,
@@ -54,6 +66,7 @@ REBUILD = saga(
                 "NoValidHost": End("no_valid_host"),
             },
             exhausted=End("no_valid_host"),
+            no_way_back=NO_HOST_YET,
             action_events=("rebuild_server",),
             deadline="long_rpc_timeout",
             retries=2,

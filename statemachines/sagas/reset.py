@@ -28,6 +28,7 @@ RESET_STATE = saga(
                 {"GuestHandedOver", "GuestArrived", "GuestEvacuated", "ResizeReverted"}
             ),
             exhausted=End("reset", owe=Owe.FENCE),
+            no_way_back="it does nothing to the guest; it ends by itself",
             deadline="step_timeout",
             retries=2,
         ),

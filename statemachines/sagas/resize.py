@@ -9,6 +9,7 @@ are still there, and starting the guest at both ends is the one thing that must 
 from __future__ import annotations
 
 from statemachines.saga import (
+    NO_HOST_YET,
     Again,
     Choice,
     End,
@@ -30,6 +31,9 @@ _ANOTHER = Choice(
 )
 #: Where the resize stays on its host, what that is told to leave nothing of would be the guest.
 _RELEASE = Choice("same_host", End(), To("release_destination"))
+_TAKING_BACK = frozenset({"RevertStarted", "RevertPoweringOff"})
+_ONLY_DESTINATION_KNOWS = "only its destination can say whether it still has the guest: retry it"
+_ONLY_SOURCE_HAS_IT = "its destination has given the guest up, and only its source has it: retry it"
 
 
 def _gone(outcome: str, owe: Owe | None = None) -> Choice:
@@ -64,6 +68,7 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                     "NoValidHost": _NONE_LEFT,
                 },
                 exhausted=_NONE_LEFT,
+                no_way_back=NO_HOST_YET,
                 action_events=("conductor_migrate_server", "cold_migrate"),
                 deadline="long_rpc_timeout",
                 retries=2,
@@ -118,6 +123,8 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                 },
                 progress=frozenset({"ResizeFinishing"}),
                 exhausted=NeedsOperator(),
+                # The source has kept its disks, as for a revert.
+                compensate=To("give_back", outcome="faulted"),
                 migration_status=MigrationStatus.POST_MIGRATING,
                 action_events=("compute_finish_resize",),
                 deadline="move_timeout",
@@ -135,6 +142,8 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                     "StepHostLost": _gone("failed", Owe.FENCE),
                 },
                 exhausted=NeedsOperator(),
+                compensate=_gone("failed", Owe.FENCE),
+                goes_back=True,
                 deadline="long_rpc_timeout",
                 retries=3,
             ),
@@ -149,8 +158,43 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                     "StepHostLost": End(owe=Owe.DESTROY),
                 },
                 exhausted=NeedsOperator(),
+                compensate=End(owe=Owe.DESTROY),
+                goes_back=True,
                 deadline="long_rpc_timeout",
                 retries=3,
+            ),
+            Step(
+                name="give_back",
+                command="RevertResize",
+                to=Role.DESTINATION,
+                on={
+                    "ResizeReverted": To("take_back"),
+                    "ResizeRevertFailed": End("stranded"),
+                    "CommandRefused": Again(),
+                    # The guest may run there: without a fence nobody may start it elsewhere.
+                    "StepHostLost": NeedsOperator(),
+                },
+                exhausted=NeedsOperator(),
+                no_way_back=_ONLY_DESTINATION_KNOWS,
+                deadline="move_timeout",
+                retries=2,
+            ),
+            Step(
+                name="take_back",
+                command="FinishRevertResize",
+                to=Role.SOURCE,
+                on={
+                    "RevertFinished": End(),
+                    "RevertFinishFailed": End("failed"),
+                    "CommandRefused": Again(),
+                    "StepHostLost": End("failed", owe=Owe.FENCE),
+                },
+                progress=_TAKING_BACK,
+                exhausted=NeedsOperator(),
+                no_way_back=_ONLY_SOURCE_HAS_IT,
+                deadline="move_timeout",
+                retries=2,
+                after_no_return=True,
             ),
         ),
         endings=(
@@ -206,6 +250,7 @@ CONFIRM = saga(
                 ),
             },
             exhausted=NeedsOperator(),
+            no_way_back="its source may have left nothing of the old guest already: retry it",
             action_events=("compute_confirm_resize",),
             deadline="long_rpc_timeout",
             retries=3,
@@ -236,6 +281,7 @@ REVERT = saga(
                 "StepHostLost": NeedsOperator(),
             },
             exhausted=NeedsOperator(),
+            no_way_back=_ONLY_DESTINATION_KNOWS,
             action_events=("compute_revert_resize",),
             deadline="move_timeout",
             retries=2,
@@ -250,8 +296,9 @@ REVERT = saga(
                 "CommandRefused": Again(),
                 "StepHostLost": End("failed", owe=Owe.FENCE),
             },
-            progress=frozenset({"RevertStarted", "RevertPoweringOff"}),
+            progress=_TAKING_BACK,
             exhausted=NeedsOperator(),
+            no_way_back=_ONLY_SOURCE_HAS_IT,
             migration_status=MigrationStatus.REVERTED,
             action_events=("compute_finish_revert_resize",),
             deadline="move_timeout",

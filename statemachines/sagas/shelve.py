@@ -14,6 +14,8 @@ task_state, it ends here; a missing image leaves (error, None), not (error, unsh
 from __future__ import annotations
 
 from statemachines.saga import (
+    NO_HOST_YET,
+    ONE_GO,
     Again,
     Choice,
     End,
@@ -44,6 +46,7 @@ def _offload(name: str, failed: str, *, lost: str, late: str, event: str) -> Ste
             "StepHostLost": End(lost, owe=Owe.FENCE),
         },
         exhausted=End(late, owe=Owe.FENCE),
+        no_way_back="its host may have left nothing of the guest already",
         action_events=(event,),
         deadline="long_rpc_timeout",
         retries=2,
@@ -66,6 +69,7 @@ SHELVE = saga(
             },
             progress=UPLOADING,
             exhausted=End("timed_out", owe=Owe.IMAGE),
+            compensate=End("failed", owe=Owe.IMAGE),
             superseded=Owe.IMAGE,
             action_events=(_SHELVE_EVENT,),
         ),
@@ -140,6 +144,7 @@ UNSHELVE = saga(
             },
             progress=frozenset({"ShelvedGuestStarting"}),
             exhausted=End("not_started", owe=Owe.FENCE),
+            no_way_back=ONE_GO,
             action_events=("compute_start_instance",),
             deadline="step_timeout",
             retries=2,
@@ -153,6 +158,7 @@ UNSHELVE = saga(
                 "NoValidHost": End("no_valid_host"),
             },
             exhausted=End("no_valid_host"),
+            no_way_back=NO_HOST_YET,
             action_events=("schedule_instances",),
             deadline="long_rpc_timeout",
             retries=2,
@@ -172,6 +178,7 @@ UNSHELVE = saga(
             },
             progress=frozenset({"UnshelveAccepted"}),
             exhausted=To("undo", outcome="failed"),
+            compensate=To("undo", outcome="failed"),
             # It is the destination that looks for the image: nobody else of the house can.
             action_events=("get_image_info", "compute_unshelve_instance"),
             retries=2,
@@ -187,6 +194,8 @@ UNSHELVE = saga(
                 "StepHostLost": _MAY_RUN,
             },
             exhausted=NeedsOperator(),
+            compensate=End(owe=Owe.DESTROY),
+            goes_back=True,
             deadline="long_rpc_timeout",
             retries=3,
         ),

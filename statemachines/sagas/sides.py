@@ -7,7 +7,7 @@ that is away, and then has it destroy what it still has (`debt`), hear of a newe
 
 from __future__ import annotations
 
-from statemachines.saga import Again, End, Ending, Role, Saga, Step, To, saga
+from statemachines.saga import ONE_GO, Again, End, Ending, Role, Saga, Step, To, saga
 from statemachines.sagas.owed import owed
 
 
@@ -28,6 +28,7 @@ def _one_command(name: str, command: str, *, taken: str, failed: str, event: str
                     "StepHostLost": End("failed"),
                 },
                 exhausted=End("failed"),
+                no_way_back=ONE_GO,
                 action_events=(event,),
                 deadline="step_timeout",
                 retries=1,

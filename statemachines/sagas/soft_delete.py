@@ -9,7 +9,7 @@ something else was broken off: then nobody vouches for the guest.
 
 from __future__ import annotations
 
-from statemachines.saga import Again, Choice, End, Ending, Owe, Role, Step, To, saga
+from statemachines.saga import ONE_GO, Again, Choice, End, Ending, Owe, Role, Step, To, saga
 from statemachines.sagas.one_command import one_command
 from statemachines.states import MigrationStatus
 
@@ -26,6 +26,7 @@ def _ask(name: str, migration_status: MigrationStatus | None = None) -> Step:
             "StepHostLost": End("host_lost", owe=Owe.FENCE),
         },
         exhausted=End("timed_out", owe=Owe.FENCE),
+        no_way_back=ONE_GO,
         migration_status=migration_status,
         action_events=("compute_soft_delete_instance",),
         deadline="step_timeout",
@@ -55,6 +56,7 @@ SOFT_DELETE = saga(
                 {"GuestHandedOver", "GuestArrived", "ResizeReverted", "GuestOffloaded"}
             ),
             exhausted=_FENCED,
+            no_way_back="what it broke off does not go on again; it ends by itself",
             deadline="step_timeout",
             retries=2,
         ),
@@ -73,6 +75,7 @@ SOFT_DELETE = saga(
                 ),
             },
             exhausted=End("confirm_failed", owe=Owe.FENCE),
+            no_way_back="its source may have left nothing of the old guest already",
             migration_status=MigrationStatus.CONFIRMING,
             deadline="long_rpc_timeout",
             retries=3,

@@ -6,7 +6,7 @@ what it found, or is asked; then the rules of `statemachines.arrows.start_up` de
 
 from __future__ import annotations
 
-from statemachines.saga import Again, Choice, End, Ending, Role, Step, To, saga
+from statemachines.saga import ONE_GO, Again, Choice, End, Ending, Role, Step, To, saga
 
 _DECIDE = Choice("saga_runs", End("left"), End("settled"))
 
@@ -26,6 +26,7 @@ START_UP = saga(
                 "StepHostLost": End("unseen"),
             },
             exhausted=End("unseen"),
+            no_way_back=ONE_GO,
             deadline="step_timeout",
             retries=2,
         ),

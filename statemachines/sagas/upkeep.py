@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from statemachines.saga import Choice, End, Ending, Owe, Role, Saga, Step, To, saga
+from statemachines.saga import ONE_GO, Choice, End, Ending, Owe, Role, Saga, Step, To, saga
 from statemachines.sagas.one_command import one_command
 
 
@@ -44,6 +44,7 @@ TRIGGER_CRASH_DUMP = _beside(
             "StepHostLost": _NEVER_LATER,
         },
         exhausted=_NEVER_LATER,
+        no_way_back=ONE_GO,
         action_events=("compute_trigger_crash_dump",),
         deadline="step_timeout",
     ),
@@ -61,6 +62,7 @@ GET_DIAGNOSTICS = _beside(
             "StepHostLost": End("unheard"),
         },
         exhausted=End("unheard"),
+        no_way_back=ONE_GO,
         deadline="step_timeout",
         retries=1,
     ),

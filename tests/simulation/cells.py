@@ -27,6 +27,8 @@ INTERRUPTIONS: Final = (
 USER: Final = "user"
 #: What the step's command is answered with, as often as it is asked.
 ANSWER: Final = "answer"
+#: Who has an operation undone, though nothing is wrong with it.
+OPERATOR: Final = "operator"
 #: Moments at which a user asks: of the step's executor.
 ASKING: Final = (Moment.BEFORE, Moment.AFTER_EFFECT, Moment.AFTER_JOURNAL)
 #: Moments at which pairs fall of which one blow is a user's; all pairs fall before.
@@ -48,6 +50,9 @@ class Blow:
 
     def __str__(self) -> str:
         return f"{self.victim}:{self.trouble}"
+
+
+_UNDONE: Final = Blow(OPERATOR, "compensate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,11 @@ def _single(operation: str, step: Step) -> Iterator[Cell]:
             yield Cell(operation, step.name, moment, Blow(USER, action))
     for word in failures_of(step):
         yield Cell(operation, step.name, Moment.BEFORE, Blow(ANSWER, word))
+    if step.compensate is not None and not step.goes_back:
+        for moment in ASKING:
+            yield Cell(operation, step.name, moment, _UNDONE)
+        for each in _PAIRED:
+            yield Cell(operation, step.name, Moment.BEFORE, _UNDONE, Blow(*each))
 
 
 def _pairs(operation: str, step: str) -> Iterator[Cell]:
@@ -144,6 +154,8 @@ def not_applicable(cell: Cell) -> str | None:
 
 
 def _never_falls(table: Saga, step: Step, cell: Cell, blow: Blow) -> str | None:
+    if blow.victim == OPERATOR:
+        return None
     if blow.victim == USER:
         return None if blow.trouble in BY_ACTION else f"{blow.trouble} is not carried out yet"
     if blow.victim == ANSWER:

@@ -26,6 +26,7 @@ from statemachines.saga_check import failures_of
 from tests.simulation import provoking, troubles
 from tests.simulation.cells import (
     ANSWER,
+    OPERATOR,
     USER,
     Blow,
     Cell,
@@ -233,6 +234,9 @@ class _Run:
         lab = self._lab
         if blow.victim == USER:
             self._ask(blow.trouble)
+            return
+        if blow.victim == OPERATOR:
+            provoking.have_undone(lab, self._target)
             return
         victim, trouble = Victim(blow.victim), Trouble(blow.trouble)
         if victim in HOSTS:

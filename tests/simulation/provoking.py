@@ -16,7 +16,9 @@ from compute.fake_site import Failure, FailureKind, failed
 from compute.limits import Bounds
 from compute.world import power_failure
 from events.register import COMMANDS
+from events.requests import SagaCompensated
 from statemachines.saga import HOST_LOST, REFUSED, TIMED_OUT, Role, Step
+from statemachines.saga_check import COMPENSATED
 from tests.answers import sample
 from tests.simulation.faults import Died
 from tests.simulation.lab import Lab, Trap
@@ -51,6 +53,8 @@ def why_not(step: Step, word: str) -> str | None:
     """Say why nobody can be made to say a word at a step; None where somebody can."""
     if step.command is None:
         return "the step asks for no command"
+    if word == COMPENSATED:
+        return None if step.compensate is not None else "the step has no way back"
     if step.to is Role.SCHEDULER:
         return None if word in (TIMED_OUT, NO_HOST) else "the scheduler says no such thing"
     if word == REFUSED:
@@ -80,6 +84,8 @@ def _fail(lab: Lab, target: Target, word: str, who: Process) -> None:
     if target.step.to is Role.SCHEDULER:
         obstacle = "late_choices" if word == TIMED_OUT else "all_full"
         _hinder(lab, target, partial(setattr, lab.obstacles, obstacle))
+    elif word == COMPENSATED:
+        have_undone(lab, target)
     elif word == REFUSED:
         for host in hosts:
             _hinder(lab, target, partial(_fill_journal, lab, host))
@@ -93,6 +99,14 @@ def _fail(lab: Lab, target: Target, word: str, who: Process) -> None:
         call = _CALLS.get(word, command)
         lab.failures[call] = Failure(kind=kinds_of(command)[word])
         lab.when(partial(_is_past, lab, target), partial(lab.failures.__delitem__, call))
+
+
+def have_undone(lab: Lab, target: Target) -> None:
+    """Let an operator have undone what the saga of a step does."""
+    saga = next((s for s in lab.sagas() if s.saga == target.table.name), None)
+    if saga is not None:
+        word = SagaCompensated(saga_id=saga.saga_id, user_id="operator", reason="have it undone")
+        lab.workload.say(lab.uuid, word)
 
 
 def _is_agents_own(target: Target) -> bool:

@@ -35,7 +35,7 @@ from statemachines.saga import (
     To,
     branches,
 )
-from statemachines.saga_check import failures_of, ways_of
+from statemachines.saga_check import COMPENSATED, failures_of, ways_of
 from statemachines.sagas import BY_ACTION, SAGAS
 from tests.beginnings import ACTIONS, VARIANTS, begin
 from tests.hosts import HOSTS
@@ -199,8 +199,18 @@ def _is_detour(step: Step, word: str) -> bool:
 # Which way leads where.
 
 
-def scripts_to(table: Saga, step: str) -> Iterator[tuple[tuple[str, str, str], ...]]:
-    """Yield what may have to fail for a saga to come to a step, the shortest first."""
+def _detours_of(step: Step, *, by_operator: bool) -> tuple[str, ...]:
+    may_be_undone = by_operator and step.compensate is not None and not step.goes_back
+    return (*failures_of(step), COMPENSATED) if may_be_undone else failures_of(step)
+
+
+def scripts_to(
+    table: Saga, step: str, *, by_operator: bool = False
+) -> Iterator[tuple[tuple[str, str, str], ...]]:
+    """Yield what may have to fail for a saga to come to a step, the shortest first.
+
+    Or what an operator has undone, where no failure leads there.
+    """
     queue: list[tuple[int, int, str, tuple[tuple[str, str, str], ...]]] = []
     count = 0
     for way in branches(table.first):
@@ -217,7 +227,7 @@ def scripts_to(table: Saga, step: str) -> Iterator[tuple[tuple[str, str, str], .
             yield script
             continue
         at = table.steps[name]
-        failures = failures_of(at)
+        failures = _detours_of(at, by_operator=by_operator)
         for word in dict.fromkeys((*at.on, *failures)):
             is_detour = word in failures
             if is_detour and not _is_detour(at, word):
@@ -294,6 +304,8 @@ def route_to(operation: str, step: str) -> Route | None:
 
 def _candidates(started_by: list[str], table: Saga, step: str) -> Iterator[Route]:
     scripts = tuple(islice(scripts_to(table, step), CANDIDATES_MAX))
+    if not scripts:
+        scripts = tuple(islice(scripts_to(table, step, by_operator=True), CANDIDATES_MAX))
     for settings in SETTINGS_TRIED:
         yield from (Route(name, each, settings) for each in scripts for name in started_by)
     for at, within in _elsewhere(started_by[0]):

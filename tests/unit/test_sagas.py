@@ -46,7 +46,14 @@ def small(**changes: Any) -> Saga:
         "CommandRefused": End("done"),
         "StepHostLost": End("done"),
     }
-    step = Step(name="ask", command="StopGuest", to=Role.OWNER, on=on, exhausted=End("done"))
+    step = Step(
+        name="ask",
+        command="StopGuest",
+        to=Role.OWNER,
+        on=on,
+        exhausted=End("done"),
+        no_way_back="it is small",
+    )
     return saga(
         name="small",
         first=To("ask"),
@@ -79,6 +86,16 @@ def test_a_sound_saga_has_no_faults() -> None:
         ({"exhausted": End("never")}, "Expected an ending never"),
         ({"exhausted": To("ask", outcome="never")}, "Expected an ending never"),
         ({"compensate": To("nowhere")}, "Expected a step nowhere"),
+        ({"no_way_back": ""}, "Expected a way back, or why there is none, but neither"),
+        ({"compensate": End("done")}, "Expected a way back, or why there is none, but both"),
+        (
+            {
+                "compensate": Choice("in_post_copy", NeedsOperator(), End("done")),
+                "no_way_back": "",
+            },
+            "Expected a way back, or why there is none, but neither",
+        ),
+        ({"compensate": Again()}, "Expected a way back, but another attempt"),
         ({"deadline": "someday"}, "Expected a setting as deadline, but someday"),
         ({"retries": -1}, "Expected 0 to 10 retries, but -1"),
         ({"retries": 11}, "Expected 0 to 10 retries, but 11"),
@@ -114,8 +131,8 @@ UNDO: dict[str, Next] = {**SOUND, "GuestStarted": End("done"), "GuestStartFailed
 
 def pair(ask: dict[str, Any], undo: dict[str, Any]) -> tuple[str, ...]:
     """Return the faults of a saga that stops a guest and, where that fails, starts it again."""
-    first = Step(name="ask", command="StopGuest", to=Role.OWNER, on=ASK, exhausted=End("done"))
-    second = Step(name="undo", command="StartGuest", to=Role.OWNER, on=UNDO, exhausted=End("done"))
+    first = replace(small().steps["ask"], on=ASK)
+    second = replace(first, name="undo", command="StartGuest", on=UNDO)
     steps = (replace(first, **ask), replace(second, **undo))
     endings = (Ending(name="done", ok=True),)
     return faults_of(saga(name="pair", first=To("ask"), steps=steps, endings=endings))
@@ -171,6 +188,7 @@ def test_three_failures_that_lead_round_are_found() -> None:
             to=Role.OWNER,
             on={**SOUND, failure: To(f"step{(n + 1) % 3}")},
             exhausted=End("done"),
+            no_way_back="it goes round",
         )
         for n, failure in enumerate(failures)
     )
@@ -187,6 +205,7 @@ def test_a_destination_that_was_given_up_is_not_waited_for() -> None:
         to=Role.SCHEDULER,
         on={"DestinationChosen": To("build"), "NoValidHost": End("done")},
         exhausted=End("done"),
+        no_way_back="nothing was done",
     )
     build = Step(
         name="build",
@@ -194,6 +213,7 @@ def test_a_destination_that_was_given_up_is_not_waited_for() -> None:
         to=Role.DESTINATION,
         on={**SOUND, "GuestBuilt": End("done")},
         exhausted=To("clear", give_up=True),
+        no_way_back="it is given up",
     )
     clear = replace(build, name="clear", exhausted=End("done"))
     endings = (Ending(name="done", ok=True),)
@@ -228,11 +248,26 @@ def test_every_word_of_a_step_is_known(table: Saga, step: Step) -> None:
 
 
 @OF_STEP
-def test_a_patient_step_or_one_behind_the_point_of_no_return_undoes_nothing(
+def test_no_rule_turns_back_behind_the_point_of_no_return(table: Saga, step: Step) -> None:
+    if step.patient:
+        assert step.compensate is None
+    if step.after_no_return:
+        ways = [way for next_ in (*step.on.values(), step.exhausted) for way in branches(next_)]
+        assert not any(isinstance(way, To) and table.steps[way.step].goes_back for way in ways)
+
+
+@OF_STEP
+def test_a_step_from_which_an_operator_may_go_back_leads_there_by_what_was_done(
     table: Saga, step: Step
 ) -> None:
-    if step.patient or step.after_no_return:
-        assert step.compensate is None
+    """What is left out of a way back is owed; a way back that is begun has an outcome."""
+    for way in () if step.compensate is None else branches(step.compensate):
+        if step.goes_back:
+            assert isinstance(way, To | End)
+            assert way.owe is not None
+        elif isinstance(way, To):
+            assert way.outcome is not None
+            assert not table.endings[way.outcome].ok
 
 
 def test_every_ending_is_reached_or_an_operators() -> None:

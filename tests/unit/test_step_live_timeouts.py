@@ -139,8 +139,15 @@ def test_a_post_copy_without_end_waits_for_a_person_and_is_never_undone() -> Non
         too_long(world)
     assert world.saga.needs_operator is not None
 
-    must(world.api(SagaCompensated(saga_id=world.saga.saga_id, user_id="o", reason="back")))
+    word = SagaCompensated(saga_id=world.saga.saga_id, user_id="o", reason="back")
+    verdict = world.api(word).verdict
 
+    assert isinstance(verdict, Rejected)
+    assert verdict.code == "nothing-to-undo"
+    assert verdict.sentence.endswith(
+        "but live_migration has no way back from migrate: the guest runs at its destination: "
+        "retry it"
+    )
     assert world.saga.needs_operator is not None
     assert world.orders == []
     # What the source says then is heard all the same.
