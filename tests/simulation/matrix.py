@@ -34,14 +34,12 @@ from tests.simulation.cells import (
     not_applicable,
     steps_after,
 )
-from tests.simulation.cloud import NoRest
 from tests.simulation.invariants import empty, quiet
-from tests.simulation.lab import Trap
-from tests.simulation.laws import Broken
+from tests.simulation.lab import Lab, Trap
 from tests.simulation.moments import Moment, Target
 from tests.simulation.patching import patched, uncollected
 from tests.simulation.processes import Process, S
-from tests.simulation.routes import Route, arm, go, make, operations, prepare, route_to
+from tests.simulation.routes import Asked, Route, arm, go, make, operations, prepared, route_to
 from tests.simulation.troubles import CONDUCTORS, HOSTS, Trouble, Victim
 
 #: The second blow of a pair falls when the next command begins, and after so long in any case.
@@ -81,28 +79,32 @@ def run(cell: Cell) -> Result:
     route = route_to(cell.operation, cell.step)
     if route is None:
         return Result(cell, State.FAILED, ("no way leads to the step",))
-    return changed(_Run(cell, route).result(), seconds=time.process_time() - began)
+    try:
+        lab, request = prepared(route)
+    except AssertionError as error:
+        return Result(cell, State.FAILED, (f"{type(error).__name__}: {error}",))
+    here = _Run(cell, route, lab)
+    return changed(here.result(request), seconds=time.process_time() - began)
 
 
 class _Run:
     """One cell in its lab."""
 
-    def __init__(self, cell: Cell, route: Route) -> None:
+    def __init__(self, cell: Cell, route: Route, lab: Lab) -> None:
         self._cell = cell
         self._route = route
-        self._lab = route.lab()
-        self._target = Target(self._lab, operations()[cell.operation], cell.step)
+        self._lab = lab
+        self._target = Target(lab, operations()[cell.operation], cell.step)
         self._absent: str | None = None
         self._is_struck = False
         self._is_struck_again = False
         self._second: Trap | None = None
 
-    def result(self) -> Result:
-        """Run the cell and look at what is left."""
+    def result(self, request: Asked) -> Result:
+        """Make the request, run the cell, and look at what is left."""
         lab, cell, broken = self._lab, self._cell, list[str]()
         with uncollected(), patched((fold, "step", lab.watch.step)):
             try:
-                request = prepare(lab, self._route)
                 arm(lab, self._route)
                 self._plan_first(cell.first)
                 make(lab, request)
@@ -121,7 +123,7 @@ class _Run:
                     lab.workload.delete_all()
                     lab.settle()
                     broken += empty(lab)
-            except (Broken, NoRest, AssertionError) as error:
+            except AssertionError as error:
                 broken.append(f"{type(error).__name__}: {error}")
         state = State.FAILED if broken else State.PASSED
         return Result(cell, state, tuple(broken), lab.operators.was_needed)

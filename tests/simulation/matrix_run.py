@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from random import Random
 
 from tests.simulation.cells import Cell, cells, not_applicable
@@ -15,6 +16,7 @@ from tests.simulation.matrix import Result, State, run, story, summary
 CHUNK: int = 50
 
 
+@cache
 def sample(count: int) -> tuple[Cell, ...]:
     """Return so many cells, the same ones each time, of those that the tables leave possible."""
     possible = [cell for cell in cells() if not_applicable(cell) is None]

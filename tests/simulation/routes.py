@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import chain, islice
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from compute.world import power_failure
+from conductor import fold
 from events.envelope import API
 from events.requests import ActionRequested
 from events.values import replace
@@ -42,8 +44,10 @@ from tests.hosts import HOSTS
 from tests.simulation.cloud import NoRest
 from tests.simulation.lab import Lab
 from tests.simulation.moments import Target
+from tests.simulation.patching import is_patched, patched
 from tests.simulation.processes import S
 from tests.simulation.provoking import provoke, why_not
+from tests.simulation.snapshot import NotBetweenTurns, Snapshot
 from tests.story import Story
 
 #: Ways that are tried for a step.
@@ -149,6 +153,32 @@ def prepare(lab: Lab, route: Route) -> Asked:
         make(lab, begun)
         lab.until(lambda: bool(lab.sagas()), "a saga to break into")
     return last
+
+
+def prepared(route: Route) -> tuple[Lab, Asked]:
+    """Return a lab where an action may be asked for, and its request.
+
+    What leads there is done once, and each time a copy is returned. Not so with a mistake in the
+    house: it has to be there from the beginning, and nothing of it may stay.
+    """
+    request = requests_of(route.action)[-1]
+    kept = None if is_patched() else _kept(changed(route, detours=(), restart=False))
+    return (_anew(route) if kept is None else kept.copy()), request
+
+
+@cache
+def _kept(route: Route) -> Snapshot[Lab] | None:
+    try:
+        return Snapshot(_anew(route))
+    except NotBetweenTurns:
+        return None
+
+
+def _anew(route: Route) -> Lab:
+    lab = route.lab()
+    with patched((fold, "step", lab.watch.step)):
+        prepare(lab, route)
+    return lab
 
 
 def _is_followed_within(asked: Asked, all_asked: tuple[Asked, ...]) -> bool:
