@@ -18,6 +18,8 @@ from events import standby as s
 
 #: Roles in which a host has what can be started again after a soft delete.
 _RESTORABLE: Final = (*PRESENT, Role.COPIED, Role.KEPT)
+#: Guests that are there also when they do not run.
+_DEFINED: Final = (Role.GUEST, Role.SAVED, Role.RESCUED)
 CALLS: Final = ("RescueGuest.power_off", "RescueGuest.boot")
 
 
@@ -55,8 +57,9 @@ def _soft_delete(world: World, place: Place, command: object, half: Half | None)
     if half is None or half.role not in _RESTORABLE:
         return s.GuestSoftDeleted(power_state=PowerState.NOSTATE)  # There is nothing to power off.
     # Disks that came and never ran are the guest, and so are those that its owner has kept when a
-    # soft delete overtook a revert; either can be started when it is taken back.
-    role = None if half.role in PRESENT else Role.GUEST
+    # soft delete overtook a revert; either can be started when it is taken back. What came by a
+    # live migration is defined here, or nothing would be left of it once it is off.
+    role = None if half.role in _DEFINED else Role.GUEST
     world.change(half.becomes(role=role, power_state=PowerState.SHUTDOWN))
     return s.GuestSoftDeleted(power_state=PowerState.SHUTDOWN)
 
@@ -112,7 +115,7 @@ IS_DONE: Final[Mapping[type, Callable[[object, Half | None], bool]]] = {
     c.SoftDeleteGuest: lambda command, half: (
         half is None
         or half.role not in _RESTORABLE
-        or (half.role in PRESENT and half.power_state is PowerState.SHUTDOWN)
+        or (half.role in _DEFINED and half.power_state is PowerState.SHUTDOWN)
     ),
     c.UndeleteGuest: _is(Role.GUEST, PowerState.RUNNING),
 }

@@ -24,6 +24,8 @@ INTERRUPTIONS: Final = (
     *("delete", "live_migrate_abort", "reset_state", "evacuate", "stop"),
     *("live_migrate", "migrate"),
 )
+#: What a user asks meanwhile without a second blow: it takes over as a reset does.
+ALONE: Final = ("soft_delete",)
 USER: Final = "user"
 #: What the step's command is answered with, as often as it is asked.
 ANSWER: Final = "answer"
@@ -94,7 +96,7 @@ def _single(operation: str, step: Step) -> Iterator[Cell]:
         for trouble in Trouble:
             for moment in Moment:
                 yield Cell(operation, step.name, moment, Blow(victim, trouble))
-    for action in INTERRUPTIONS:
+    for action in (*INTERRUPTIONS, *ALONE):
         for moment in ASKING:
             yield Cell(operation, step.name, moment, Blow(USER, action))
     for word in failures_of(step):

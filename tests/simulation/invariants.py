@@ -274,6 +274,10 @@ def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     if row.vm_state == "active" and _was_reset(cloud, row):
         # It came, and its host did not end what follows an arrival.
         roles = (*roles, Role.ARRIVED)
+    if row.vm_state == "soft-delete" and half is not None and half.role is Role.BUILDING:
+        # A rebuild was overtaken when the old disk was gone: there is nothing to put aside.
+        is_said = row.power_state == PowerState.NOSTATE
+        return [] if is_said else [f"I2: {row.uuid} has power {row.power_state}, but {half}"]
     if half is None or half.role not in roles:
         return [f"I2: {row.uuid} is {row.vm_state} on {row.host}, but there is {half}"]
     broken = []

@@ -34,6 +34,7 @@ MENDED: Final = (
     "live_migration/adopt/before/destination:power+user:reset_state",
     "live_migration/adopt/before/answer:StepHostLost+user:reset_state",
     "live_migrate_paused/queue/before/user:evacuate+user:reset_state",
+    "live_migration/finish/before/user:soft_delete",
     "revert_resize/give_up/before/destination:disk-full",
     "revert_resize_same_host/give_up/before/source:disk-full",
 )
