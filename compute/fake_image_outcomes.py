@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from compute.fake_attachments import as_it_is, holds, let_go_at_once, let_go_before
-from compute.fake_images import TAKES_HOLD, backups, is_missing
+from compute.fake_images import backups, is_missing
 from compute.fake_site import failed, power_of
 from compute.hypervisor import PowerState
 from compute.world import Half, Role, World
@@ -46,8 +46,9 @@ def _holds_as_asked(world: World, host: str, letter: Letter[object]) -> bool:
     command, instance_id = letter.command, letter.address.instance_id
     if isinstance(command, c.OffloadGuest):
         return world.attached(host, instance_id) is None
-    if isinstance(command, TAKES_HOLD):
+    if isinstance(command, c.StartShelvedGuest):
         return holds(world, host, instance_id, command.attachments)
+    # A guest that was unshelved took hold of everything first: what is gone since was let go.
     return True
 
 

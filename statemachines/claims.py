@@ -6,12 +6,16 @@ Two claims on one host are the two sizes of a resize that stays there.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from events.values import replace
 from statemachines.held import Held, SagaState
 from statemachines.notes import MigrationNote
-from statemachines.run import Run
 from statemachines.sagas.sides import FENCE
 from statemachines.states import HALF_BUILT, PowerState
+
+if TYPE_CHECKING:
+    from statemachines.run import Run
 
 
 def release(run: Run, host: str, saga_id: str | None = None) -> None:
@@ -68,10 +72,14 @@ def keep_one_size(run: Run) -> None:
         release(run, held.host, move.saga_id)
 
 
+def owner_has_room(held: Held) -> bool:
+    """Say whether room is claimed on the instance's own host; not where it has none."""
+    return any(claim.host == held.host for claim in held.claims)
+
+
 def owner_has_guest(held: Held) -> bool:
     """Say whether the owner is known to have the guest: it is not away, and says that it has it."""
     if held.host is None:
         return True  # There is no guest yet: whoever has anything of it has a half-built one.
     is_away = any(s.saga == FENCE.name and s.target == held.host for s in held.sides)
-    has_claim = any(c.host == held.host for c in held.claims)
-    return has_claim and not is_away and held.power_state != PowerState.NOSTATE
+    return owner_has_room(held) and not is_away and held.power_state != PowerState.NOSTATE

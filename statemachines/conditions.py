@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from statemachines.attachments import undisturbed
+from statemachines.claims import owner_has_room
 from statemachines.held import Held, SagaState
 from statemachines.rules import Rules
 from statemachines.saga import Again, Choice, End, NeedsOperator, Next, To
@@ -155,7 +156,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
         "same_host": _same_host,
         "guest_moved": _guest_moved,
         "on_a_host": lambda held, _saga, _rules: held.host is not None,
-        "owner_has_room": lambda held, _saga, _rules: any(c.host == held.host for c in held.claims),
+        "owner_has_room": lambda held, _saga, _rules: owner_has_room(held),
+        "owner_gave_it_up": lambda held, _saga, _rules: (
+            held.host is not None and not owner_has_room(held)
+        ),
         "undisturbed": lambda held, saga, _rules: undisturbed(held, saga.target),
         "failed_before": lambda _held, saga, _rules: saga.outcome is not None,
         "in_post_copy": _in_post_copy,

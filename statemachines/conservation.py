@@ -7,7 +7,7 @@ instance (`conductor.conservation`).
 
 from __future__ import annotations
 
-from statemachines.claims import owner_has_guest
+from statemachines.claims import owner_has_guest, owner_has_room
 from statemachines.held import Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
@@ -43,7 +43,7 @@ def missing_room(held: Held) -> tuple[str, ...]:
     Only while something is done to it may its home be without.
     """
     is_at_home = held.host is not None and held.saga is None and held.vm_state != VmState.DELETED
-    if not is_at_home or held.origin != "regente" or any(c.host == held.host for c in held.claims):
+    if not is_at_home or held.origin != "regente" or owner_has_room(held):
         return ()
     room = f"room on {held.host}, where it is {held.vm_state}, but none"
     return (f"Expected of instance {held.instance_id} {room}",)

@@ -58,7 +58,8 @@ def _of_shelving() -> Iterator[Arrow]:
     offloading = _SETTLED | _SHELVED
     yield Arrow("shelve:offloaded", offloading, _SHELVE | _OFFLOAD, V.SHELVED_OFFLOADED, None)
     # Said when nobody waits for it any more: no ending will follow. Else the ending does it.
-    yield Arrow("GuestOffloaded", offloading, only(None), V.SHELVED_OFFLOADED, None)
+    told = offloading | {str(V.ERROR)}
+    yield Arrow("GuestOffloaded", told, only(None), V.SHELVED_OFFLOADED, None)
     yield Arrow("GuestOffloaded", ANY_VM, ANY_TASK, KEEP, KEEP)
     for ending in ("not_offloaded", "failed", "host_lost", "timed_out", "resolved"):
         yield Arrow(f"shelve:{ending}", offloading, _SHELVE | _OFFLOAD, KEEP, None)

@@ -16,4 +16,5 @@ def arrows() -> Iterator[Arrow]:
     yield Arrow("delete:resolved", ANY_VM, ANY_TASK, V.ERROR, None)
     yield Arrow("reset_state:reset", ANY_VM, ANY_TASK, V.ACTIVE, None, "reset_to_active")
     yield Arrow("reset_state:reset", ANY_VM, ANY_TASK, V.ERROR, None)
+    yield Arrow("reset_state:offloaded", ANY_VM, ANY_TASK, V.SHELVED_OFFLOADED, None)
     yield Arrow("reset_state:resolved", ANY_VM, ANY_TASK, V.ERROR, None)

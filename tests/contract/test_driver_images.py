@@ -13,7 +13,7 @@ from events import images as g
 from events import instance as i
 from events.requests import Flavor
 from tests.contract.driver_stage import ONE, DriverStage, InAFile, InMemory
-from tests.parts import EVERYTHING
+from tests.parts import EVERYTHING, VOLUME
 
 SMALL = Flavor(name="m1.small", vcpus=1, memory_mb=512, disk_gb=1)
 UPLOADS = [g.ImageUploadPending(), g.ImageUploadStarted()]
@@ -277,6 +277,23 @@ class ImageContract(DriverStage):
         (missing,) = self.do("beta", unshelve)
 
         assert isinstance(missing, g.ShelvedImageMissing)
+
+    def test_a_guest_that_let_a_volume_go_before_a_crash_was_unshelved_all_the_same(self) -> None:
+        self.shelved()
+        self.do("alpha", c.OffloadGuest(shelved_image="one"))
+        unshelve = c.UnshelveGuest(
+            flavor=SMALL, name="n", shelved_image="one", attachments=EVERYTHING
+        )
+        letter = self.begin("beta", unshelve)
+        while not self.hosts["beta"].guests():
+            self.hosts["beta"].poll()
+        self.do("beta", c.DetachVolume(volume_id=VOLUME))
+
+        said = self.driver("beta").outcome_of(letter)
+
+        assert said[-1] == g.GuestUnshelved(power_state=1)
+        assert "VolumeAttached" not in {type(fact).__name__ for fact in said}
+        assert self.driver("beta").guests() == (Guest(ONE, 1),)
 
     def test_what_a_guest_holds_is_let_go_at_the_offload_and_taken_hold_of_again(self) -> None:
         build = c.BuildGuest(flavor=SMALL, name="n", image="image", attachments=EVERYTHING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from events import instance, migration
+from events import images, instance, migration
 from statemachines.verdict import Rejected
 from tests.beginnings import ACTIONS, begin, built, resized
 from tests.ends import check_end
@@ -102,6 +102,33 @@ def test_a_guest_that_had_left_before_the_reset_is_at_home_where_it_went() -> No
     assert world.here.host == DESTINATION
     assert [c.host for c in world.here.claims] == [DESTINATION]
     assert world.here.sides == ()
+
+
+@pytest.mark.parametrize("action", ["shelve", "shelve_offload", "shelve_volume_backed"])
+@pytest.mark.parametrize("state", ["active", "error"])
+@pytest.mark.parametrize("trouble", [None, "lost", "silent"])
+def test_what_was_offloaded_before_the_reset_is_on_no_host_and_takes_no_room(
+    action: str, state: str, trouble: str | None
+) -> None:
+    world = begin(action)
+    while "offload" not in world.saga.step:
+        world.succeed(world.letters[0])
+    offloading = world.outstanding(SOURCE)
+    reset(world, state)
+    while trouble is not None and world.here.saga is not None:
+        must(world.lose(SOURCE) if trouble == "lost" else world.time_out(SOURCE))
+
+    must(world.says(SOURCE, images.GuestOffloaded(power_state=4), command_id=offloading))
+    world.settle()
+    world.come_back()
+
+    assert world.states == ("shelved_offloaded", None)
+    assert world.here.host is None
+    assert world.here.claims == ()
+    check_end(world)
+    must(world.request("unshelve"))
+    world.settle()
+    assert world.states == ("active", None)
 
 
 def test_what_a_revert_had_given_up_before_the_reset_is_at_home_where_its_disks_were_kept() -> None:

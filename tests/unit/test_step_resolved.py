@@ -6,7 +6,7 @@ import pytest
 
 from events import instance, migration, requests
 from events.requests import Flavor
-from statemachines.conservation import broken_laws, stray_room
+from statemachines.conservation import broken_laws, missing_room, stray_room
 from tests.beginnings import ACTIONS, begin, migrating
 from tests.ends import check_end
 from tests.hosts import World
@@ -226,3 +226,28 @@ def test_what_a_host_does_that_comes_back_after_the_operators_word_was_refused()
     ]
     assert world.letters[0].address.generation > revert.generation
     assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
+
+
+@pytest.mark.parametrize("has_guest", [True, False])
+def test_a_revert_that_is_resolved_keeps_what_both_have_until_somebody_says_which_stays(
+    has_guest: bool,
+) -> None:
+    world = begin("revert_resize")
+    must(world.lose(DESTINATION))
+    resolve(world)
+    word = instance.GuestFound(power_state=1) if has_guest else instance.GuestAbsent()
+    must(world.unasked(DESTINATION, word))
+    world.settle()
+    world.come_back()
+
+    # In error nobody vouches for the guest: the laws take both hosts' room for right.
+    assert world.states == ("error", None)
+    assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
+    assert (broken_laws(world.here), stray_room(world.here), missing_room(world.here)) == (
+        *((),) * 3,
+    )
+
+    must(world.request("reset_state", arguments={"state": "active"}))
+    world.settle()
+    kept = [DESTINATION] if has_guest else [SOURCE, DESTINATION]
+    assert sorted(c.host for c in world.here.claims) == kept
