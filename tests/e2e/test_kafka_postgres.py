@@ -133,7 +133,8 @@ def _story(
     tell(f"{Counter(i.vm_state for i in instances(store).values())}, lost: {lost}")
     refused = [r for r in rows(store, "rejections") if isinstance(r, RejectionRow)]
     codes = Counter(r.code for r in refused)
-    tell(f"not asked: {Counter(r.fact for r in refused if r.code == 'not-asked')}")
+    # Of hosts that were away: answers to what was given up meanwhile, and clean-ups paid twice.
+    tell(f"not asked: {Counter((r.source, r.fact) for r in refused if r.code == 'not-asked')}")
     tell(f"refused: {codes}, evacuations: {evacuations(store)}")
     statuses = fleet.stop()
     assert set(statuses.values()) == {0}, statuses
