@@ -259,3 +259,29 @@ def test_every_fact_has_a_verdict_and_nothing_raises() -> None:
             verdict = life.says(sample(cls)).verdict
             assert isinstance(verdict, Accepted) == (name in NODE_FACTS and name not in OF_OTHERS)
             assert not isinstance(life.decide(sample(cls)).verdict, Early)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        node.NodeStopped(),
+        node.NodeCapacityReported(vcpus=0, memory_mb=0, disk_gb=0),
+        node.NodeDigested(guest_count=0, digest=bytes(32)),
+    ],
+)
+def test_1853009_the_old_host_took_away_the_record_of_what_the_new_one_had_taken_over(
+    fact: object,
+) -> None:
+    """Another host took the node over, and the clean-up of the old one deleted its record.
+
+    Here a host's record is its own: nobody deletes one, and no other host may say anything of it.
+    """
+    life = started()
+    before = life.here
+
+    assert code(life.says(fact, host="h2")) == "not-entitled"
+
+    after = life.here
+    assert (after.status, after.node) == (before.status, before.node)
+    assert (after.vcpus, after.memory_mb, after.disk_gb) == (8, 16384, 100)
+    assert after.guest_count == before.guest_count

@@ -1,6 +1,7 @@
 """Nova bugs behind the reports, each as a test that begins with what an operator would have said.
 
-Those of evacuation (1978983, 1922053) are in `test_step_evacuate` and `test_step_evacuate_ends`.
+Those of evacuation (1978983, 1922053) are in `test_step_evacuate` and `test_step_evacuate_ends`,
+that of a host's record (1853009) is in `test_node`.
 """
 
 from __future__ import annotations
