@@ -66,6 +66,21 @@ def saga(table: Saga) -> str:
     return _drawn([], [*first, *edges], names, tails)
 
 
+def way_back(table: Saga, step: Step) -> str:
+    """Say where an operator's compensate leads from a step, or why nowhere."""
+    if step.compensate is None:
+        return f"none: {step.no_way_back}"
+    ways = [
+        f"{label} {target.removeprefix('end_')}".strip()
+        for label, target in _ways(table, step.name, "", step.compensate)
+        if target != "needs_operator"
+    ]
+    if step.no_way_back:
+        ways.append(f"else none: {step.no_way_back}")
+    when = ", once it waits for a person" if step.goes_back else ""
+    return f"to {'; '.join(ways)}{when}"
+
+
 def _step_edges(table: Saga, step: Step) -> Iterator[Edge]:
     for fact, next_ in step.on.items():
         for label, target in _ways(table, step.name, fact, next_):

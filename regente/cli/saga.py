@@ -88,7 +88,17 @@ class Show(ShowOne):
         columns, values = as_one(row, SagaRow._fields)
         kept = ("n", "step", "attempt", "hosts", "entered_at", "left_at", "left_by")
         told = [{name: getattr(each, name) for name in kept} for each in steps]
-        return (*columns, "steps"), (*values, Nested(told, kept))
+        back = _way_back(row.saga, row.step) if row.status != "ended" else None
+        return (*columns, "way_back", "steps"), (*values, back, Nested(told, kept))
+
+
+def _way_back(saga: str, step: str) -> str | None:
+    """Say where an operator's compensate leads from a step, or why nowhere."""
+    from statemachines.diagram import way_back
+    from statemachines.sagas import SAGAS
+
+    table = SAGAS.get(saga)
+    return way_back(table, table.steps[step]) if table and step in table.steps else None
 
 
 class _LeadOut(ShowOne):

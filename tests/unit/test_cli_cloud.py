@@ -182,6 +182,7 @@ def test_moves_and_sagas_and_history_are_shown(cloud: Cloud) -> None:
     assert {s["saga"] for s in sagas} >= {"create", "live_migration"}
     shown = json.loads(cloud.command("saga", "show", str(sagas[0]["saga_id"]), "-f", "json")[1])
     assert [s["step"] for s in shown["steps"]] == ["schedule", "build"]
+    assert shown["way_back"] is None  # It has ended.
     past = json.loads(cloud.command("instance", "history", "web1", "-f", "json")[1])
     assert past["actions"][0]["action"] == "create"
     assert cloud.rows("saga", "list", "--stuck") == []

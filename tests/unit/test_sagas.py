@@ -13,6 +13,7 @@ import pytest
 from compute.endings import ENDINGS
 from events.register import COMMANDS, FACTS
 from events.values import replace
+from statemachines.diagram import way_back
 from statemachines.permissions import PERMISSIONS
 from statemachines.rules import SETTINGS
 from statemachines.saga import (
@@ -349,3 +350,21 @@ def test_every_primary_saga_with_a_flow_of_novas_shows_all_its_events() -> None:
                     missing.append(f"{action}: {text}")
 
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "told"),
+    [
+        ("create", "build", "to clear"),
+        ("create", "undo", "to aborted, once it waits for a person"),
+        ("delete", "destroy", "none: its hosts may have destroyed the guest already"),
+        (
+            "live_migration",
+            "migrate",
+            "to [not in_post_copy] roll_back_source; "
+            "else none: the guest runs at its destination: retry it",
+        ),
+    ],
+)
+def test_an_operator_is_told_where_a_step_may_go_back_to(name: str, step: str, told: str) -> None:
+    assert way_back(SAGAS[name], SAGAS[name].steps[step]) == told
