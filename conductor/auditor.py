@@ -8,9 +8,10 @@ It only reads. Whether the rules are right otherwise is the tests' business.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final, Protocol, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC, StateCodec
@@ -38,12 +39,8 @@ class Snapshot(Protocol):
         """Every checkpoint."""
         ...
 
-    def read(self, table: str) -> Iterator[Row]:
-        """Yield the rows of a table in key order."""
-        ...
-
-    def values(self, table: str) -> Iterator[tuple[object, ...]]:
-        """Yield the values of the rows of a table in key order."""
+    def values(self, table: str) -> Iterator[list[tuple[object, ...]]]:
+        """Yield the values of the rows of a table in key order, many at a time."""
         ...
 
 
@@ -135,8 +132,8 @@ def _from_start(
     _take(audit, found, rows)
     tables: Tables = {}
     for table in TABLES:
-        tables[table] = {}
-        audit.rows[table] = compare(audit, table, found.tables, snapshot.read(table), tables[table])
+        tables[table] = compare(audit, table, found.tables[table], snapshot.values(table))
+        audit.rows[table] = len(tables[table])
     audit.violations = violations_of(tables, options)
     if keeper is not None and audit.is_well and rows:
         _keep(audit, keeper, Said(found.checkpoints, audit.counts, audit.odd, tables, found.gone))
@@ -164,7 +161,7 @@ def _further(
         audit.rows[table], new = unchanged(
             table, values, found, kept, instances=instances, there=there
         )
-        compare(audit, table, found.tables, new.values(), {})
+        compare(audit, table, found.tables[table], [list(new.values())])
     claims = tables["claims"]
     tables["claims"] = {key: row for key, row in claims.items() if key[0] in instances}
     audit.violations = violations_of(tables, options, claims)
@@ -198,27 +195,32 @@ def _take(audit: Audit, found: Replayed, rows: Mapping[TopicPartition, Checkpoin
 
 
 def compare(
-    audit: Audit, table: str, tables: Tables, rows: Iterable[Row], there: dict[Key, Row]
-) -> int:
-    """Note every difference of one table; return how many rows the database has.
+    audit: Audit, table: str, wanted: dict[Key, Row], rows: Iterable[Sequence[tuple[object, ...]]]
+) -> dict[Key, Row]:
+    """Note every difference of one table; return the rows that the database has.
 
-    They are left in `there`, those that are equal as the very rows of the log.
+    They come many at a time and are compared as many at a time. What is equal is returned as the
+    very rows of the log: the table itself, where all are.
     """
-    expected = dict(tables[table])
     row_type, width = TABLES[table]
-    count = 0
-    for row in rows:
-        count += 1
-        key = cast("Key", row[:width])
-        wanted = expected.pop(key, None)
-        there[key] = wanted if wanted == row and wanted is not None else row
-        if wanted is None:
-            audit.add(Difference(table, key, "*", None, "a row that the log does not know"))
-        elif wanted != row:
-            _compare_rows(audit, table, key, wanted, row)
-    for key in expected:
+    there, absent = wanted, dict(wanted)
+    for some in rows:
+        keys = [cast("Key", row[:width]) for row in some]
+        ours = list(map(absent.pop, keys, repeat(None)))
+        if ours == some:
+            continue
+        there = dict(wanted) if there is wanted else there
+        for key, mine, values in zip(keys, ours, some, strict=True):
+            if mine == values:
+                continue
+            there[key] = row = row_type._make(values)
+            if mine is None:
+                audit.add(Difference(table, key, "*", None, "a row that the log does not know"))
+            else:
+                _compare_rows(audit, table, key, mine, row)
+    for key in absent:
         audit.add(Difference(table, key, "*", f"a {row_type.__name__}", None))
-    return count
+    return {key: row for key, row in there.items() if key not in absent} if absent else there
 
 
 def _compare_rows(audit: Audit, table: str, key: Key, wanted: Row, row: Row) -> None:

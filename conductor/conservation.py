@@ -63,15 +63,17 @@ class _Rows:
     states: Mapping[str, Held]
     options: SchedulerOptions
 
-    def of(self, table: str, kind: type[_RowT]) -> Iterator[_RowT]:
-        """Yield the rows of a table by key."""
-        rows = self.tables[table]
-        return (cast("_RowT", rows[key]) for key in sorted(rows))
+    def of(
+        self, table: str, kind: type[_RowT], only: Callable[[_RowT], bool] = lambda _row: True
+    ) -> Iterator[_RowT]:
+        """Yield the rows of a table by key; `only` some of them."""
+        rows = cast("Mapping[Key, _RowT]", self.tables[table])
+        return (rows[key] for key in sorted(key for key, row in rows.items() if only(row)))
 
     def running(self) -> set[str]:
         """Return the requests that a saga still works on."""
-        sagas = self.of("sagas", SagaRow)
-        return {row.request_id for row in sagas if row.status != "ended" and row.request_id}
+        sagas = self.of("sagas", SagaRow, lambda row: row.status != "ended")
+        return {row.request_id for row in sagas if row.request_id}
 
 
 def violations_of(
@@ -156,8 +158,8 @@ def _claims_and_moves(rows: _Rows) -> Iterator[str]:
 
 def _migrations(rows: _Rows) -> Iterator[str]:
     """A migration that is not over is the last of its instance, and goes on or waits."""
-    for row in rows.of("migrations", MigrationRow):
-        if row.status in OVER or row.status_provenance != "judged":
+    for row in rows.of("migrations", MigrationRow, lambda row: row.status not in OVER):
+        if row.status_provenance != "judged":
             continue
         held = rows.states.get(row.instance_uuid)
         moves = () if held is None else (held.move, *held.tombstones)
@@ -168,12 +170,13 @@ def _migrations(rows: _Rows) -> Iterator[str]:
 def _actions(rows: _Rows) -> Iterator[str]:
     """Every action and each of its events is over, or a saga works on it."""
     running = rows.running()
-    for action in rows.of("instance_actions", ActionRow):
-        if action.finish_time is None and action.request_id not in running:
+    for action in rows.of("instance_actions", ActionRow, lambda row: row.finish_time is None):
+        if action.request_id not in running:
             uuid = action.instance_uuid
             yield f"Expected {action.action} {action.request_id} of {uuid} to be over, but not so"
-    for event in rows.of("instance_actions_events", ActionEventRow):
-        if event.finish_time is None and event.request_id not in running:
+    events = rows.of("instance_actions_events", ActionEventRow, lambda row: row.finish_time is None)
+    for event in events:
+        if event.request_id not in running:
             uuid = event.instance_uuid
             yield f"Expected {event.event} of {event.request_id} of {uuid} to be over, but not so"
 

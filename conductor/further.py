@@ -10,6 +10,7 @@ the start, which names the table, key and column.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import cast
 
 from conductor.replay import Replayed
@@ -29,7 +30,7 @@ def instances_of(found: Replayed) -> frozenset[str]:
 
 def unchanged(
     table: str,
-    rows: Iterable[tuple[object, ...]],
+    rows: Iterable[Iterable[tuple[object, ...]]],
     found: Replayed,
     kept: Kept,
     *,
@@ -46,7 +47,7 @@ def unchanged(
     whole = table in _WHOLE
     column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), None)
     known, new, count = kept.digests(table), dict[Key, Row](), 0
-    for values in rows:
+    for values in chain.from_iterable(rows):
         count += 1
         key = cast("Key", values[:width])
         if whole or (column is not None and values[column] in instances):

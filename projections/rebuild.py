@@ -21,7 +21,7 @@ from events.log import TopicPartition
 from projections.bulk import bulk_of
 from projections.engine import open_engine
 from projections.rows import TABLES, Row
-from projections.snapshot import Digest, digest_of, read_rows, snapshot
+from projections.snapshot import Digest, digest_of, read_values, snapshot
 from projections.sql_write import all_checkpoints
 from projections.store import Checkpoint, StoreError
 from projections.tables import (
@@ -110,7 +110,7 @@ def load(
         if engine.dialect.name == "postgresql":
             _index_beside(engine)
         with reading(engine) as connection:
-            digests = [digest_of(n, read_rows(connection, n, t)) for n, t in _TABLES.items()]
+            digests = [digest_of(n, read_values(connection, n, t)) for n, t in _TABLES.items()]
     return Certificate(checkpoints=tuple(sorted(checkpoints)), digests=tuple(digests))
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Engine, Table, select
 
 from projections.rows import TABLES, Row
@@ -21,6 +23,7 @@ from projections.transactions import snapshotting
 
 #: Rows that are fetched at a time; a state body has a few KiB.
 FETCH_ROWS: Final = 5_000
+_packed = msgspec.msgpack.Encoder().encode
 
 
 class Digest(NamedTuple):
@@ -38,8 +41,8 @@ class Snapshot:
     checkpoints: tuple[Checkpoint, ...]
     _connection: Connection
 
-    def values(self, table: str) -> Iterator[tuple[object, ...]]:
-        """Yield the values of the rows of a table, in key order."""
+    def values(self, table: str) -> Iterator[list[tuple[object, ...]]]:
+        """Yield the values of the rows of a table, in key order, many at a time."""
         return read_values(self._connection, table, ROWS[table])
 
     def read(self, table: str) -> Iterator[Row]:
@@ -48,7 +51,7 @@ class Snapshot:
 
     def digest(self, table: str) -> Digest:
         """Return number and digest of a table's rows."""
-        return digest_of(table, self.read(table))
+        return digest_of(table, self.values(table))
 
 
 @contextmanager
@@ -63,30 +66,36 @@ def snapshot(engine: Engine) -> Iterator[Snapshot]:
 
 def read_rows(connection: Connection, name: str, table: Table) -> Iterator[Row]:
     """Yield the rows of a table shaped like `name`, in key order."""
-    return (row_of(name, values) for values in read_values(connection, name, table))
+    some = read_values(connection, name, table)
+    return (row_of(name, values) for values in chain.from_iterable(some))
 
 
-def read_values(connection: Connection, name: str, table: Table) -> Iterator[tuple[object, ...]]:
-    """Yield the values of the rows of a table shaped like `name`, in key order.
+def read_values(
+    connection: Connection, name: str, table: Table
+) -> Iterator[list[tuple[object, ...]]]:
+    """Yield the values of the rows of a table shaped like `name`, in key order, many at a time.
 
     By the driver's own cursor: a row of SQLAlchemy's costs as much again as reading it.
     """
     key = list(table.columns)[: TABLES[name][1]]
     statement = str(select(table).order_by(*key).compile(dialect=connection.dialect))
     session: Any = connection.connection.driver_connection
-    is_postgres = connection.dialect.name == "postgresql"
-    cursor = session.cursor(name=f"read_{name}") if is_postgres else session.cursor()
+    if connection.dialect.name == "postgresql":
+        cursor = session.cursor(name=f"read_{name}")
+        cursor.execute(statement, binary=True)  # A body would come as hex otherwise.
+    else:
+        cursor = session.execute(statement)
     with closing(cursor):
-        cursor.execute(statement)
         while rows := cursor.fetchmany(FETCH_ROWS):
-            yield from rows
+            yield rows
 
 
-def digest_of(table: str, rows: Iterable[Row]) -> Digest:
+def digest_of(table: str, rows: Iterable[Iterable[tuple[object, ...]]]) -> Digest:
     """Return number and digest (SHA-256) of rows in key order, from the database or from a fold."""
     digest, count = sha256(), 0
-    for row in rows:
-        # ASCII text of a plain tuple: one form for each row, the same on every Python.
-        digest.update(ascii(tuple(row)).encode() + b"\n")
-        count += 1
+    for some in rows:
+        # MessagePack of a plain tuple: one form for each row, the same on every Python.
+        packed = [_packed(row) for row in some]
+        digest.update(b"".join(packed))
+        count += len(packed)
     return Digest(table, count, digest.hexdigest())

@@ -80,11 +80,7 @@ class Moment:
     checkpoints: tuple[Checkpoint, ...]
     rows: Mapping[str, Mapping[Key, Row]]
 
-    def read(self, table: str) -> Iterator[Row]:
-        """Yield the rows of a table in key order."""
+    def values(self, table: str) -> Iterator[list[tuple[object, ...]]]:
+        """Yield the values of the rows of a table in key order, many at a time."""
         rows = self.rows[table]
-        return iter([rows[key] for key in sorted(rows)])
-
-    def values(self, table: str) -> Iterator[tuple[object, ...]]:
-        """Yield the values of the rows of a table in key order."""
-        return (tuple(row) for row in self.read(table))
+        yield [tuple(rows[key]) for key in sorted(rows)]

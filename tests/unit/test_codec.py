@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -197,6 +198,35 @@ def test_malleable_forms_are_refused_or_not_canonical(body: bytes) -> None:
         except BadRecord:
             continue
         assert tuple(said) != decode_fact(value) or not is_canonical
+
+
+#: What may stand where a number, or a length, or a branch is awaited.
+NUMBERS = (
+    *(bytes([byte]) for byte in range(256)),
+    *(varint(n) for n in (*range(-70, -60), *range(60, 70), -(2**32), 2**32, 2**62, -(2**63))),
+    *(varint(n)[:-1] + bytes([varint(n)[-1] | 0x80]) + b"\x00" for n in (0, -1, 1, -65, 64)),
+    *(filler * 9 + bytes([last]) for filler in (b"\x80", b"\xff") for last in (0, 1, 2, 3, 0x7F)),
+    b"\x80\x80\x00",
+    b"\xff" * 12 + b"\x01",
+)
+
+
+@pytest.mark.parametrize("name", ["PowerStateReported", "GuestStopFailed"])
+def test_a_value_is_canonical_where_an_encoder_makes_it_of_what_it_says(name: str) -> None:
+    value = encode_fact(replace(META, source="a", instance_id="i"), sample(FACTS[name]))
+    found: Counter[bool] = Counter()
+    for n in range(HEADER_BYTES, len(value)):
+        for number in NUMBERS:
+            twisted = value[:n] + number + value[n + 1 :]
+            try:
+                meta, fact, is_canonical = decode_closely(twisted)
+            except BadRecord:
+                assert refused(twisted)
+                continue
+            assert (meta, fact) == decode_fact(twisted)
+            assert is_canonical == (encode_fact(meta, fact) == twisted), twisted
+            found[is_canonical] += 1
+    assert min(found[True], found[False]) > 50
 
 
 def test_a_string_that_is_not_utf_8_is_refused() -> None:

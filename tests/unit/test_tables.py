@@ -139,7 +139,7 @@ def test_a_digest_tells_null_from_text_and_text_from_number() -> None:
     row = ActionEventRow(1, "i1", "req-1", "e", None, 1, None, None, "1")
     rows = [row, row._replace(host=""), row._replace(host="None"), row._replace(details=None)]
 
-    digests = {digest_of("instance_actions_events", [each]).sha256 for each in rows}
+    digests = {digest_of("instance_actions_events", [[each]]).sha256 for each in rows}
 
     assert len(digests) == len(rows)
 
