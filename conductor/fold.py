@@ -127,7 +127,9 @@ class Fold:
     def fold(self, records: Iterable[Record]) -> Batch | None:
         """Fold the next records of the partition and return what they change; None for none."""
         begin = self.next_offset
-        fresh = [record for record in records if record.offset >= begin]
+        fresh = list(records)
+        if fresh and fresh[0].offset < begin:  # Offsets only grow: else all are fresh.
+            fresh = [record for record in fresh if record.offset >= begin]
         if not fresh:
             return None
         if not self._of_nodes:
@@ -141,7 +143,12 @@ class Fold:
             leader_epoch=max(self.leader_epoch, fresh[-1].leader_epoch),
         )
         for record in fresh:
-            self._take(now, record)
+            now.chain = chained(now.chain, record)
+            try:
+                self._open(now, record)
+            except BadRecord as bad:
+                now.others["quarantined"] += 1
+                quarantine_row(now.changes, record, bad)
         return self._batch(now)
 
     def keep(self, *, room: int = CACHE_INSTANCES_MAX) -> None:
@@ -162,14 +169,6 @@ class Fold:
 
     # Opening a record.
 
-    def _take(self, now: Scratch, record: Record) -> None:
-        now.chain = chained(now.chain, record)
-        try:
-            self._open(now, record)
-        except BadRecord as bad:
-            now.others["quarantined"] += 1
-            quarantine_row(now.changes, record, bad)
-
     def _open(self, now: Scratch, record: Record) -> None:
         if record.offset in self.aside:
             self._set_aside(now, record)
@@ -179,16 +178,19 @@ class Fold:
         if record.key == _CONTROL:
             self._control(now, record, sealed)
             return
-        if key not in now.held:
-            self._expect_in_place(record, key)
+        held = now.held.get(key) or self._met(now, record, key)
         if sealed.key_id not in now.believed:
             believed(sealed, now.rules)
             now.believed.add(sealed.key_id)
         if self._of_nodes:
             self._node(now, envelope_of(record, sealed, key, self._decode))
             return
-        held = self._held(now, key)
-        if held is not None and blocks(held) and not self._leads_out(record, sealed):
+        if (
+            held is not None
+            and (held.parked or held.set_aside)
+            and blocks(held)
+            and not self._leads_out(record, sealed)
+        ):
             self._wait(now, record, held, sealed)
             return
         if record.value[:HEADER_BYTES] not in now.admitted:  # type: ignore[index]  # no tombstone
@@ -201,11 +203,13 @@ class Fold:
         if held is not None and held.parked:
             self._release(now, key)
 
-    def _expect_in_place(self, record: Record, key: str) -> None:
+    def _met(self, now: Scratch, record: Record, key: str) -> Held | None:
+        """Return the state that the first record about an instance meets in this batch."""
         there = partition_of(key, self._partitions)
         if there != record.partition:
             sentence = f"Expected {key} in partition {there}, but it is in {record.partition}"
             raise BadRecord("wrong-partition", sentence)
+        return None if self._of_nodes else self._held(now, key)
 
     def _control(self, now: Scratch, record: Record, sealed: Sealed) -> None:
         meta, fact = self._decode(record)
@@ -312,7 +316,8 @@ class Fold:
             now.accepted += 1
             if self.listener is not None:
                 self.listener(envelope, outcome)
-            keep_notes(now.notes, after, outcome.notes, now.rules)
+            if outcome.notes:
+                keep_notes(now.notes, after, outcome.notes, now.rules)
             if before is not None and before.parked:
                 for parked in dropped(outcome, envelope.offset):
                     dropped_row(now.changes, after, parked)

@@ -34,20 +34,23 @@ _ABSENT: Final = b"\xff"
 
 def chained(chain: bytes, record: Record) -> bytes:
     """Return the hash of a partition up to and with a record."""
-    size, key, value, headers = _SIZE, record.key, record.value, record.headers
-    framed: tuple[bytes, ...] = ()
+    key, value, headers = record.key, record.value, record.headers
     if key is not None and value is not None and len(headers) == 2:
-        first, second = headers[0][1], headers[1][1]
-        if first is not None and second is not None:
-            # As below without a loop, for nearly all records are such: three fifths of the time.
-            framed = (
-                size(len(key)), key, size(len(value)), value,
-                size(len(first)), first, size(len(second)), second,
-            )  # fmt: skip
-    if not framed:
-        parts = (key, value, *[part for _, part in headers])
-        framed = tuple([_ABSENT if part is None else size(len(part)) + part for part in parts])
+        (_, prev), (_, mac) = headers
+        if prev is not None and mac is not None:
+            # Nearly every record: as below, packed at once, in half the time.
+            k, v, p, m = len(key), len(value), len(prev), len(mac)
+            packed = _layout(k, v, p, m)(chain, record.offset, k, key, v, value, p, prev, m, mac)
+            return sha256(packed).digest()
+    parts = (key, value, *[part for _, part in headers])
+    framed = [_ABSENT if part is None else _SIZE(len(part)) + part for part in parts]
     return sha256(b"".join((chain, _OFFSET(record.offset), *framed))).digest()
+
+
+@lru_cache(maxsize=4_096)
+def _layout(*sizes: int) -> Callable[..., bytes]:
+    """Return what packs a hash, an offset, and parts of these sizes, each behind its size."""
+    return Struct(">32sQ" + "".join(f"I{size}s" for size in sizes)).pack
 
 
 def text_of(key: bytes | None) -> str:
@@ -113,5 +116,4 @@ def envelope_of(
         raise BadRecord("wrong-source", f"Expected {source} to speak, but it says {meta.source}")
     if meta.instance_id != key:
         raise BadRecord("wrong-key", f"Expected a fact about {key}, but {meta.instance_id}")
-    hashed = digest(record.value)
-    return Envelope(fact, meta, host, record, hashed, sealed.prev, sealed.enrolment)
+    return Envelope(fact, meta, host, record, digest(record.value), sealed.prev, sealed.enrolment)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from uuid import uuid5
 
 from conductor.dates import deleted_at
 from conductor.guest_rows import guest_rows
 from events.ids import NAMESPACE, uuid_of
 from projections.rows import (
+    TABLES,
     ActionEventRow,
     ActionRow,
     Changes,
@@ -175,8 +176,8 @@ def _shadow_migrations(changes: Changes, held: Held) -> None:
         )
 
 
-#: The last note of each row of history, with the state and the rules that it was noted under.
-LastNotes = dict[tuple[object, ...], tuple[Note, Held, Rules]]
+#: By kind, the last note of each row of history, with the state and the rules of its fact.
+LastNotes = dict[type, dict[object, tuple[Note, Held, Rules]]]
 
 
 def keep_notes(last: LastNotes, held: Held, notes: Iterable[Note], rules: Rules) -> None:
@@ -184,24 +185,30 @@ def keep_notes(last: LastNotes, held: Held, notes: Iterable[Note], rules: Rules)
     instance_id = held.instance_id
     for note in notes:
         kind = note.__class__
-        last[instance_id, kind, _KEY_OF[kind](note)] = (note, held, rules)
+        last[kind][instance_id, _KEY_OF[kind](note)] = (note, held, rules)
+
+
+def no_notes() -> LastNotes:
+    """Return what is kept before the first fact."""
+    return {kind: {} for kind in _KEY_OF}
 
 
 def note_rows(changes: Changes, last: LastNotes, partition: int) -> None:
     """Leave the rows of history that a batch added; each is made once, of its last note."""
-    for note, held, rules in last.values():
-        if note.__class__ is SagaNote:
-            put(changes, "sagas", _saga_row(held, note, partition, rules))
-        else:
-            table, row_of = _ROW_OF[note.__class__]
-            put(changes, table, row_of(held.instance_id, note))
+    for kind, noted in last.items():
+        if noted:
+            table, row_of = _ROW_OF[kind]
+            width, rows = TABLES[table][1], changes.setdefault(table, {})
+            for note, held, rules in noted.values():
+                row = row_of(note, held, partition, rules)
+                rows[row[:width]] = row  # type: ignore[index]  # no key has a null or bytes
 
 
-def _step_row(instance_id: str, note: StepNote) -> SagaStepRow:
+def _step_row(note: StepNote, held: Held, *_about: object) -> SagaStepRow:
     return SagaStepRow(
         note.saga_id,
         note.n,
-        instance_id,
+        held.instance_id,
         note.step,
         note.attempt,
         ",".join(note.hosts),
@@ -211,10 +218,10 @@ def _step_row(instance_id: str, note: StepNote) -> SagaStepRow:
     )
 
 
-def _event_row(instance_id: str, note: EventNote) -> ActionEventRow:
+def _event_row(note: EventNote, held: Held, *_about: object) -> ActionEventRow:
     return ActionEventRow(
         note.row_id,
-        instance_id,
+        held.instance_id,
         note.request_id,
         note.event,
         note.host,
@@ -225,9 +232,9 @@ def _event_row(instance_id: str, note: EventNote) -> ActionEventRow:
     )
 
 
-def _action_row(instance_id: str, note: ActionNote) -> ActionRow:
+def _action_row(note: ActionNote, held: Held, *_about: object) -> ActionRow:
     return ActionRow(
-        instance_id,
+        held.instance_id,
         note.request_id,
         note.action,
         note.user_id,
@@ -239,10 +246,10 @@ def _action_row(instance_id: str, note: ActionNote) -> ActionRow:
     )
 
 
-def _fault_row(instance_id: str, note: FaultNote) -> FaultRow:
+def _fault_row(note: FaultNote, held: Held, *_about: object) -> FaultRow:
     return FaultRow(
         note.row_id,
-        instance_id,
+        held.instance_id,
         note.code,
         note.message[:255],
         note.details[:TEXT_MAX],
@@ -251,12 +258,12 @@ def _fault_row(instance_id: str, note: FaultNote) -> FaultRow:
     )
 
 
-def _migration_row(instance_id: str, note: MigrationNote) -> MigrationRow:
+def _migration_row(note: MigrationNote, held: Held, *_about: object) -> MigrationRow:
     move = note.move
     return MigrationRow(
         id=move.migration_id,
-        uuid=uuid_of(f"{instance_id}/migration/{move.migration_id}"),
-        instance_uuid=instance_id,
+        uuid=uuid_of(f"{held.instance_id}/migration/{move.migration_id}"),
+        instance_uuid=held.instance_id,
         migration_type=move.migration_type,
         status=move.status,
         source_compute=move.source,
@@ -279,7 +286,7 @@ def _migration_row(instance_id: str, note: MigrationNote) -> MigrationRow:
     )
 
 
-def _saga_row(held: Held, note: SagaNote, partition: int, rules: Rules) -> SagaRow:
+def _saga_row(note: SagaNote, held: Held, partition: int, rules: Rules) -> SagaRow:
     saga = note.state
     table = SAGAS[saga.saga]
     step = table.steps.get(saga.step)
@@ -329,11 +336,12 @@ _KEY_OF: Final[Mapping[type, Callable[[Note], object]]] = MappingProxyType(
         FaultNote: attrgetter("row_id"),
     }
 )
-#: Table and row of each note, but for that of a saga, which hangs on more than the note.
-_ROW_OF: Final[Mapping[type, tuple[str, Callable[[str, Any], Row]]]] = MappingProxyType(
+#: Table and row of each note; a row is made of the note, the state, the partition and the rules.
+_ROW_OF: Final[Mapping[type, tuple[str, Callable[..., Row]]]] = MappingProxyType(
     {
         StepNote: ("saga_steps", _step_row),
         EventNote: ("instance_actions_events", _event_row),
+        SagaNote: ("sagas", _saga_row),
         ActionNote: ("instance_actions", _action_row),
         MigrationNote: ("migrations", _migration_row),
         FaultNote: ("instance_faults", _fault_row),

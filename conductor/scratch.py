@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from conductor.rows import LastNotes
+from conductor.rows import LastNotes, no_notes
 from projections.rows import Changes
 from statemachines.held import Held
 from statemachines.node import NodeHeld
@@ -22,7 +22,7 @@ class Scratch:
     chain: bytes
     leader_epoch: int
     changes: Changes = field(default_factory=dict)
-    notes: LastNotes = field(default_factory=dict)
+    notes: LastNotes = field(default_factory=no_notes)
     #: State of each instance touched, as the batch found it and as it is now.
     found: dict[str, Held | None] = field(default_factory=dict)
     held: dict[str, Held | None] = field(default_factory=dict)

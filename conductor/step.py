@@ -36,7 +36,7 @@ from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.immediate import done, metadata_asked, tags_asked
 from statemachines.interpreter import again, begin_side, operate, owe, progress, start
 from statemachines.judge import judge, moves_head
-from statemachines.leavings import clear_leavings, let_strays_go
+from statemachines.leavings import STRAYS, clear_leavings, let_strays_go
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
@@ -51,8 +51,7 @@ from statemachines.sagas import BY_ACTION, IMMEDIATE, SAGAS
 from statemachines.states import TaskState, VmState
 from statemachines.verdict import Accepted, Duplicate, Early, Rejected, Verdict
 
-#: Requests remembered of one instance.
-REQUESTS_MAX = 64
+REQUESTS_MAX = 64  # Remembered of one instance.
 #: Action events of what nova's API does by itself.
 _API_EVENTS = {"lock": "api_lock", "unlock": "api_unlock"}
 _LeadingOut = requests.SagaRetried | requests.SagaCompensated | requests.SagaResolved
@@ -80,10 +79,12 @@ def step(held: Held | None, envelope: Envelope[object], rules: Rules) -> Outcome
     if isinstance(verdict, Accepted):
         kind, now = envelope.fact.__class__, envelope.record.timestamp_us
         heard = _heard(waiting, envelope, now)
-        run = Run(heard, envelope, rules, verdict.saga, kind.__name__, now)
+        run = Run(heard, envelope, rules, verdict, kind.__name__, now)
         _FOLDS.get(kind, _say)(run)
-        let_strays_go(run)
-        clear_leavings(run)
+        if run.name in STRAYS:
+            let_strays_go(run)
+        if len(run.held.claims) > 1:
+            clear_leavings(run)
         return Outcome(verdict, held, _dated(waiting, run), tuple(run.notes))
     return _unfolded(held, waiting, envelope, verdict)
 
@@ -179,8 +180,8 @@ def _remember_request(held: Held, envelope: Envelope[object]) -> Held:
     if request_id is None or envelope.meta.source != "api":
         return held
     now = envelope.timestamp_us
-    young = tuple(r for r in held.requests if now - r.at <= REQUEST_AGE_US)
-    if any(r.request_id == request_id for r in young):
+    young = [r for r in held.requests if now - r.at <= REQUEST_AGE_US]
+    if request_id in [r.request_id for r in young]:
         return held
     known = (*young, Heard(request_id=request_id, at=now))[-REQUESTS_MAX:]
     return replace(held, requests=known)
@@ -212,12 +213,16 @@ def _report(run: Run) -> None:
 
 def _say(run: Run) -> None:
     """Fold what a host or the conductor said: arrow, effects, then the saga."""
-    saga = run.saga
-    run.arrow(run.name, saga)
+    saga, arrow = run.verdict.saga, run.verdict.arrow
+    if arrow is None:
+        run.arrow(run.name, saga)
+    else:
+        run.take(arrow)
     take_effect(run, saga)
     if saga is not None:
-        saga = _as_it_is(run.held, saga)
-        progress(run, saga, answering_host(run.envelope))
+        if run.held.saga is not saga:
+            saga = _as_it_is(run.held, saga)
+        progress(run, saga, run.envelope.host or answering_host(run.envelope))
 
 
 def _see(run: Run) -> None:
@@ -308,7 +313,7 @@ def _note_immediate(run: Run, request: ActionRequested) -> None:
 
 def _lead_out(run: Run) -> None:
     """Fold an operator's word about a saga that waits for a person."""
-    saga = run.saga
+    saga = run.verdict.saga
     assert saga is not None
     match cast("_LeadingOut", run.envelope.fact):
         case requests.SagaRetried():

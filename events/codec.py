@@ -54,8 +54,10 @@ class Form(Struct, frozen=True, kw_only=True):
     #: All text of the head in one: a pattern, and what reads the fields that are put into it.
     head_pattern: str
     head_texts: Callable[[Any], object]
-    #: The fields besides the head that have text in them.
-    texts: tuple[str, ...]
+    #: The same of the other fields, and those of them that have text deeper inside.
+    pattern: str
+    texts: Callable[[Any], object]
+    nested: tuple[str, ...]
 
 
 class Registry:
@@ -129,8 +131,7 @@ def fingerprint_in(value: bytes) -> bytes:
 
 def decode_fact(value: bytes) -> tuple[Meta, object]:
     """Return what a value says; raises BadRecord where it is no fact of ours."""
-    form, body = _decode(value, "meta")
-    return _said(form, body)
+    return _said(*_decode(value, "meta"))
 
 
 def decode_closely(value: bytes) -> tuple[Meta, object, bool]:
@@ -221,8 +222,11 @@ def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
     while (mark_hex := _fingerprints().get(schema_file(name, version))) is not None:
         raw = json.loads((_folder() / schema_file(name, version)).read_text())
         mark = bytes.fromhex(mark_hex)
-        pattern, head_texts = _head_texts(raw, head)
-        texts = tuple(f["name"] for f in raw["fields"] if f["name"] != head and _is_text(f["type"]))
+        heads = [f["type"]["fields"] for f in raw["fields"] if f["name"] == head]
+        own = [f for f in raw["fields"] if f["name"] != head]
+        head_pattern, head_texts = _texts([f for fields in heads for f in fields])
+        pattern, texts = _texts(own)
+        nested = tuple(f["name"] for f in own if _is_text(f["type"]) and not _is_flat(f["type"]))
         found.append(
             Form(
                 name=name,
@@ -232,9 +236,11 @@ def _forms_of(name: str, shape: Shape, head: str | None) -> list[Form]:
                 shape=shape,
                 is_plain=shape.is_plain({f["name"] for f in raw["fields"]} - {head}),
                 head=head,
-                head_pattern=pattern,
+                head_pattern=head_pattern,
                 head_texts=head_texts,
+                pattern=pattern,
                 texts=texts,
+                nested=nested,
             )
         )
         version += 1
@@ -257,13 +263,18 @@ def fingerprint_of(schema: dict[str, object]) -> str:
     return str(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
-def _head_texts(schema: Any, head: str | None) -> tuple[str, Callable[[Any], object]]:
-    """Return a pattern for all text of a body's head, and what reads that; none without a head."""
-    heads = [f["type"]["fields"] for f in schema["fields"] if f["name"] == head]
-    names = [f["name"] for fields in heads for f in fields if _is_text(f["type"])]
+def _texts(fields: list[Any]) -> tuple[str, Callable[[Any], object]]:
+    """Return a pattern for all text of a record that is not deeper inside, and what reads it."""
+    names = [f["name"] for f in fields if _is_text(f["type"]) and _is_flat(f["type"])]
     if not names:
-        return "", lambda _head: ()
+        return "", lambda _record: ()
     return "%s" * len(names), itemgetter(*names)
+
+
+def _is_flat(schema: Any) -> bool:
+    """Say whether values of a schema are no records, lists or maps."""
+    branches = schema if isinstance(schema, list) else [schema]
+    return all(branch in ("null", "string", "long", "boolean", "bytes") for branch in branches)
 
 
 def _is_text(schema: Any) -> bool:
@@ -299,9 +310,10 @@ def _decode(
     if stream.tell() != len(value):
         extra = len(value) - stream.tell()
         raise BadRecord("trailing-bytes", f"Expected {form.name} to end, but {extra} bytes follow")
-    # No column of PostgreSQL can hold a NUL. What is no text in a head is None here, and harmless.
-    if "\0" in form.head_pattern % form.head_texts(body[head]) or (
-        form.texts and _has_nul([body[name] for name in form.texts])
+    if (  # No column of PostgreSQL can hold a NUL. What is no text here is None, and harmless.
+        "\0" in form.head_pattern % form.head_texts(body[head])
+        or (form.pattern and "\0" in form.pattern % form.texts(body))
+        or (form.nested and _has_nul([body[name] for name in form.nested]))
     ):
         raise BadRecord("bad-text", f"Expected text without NUL in {form.name}, but there is one")
     return form, body
@@ -324,7 +336,7 @@ def _has_nul(values: Iterable[Any]) -> bool:
             if "\0" in value:
                 return True
         elif kind is dict:
-            if _has_nul(value) or _has_nul(value.values()):
+            if _has_nul((*value, *value.values())):
                 return True
         elif kind is list and _has_nul(value):
             return True

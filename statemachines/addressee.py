@@ -31,7 +31,7 @@ def addressee(held: Held, envelope: Envelope[object]) -> SagaState | None:
 
 def asked_as(held: Held, command_id: str) -> tuple[SagaState, Asked] | None:
     """Return what was asked under an id, and by which saga; None where nothing was, or long ago."""
-    for saga in sagas_of(held):
+    for saga in held.sides if held.saga is None else (held.saga, *held.sides):
         for asked in reversed(saga.asked):  # An answer is to the last command, nearly always.
             if id_of(saga, asked) == command_id:
                 return saga, asked

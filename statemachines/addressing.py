@@ -45,13 +45,15 @@ def inherited(before: SagaState) -> tuple[Asked, ...]:
 
 def id_of(saga: SagaState, asked: Asked) -> CommandId:
     """Return the id of a command that a saga, or a predecessor of its, asked."""
+    return _id_of(saga.saga_id, asked)
+
+
+@lru_cache(maxsize=1_024)
+def _id_of(saga_id: str, asked: Asked) -> CommandId:
+    """Return the id, found once: one fact asks for it some times over."""
     step = asked.step if asked.saga_id is None else asked.step.rpartition(".")[2]
-    asker = SagaId(asked.saga_id or saga.saga_id)
-    return _command_id(asker, step, asked.attempt, asked.command, asked.host)
-
-
-#: One fact asks for the same id some times over.
-_command_id = lru_cache(maxsize=1_024)(command_id)
+    asker = SagaId(asked.saga_id or saga_id)
+    return command_id(asker, step, asked.attempt, asked.command, asked.host)
 
 
 def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
@@ -59,10 +61,10 @@ def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
     move = held.move
     host: str | None
     match step.to:
-        case Role.SCHEDULER:
-            return (SCHEDULER,)
         case Role.OWNER:
             host = held.host
+        case Role.SCHEDULER:
+            return (SCHEDULER,)
         case Role.SOURCE:
             host = move.source if move is not None else held.host
         case Role.DESTINATION:

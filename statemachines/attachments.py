@@ -56,7 +56,7 @@ def has_attachments(held: Held) -> bool:
 
 def attachments_of(held: Held) -> Attachments:
     """Return what goes where the guest goes."""
-    if not has_attachments(held):
+    if not (held.volumes or held.ports or held.accelerators):
         return NOTHING_ATTACHED
     return Attachments(
         volumes=tuple(v.volume for v in held.volumes if v.status in _CARRIED),

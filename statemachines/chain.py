@@ -56,10 +56,9 @@ def place(head: Head | None, envelope: Envelope[object]) -> Place:
         if meta.sequence != 1:
             return Place.GAP
         return Place.AFRESH if envelope.prev == FIRST else Place.BROKEN
-    if meta.sequence <= head.sequence:
-        return _repeat(head, envelope)
-    if meta.sequence > head.sequence + 1:
-        return Place.GAP
+    ahead = meta.sequence - head.sequence
+    if ahead != 1:
+        return Place.GAP if ahead > 1 else _repeat(head, envelope)
     if meta.boot_epoch < head.boot_epoch:
         return Place.OLDER_BOOT
     return Place.NEXT if envelope.prev == head.digests[-1] else Place.BROKEN
@@ -95,8 +94,9 @@ def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
     )
     if old is None:
         return (*heads, head)
-    at = heads.index(old)
-    return (*heads[:at], head, *heads[at + 1 :])
+    after = list(heads)
+    after[heads.index(old)] = head
+    return tuple(after)
 
 
 def with_head(held: Held, head: Head) -> Held:

@@ -16,7 +16,7 @@ from statemachines.image_demands import Lack, lack_of_image
 from statemachines.permissions import Circumstances
 from statemachines.priorities import DEFAULT, PRIORITIES
 from statemachines.sagas import BREAKING_IN, WINNERS
-from statemachines.states import MigrationStatus, PowerState, TaskState, VmState
+from statemachines.states import VmState
 
 #: vm_states in which something is kept for a later action, which `stopped` would lead nowhere near.
 _WAITING: Final = frozenset(
@@ -59,15 +59,15 @@ def circumstances(held: Held, fact: ActionRequested) -> Circumstances:
     """Return what the conditions of a permission look at."""
     return Circumstances(
         instance_id=InstanceId(held.instance_id),
-        vm_state=VmState(held.vm_state),
-        task_state=None if held.task_state is None else TaskState(held.task_state),
+        vm_state=held.vm_state,
+        task_state=held.task_state,
         launched=held.launched_at is not None,
         locked=held.locked,
         is_admin=fact.is_admin,
         host=None if held.host is None else HostName(held.host),
         source_up=fact.source_up,
-        migration_status=None if held.move is None else MigrationStatus(held.move.status),
-        power_state=PowerState(held.power_state),
+        migration_status=None if held.move is None else held.move.status,
+        power_state=held.power_state,
     )
 
 

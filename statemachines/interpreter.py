@@ -51,6 +51,7 @@ from statemachines.saga import (
     HOST_LOST,
     TIMED_OUT,
     Again,
+    Choice,
     End,
     Ending,
     NeedsOperator,
@@ -123,7 +124,7 @@ def progress(run: Run, saga: SagaState, host: str | None) -> None:
         if fact != TIMED_OUT:
             return
         next_ = Again()
-    way = chosen(next_, run.held, saga, run.rules)
+    way = chosen(next_, run.held, saga, run.rules) if isinstance(next_, Choice) else next_
     if len(saga.pending) > 1 and host in saga.pending and not isinstance(way, Again):
         # One of several: it has answered, or is lost and owes what it was asked.
         if isinstance(way, To | End) and way.owe is not None and host is not None:
@@ -232,7 +233,7 @@ def _supersede(run: Run, saga: SagaState) -> None:
 def _take(
     run: Run, table: Saga, saga: SagaState, next_: Next, fact: str, host: str | None = None
 ) -> None:
-    way = chosen(next_, run.held, saga, run.rules)
+    way = chosen(next_, run.held, saga, run.rules) if isinstance(next_, Choice) else next_
     if isinstance(way, Again):
         step = table.steps[saga.step]
         if saga.tries <= step.retries:

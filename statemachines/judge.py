@@ -154,10 +154,11 @@ def _judge_answer(
             return reject(envelope, "answered", f"{saga.saga} waits for {', '.join(saga.pending)}")
     elif name not in step.progress:
         return reject(envelope, "step-past", f"{saga.saga} stands at {saga.step}")
-    if open_arrow(name, held, saga, rules) is None:
+    arrow = open_arrow(name, held, saga, rules)
+    if arrow is None:
         states = f"vm_state is {held.vm_state} and task_state {held.task_state}"
         return reject(envelope, "illegal-transition", states)
-    return Accepted(saga)
+    return Accepted(saga, arrow)
 
 
 # Requests and operators.

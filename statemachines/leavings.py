@@ -29,7 +29,7 @@ from statemachines.states import VmState
 
 #: What is said of something that a host took hold of: who has it let go, what names it, and what of
 #: its kind the guest has.
-_STRAYS: Final[Mapping[str, tuple[Saga, str, Callable[[Held], frozenset[str]]]]] = MappingProxyType(
+STRAYS: Final[Mapping[str, tuple[Saga, str, Callable[[Held], frozenset[str]]]]] = MappingProxyType(
     {
         "VolumeAttached": (
             VOLUME_DEBT,
@@ -49,13 +49,10 @@ _NOT_WELL = frozenset({VmState.ERROR, VmState.SOFT_DELETED, VmState.DELETED, VmS
 
 def let_strays_go(run: Run) -> None:
     """Have a host let go of a volume or port that it took hold of, and that is not the guest's."""
-    found = _STRAYS.get(run.name)
-    if found is None:
-        return
     host = run.envelope.host
     if host is None or run.held.vm_state == VmState.DELETED:
         return
-    table, name, known = found
+    table, name, known = STRAYS[run.name]
     one = getattr(run.envelope.fact, name)
     is_seen_to = any(s.target == host and one in s.arguments.values() for s in run.held.sides)
     if one not in known(run.held) and not is_seen_to:
@@ -65,8 +62,6 @@ def let_strays_go(run: Run) -> None:
 def clear_leavings(run: Run) -> None:
     """Have every host clean up that has room claimed of a guest that its owner has."""
     held = run.held
-    if len(held.claims) < 2:
-        return
     if held.vm_state not in _NOT_WELL:
         left = _left_of_well(held)
     elif is_owner_back(run):
@@ -81,9 +76,10 @@ def clear_leavings(run: Run) -> None:
 
 def _left_of_well(held: Held) -> frozenset[str]:
     """Name the hosts that have room claimed of a guest that is well, and no reason to."""
-    if held.saga is not None and all(c.host in held.saga.commanded for c in held.claims):
+    hosts = frozenset([claim.host for claim in held.claims])
+    if held.saga is not None and hosts.issubset(held.saga.commanded):
         return frozenset()  # Nearly always: whoever was sent a command may have room.
-    return frozenset(claim.host for claim in held.claims) - may_claim(held)
+    return hosts - may_claim(held)
 
 
 def _left_by_takeover(held: Held) -> frozenset[str]:

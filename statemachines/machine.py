@@ -111,8 +111,8 @@ def compiled(arrows: Iterable[Arrow]) -> Table:
                 None if t.source == IDLE else t.source
                 for t in task.get_transitions(name_of(arrow, n))
             ),
-            arrow.vm_state,
-            arrow.task_state,
+            str(arrow.vm_state),  # Plain text, as it stands in states.
+            None if arrow.task_state is None else str(arrow.task_state),
             arrow.condition,
             arrow.then,
         )

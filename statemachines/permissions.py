@@ -54,15 +54,16 @@ class Circumstances(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     instance_id: InstanceId
-    vm_state: VmState
-    task_state: TaskState | None
+    #: States as they stand in the state: plain words of `VmState`, `TaskState` and so on.
+    vm_state: str
+    task_state: str | None
     launched: bool
     locked: bool
     is_admin: bool
     host: HostName | None
     source_up: bool
-    migration_status: MigrationStatus | None
-    power_state: PowerState
+    migration_status: str | None
+    power_state: int
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -178,7 +179,7 @@ def _migration_refusal(permission: Permission, now: Circumstances) -> Refusal | 
 def _power_refusal(permission: Permission, now: Circumstances) -> Refusal | None:
     if permission.power_state is None or now.power_state == permission.power_state:
         return None
-    label = POWER_STATE_LABELS[now.power_state]
+    label = POWER_STATE_LABELS[PowerState(now.power_state)]
     return Refusal("power-state", _cannot(permission, now, "power_state", label))
 
 

@@ -29,7 +29,7 @@ NOT_OFF: Final = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SU
 GONE: Final = frozenset({PowerState.SHUTDOWN, PowerState.CRASHED})
 
 #: The action that brings vm_state and power together, by both.
-ACTIONS: Final[Mapping[tuple[VmState, PowerState], str]] = MappingProxyType(
+ACTIONS: Final[Mapping[tuple[str, int], str]] = MappingProxyType(
     {
         **{(VmState.ACTIVE, power): "stop" for power in STOPPED_BY_ITSELF},
         **{(VmState.STOPPED, power): "force_stop" for power in NOT_OFF},
@@ -42,7 +42,7 @@ def out_of_step(held: Held) -> str | None:
     """Name the action that brings vm_state and power together; None where they agree."""
     if held.host is None:
         return None
-    action = ACTIONS.get((VmState(held.vm_state), PowerState(held.power_state)))
+    action = ACTIONS.get((held.vm_state, held.power_state))
     # Nova's stop asks for one launch at least, as every user's does.
     return None if action == "stop" and held.launched_at is None else action
 

@@ -77,7 +77,10 @@ def open_events(
     """
     if saga.request_id is None:
         return ()
-    events, goes_on = saga.events, {event.event for event in saga.events}
+    if not step.action_events:
+        return saga.events
+    events = saga.events
+    goes_on = [event.event for event in events] if events else ()
     host = hosts[0] if len(hosts) == 1 else run.held.host
     for name in step.action_events:
         if name not in goes_on:

@@ -17,6 +17,7 @@ from statemachines.held import Held, SagaState
 from statemachines.machine import KEEP, Arrow
 from statemachines.notes import Note
 from statemachines.rules import Rules
+from statemachines.verdict import Accepted
 
 #: Commands remembered of one saga; an answer to an older one is only evidence.
 ASKED_MAX = 64
@@ -28,8 +29,8 @@ class Run(Struct, gc=False):
     held: Held
     envelope: Envelope[object]
     rules: Rules
-    #: The saga that the fact answers or is about, as the judge found it.
-    saga: SagaState | None
+    #: What the judge found.
+    verdict: Accepted
     #: Name of the fact.
     name: str
     #: µs UTC at which the log appended the fact.
@@ -68,8 +69,8 @@ class Run(Struct, gc=False):
         fact = self.envelope.fact
         if isinstance(fact, PeriodElapsed):
             return elapsed_id(InstanceId(self.held.instance_id), fact.action, fact.since)
-        position = f"{self.topic}/{self.partition}/{self.offset}"
-        return self.envelope.meta.request_id or unasked_id(position)
+        asked = self.envelope.meta.request_id
+        return asked or unasked_id(f"{self.topic}/{self.partition}/{self.offset}")
 
     def next_row_id(self) -> int:
         """Number the next row of history that this fact causes."""
@@ -80,15 +81,20 @@ class Run(Struct, gc=False):
     def arrow(self, trigger: str, saga: SagaState | None) -> Arrow | None:
         """Take the open arrow of a trigger, if there is one, and return it."""
         found = open_arrow(trigger, self.held, saga, self.rules)
-        if found is None or (found.vm_state == KEEP and found.task_state == KEEP):
-            return found
-        held = self.held
+        if found is not None:
+            self.take(found)
+        return found
+
+    def take(self, arrow: Arrow) -> None:
+        """Leave the two states as an arrow leads."""
+        held, vm_state, task_state = self.held, arrow.vm_state, arrow.task_state
+        if vm_state == KEEP and task_state == KEEP:
+            return
         self.held = replace(
             held,
-            vm_state=held.vm_state if found.vm_state == KEEP else str(found.vm_state),
-            task_state=held.task_state if found.task_state == KEEP else _text(found.task_state),
+            vm_state=held.vm_state if vm_state == KEEP else vm_state,
+            task_state=held.task_state if task_state == KEEP else task_state,
         )
-        return found
 
 
 def open_arrow(trigger: str, held: Held, saga: SagaState | None, rules: Rules) -> Arrow | None:
@@ -99,7 +105,3 @@ def open_arrow(trigger: str, held: Held, saga: SagaState | None, rules: Rules) -
         if saga is not None and CONDITIONS[found.condition](held, saga, rules):
             return found
     return None
-
-
-def _text(task_state: str | None) -> str | None:
-    return None if task_state is None else str(task_state)

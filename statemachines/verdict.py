@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from events.envelope import Envelope
 from statemachines.held import SagaState
+from statemachines.machine import Arrow
 
 
 class Accepted(Struct, frozen=True, gc=False):
@@ -13,6 +14,8 @@ class Accepted(Struct, frozen=True, gc=False):
 
     #: The saga that the fact answers or is about, as the judge found it.
     saga: SagaState | None = None
+    #: The arrow that it takes, where the judge looked for one.
+    arrow: Arrow | None = None
 
 
 class Duplicate(Struct, frozen=True, gc=False):

@@ -19,16 +19,29 @@ from events.requests import ActionRequested, Flavor
 from events.seal import FIRST, digest
 from events.start_up import GuestDoubted
 from events.values import replace
+from statemachines.addressee import addressee
 from statemachines.held import Held, SagaState
 from statemachines.notes import Note
 from statemachines.resume import resume
 from statemachines.rules import Rules
+from statemachines.run import open_arrow
 from statemachines.verdict import Accepted, Verdict
 
 SMALL = Flavor(name="m1.small", vcpus=1, memory_mb=2048, disk_gb=20)
 LARGE = Flavor(name="m1.large", vcpus=4, memory_mb=8192, disk_gb=80)
 INSTANCE = "7a1f0a3e-52c4-4c5c-8a6e-0d1f3f1f5b11"
+#: Facts about what a host found, which are folded for every debt of that host.
+SEEN = ("GuestFound", "GuestAbsent")
 START_US = 1_700_000_000_000_000
+
+
+def check_found(held: Held, envelope: Envelope[object], verdict: Accepted, rules: Rules) -> None:
+    """Expect what the judge hands on to be what the fold would find by itself."""
+    found, name = addressee(held, envelope), type(envelope.fact).__name__
+    if verdict.saga is not None or (envelope.meta.command_id and name not in SEEN):
+        assert verdict.saga == found, f"Expected {found} to be meant by {name}"
+    if verdict.arrow is not None:
+        assert verdict.arrow is open_arrow(name, held, verdict.saga, rules)
 
 
 @dataclass
@@ -56,6 +69,8 @@ class Story:
     def tell(self, envelope: Envelope[object]) -> Outcome:
         """Put a fact before the heart and go on from what it leaves."""
         outcome = step(self.held, envelope, self.rules)
+        if self.held is not None and isinstance(outcome.verdict, Accepted):
+            check_found(self.held, envelope, outcome.verdict, self.rules)
         self.held = outcome.after
         self.last = outcome
         self.verdicts.append(outcome.verdict)

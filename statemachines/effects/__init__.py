@@ -16,7 +16,6 @@ from typing import Final
 
 from events.requests import ActionRequested
 from events.values import replace
-from statemachines.attachments import has_attachments
 from statemachines.effects import attachments, build, evacuation, images, moves, standby, start_up
 from statemachines.effects.effect import Effect, RequestEffect
 from statemachines.held import SagaState
@@ -48,7 +47,8 @@ def take_effect(run: Run, saga: SagaState | None) -> None:
     effect = EFFECTS.get(run.name)
     if effect is not None:
         effect(run, saga)
-    if has_attachments(run.held):
+    held = run.held
+    if held.volumes or held.ports or held.accelerators:
         attachments.settle(run, saga)
 
 

@@ -60,9 +60,9 @@ def is_listed(listed: Any, value: str | None) -> bool:
 
 def violated(entry: dict[str, Any], now: Circumstances) -> set[str]:
     found = set()
-    if not is_listed(entry["vm_states"], now.vm_state.value):
+    if not is_listed(entry["vm_states"], now.vm_state):
         found.add("vm-state")
-    if not is_listed(entry["task_states"], now.task_state and now.task_state.value):
+    if not is_listed(entry["task_states"], now.task_state):
         found.add("task-state")
     if entry["must_have_launched"] and not now.launched:
         found.add("never-launched")
@@ -75,7 +75,7 @@ def violated_hosts(entry: dict[str, Any], now: Circumstances) -> set[str]:
     service = entry.get("requires", {}).get("source_service", "").split(" ")[0]
     in_the_api = "done in the API when shelved_offloaded" in entry.get("casts_to", "")
     found: set[str] = set()
-    if in_the_api and now.vm_state.value == "shelved_offloaded":
+    if in_the_api and now.vm_state == "shelved_offloaded":
         return found
     if entry.get("host_must_be_set") and now.host is None:
         found.add("no-host")
@@ -127,8 +127,8 @@ def by_states(start: Circumstances) -> Iterator[Circumstances]:
 
 
 def by_surroundings(start: Circumstances) -> Iterator[Circumstances]:
-    statuses = [(status, start.power_state) for status in STATUSES]
-    powers = [(start.migration_status, power) for power in PowerState]
+    statuses: list[tuple[str | None, int]] = [(status, start.power_state) for status in STATUSES]
+    powers: list[tuple[str | None, int]] = [(start.migration_status, power) for power in PowerState]
     hosts = (None, HostName("node-1"))
     for host, source_up, (status, power) in product(hosts, (True, False), statuses + powers):
         yield replace(
