@@ -38,6 +38,7 @@ class HostWatch:
         #: host → (boot epoch, µs of our clock at which it was last heard).
         self._heard: dict[str, tuple[int, int]] = {}
         self._next_look_s = 0.0
+        self._next_poll_s = 0.0
 
     def turn(self) -> bool:
         """Read a bounded number of heartbeats, then look who is missing; say whether any came."""
@@ -46,7 +47,11 @@ class HostWatch:
             self._read_on(partitions)
         if not partitions:
             return False
-        records = self._poll()
+        records: list[Record] = []
+        if self._clock.monotonic_s() >= self._next_poll_s:
+            records = self._poll()
+            if not records:  # Else the next turn goes on.
+                self._next_poll_s = self._clock.monotonic_s() + limits.SOON_LOOK_S
         if records:
             self._hear(records)
         if self._clock.monotonic_s() >= self._next_look_s:

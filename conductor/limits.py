@@ -23,6 +23,9 @@ CACHE_INSTANCES_MAX: Final = 12_000
 REPAIR_INSTANCES_MAX: Final = 1_000
 #: Deaths at the same offset after which a record is set aside: once may be somebody's kill.
 DEATHS_MAX: Final = 2
+#: Seconds between two looks for deadlines that have passed, and for heartbeats: both are counted in
+#: seconds, and each look is a request.
+SOON_LOOK_S: Final = 0.1
 #: Seconds between two words to lag tools about how far we are: a request to the broker each.
 TELL_LAG_S: Final = 1.0
 #: Seconds between looks at what only changes slowly (lost hosts, owed clean-ups).

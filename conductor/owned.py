@@ -6,7 +6,7 @@ act only for partitions in it, under the epoch in it, and only when they have ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from conductor.fold import Fold
@@ -34,6 +34,12 @@ class Ownership:
     marked_at: int | None = None
     #: Records before this offset are tried one at a time: a batch among them was fatal. 0 for none.
     careful_to: int = 0
+    #: May the outbox hold what was not sent to a host yet, or not chosen? Until a look finds the
+    #: end of it, from a takeover on or from whatever puts an order there.
+    may_send: bool = True
+    may_choose: bool = True
+    #: May there be answers of the scheduler that the log was not told?
+    may_tell: bool = True
     #: Orders that were sent and still stand in the outbox: the next batch takes them out. If it is
     #: lost they are sent once more, and hosts know them.
     sent: list[Order] = field(default_factory=list)
@@ -53,6 +59,10 @@ class Owned:
     """All of them."""
 
     partitions: dict[TopicPartition, Ownership] = field(default_factory=dict)
+
+    def of(self, partitions: Iterable[TopicPartition]) -> list[Ownership]:
+        """Return those of some partitions that are ours still."""
+        return [self.partitions[each] for each in partitions if each in self.partitions]
 
     def acting(self, topic: str) -> Mapping[TopicPartition, int]:
         """Return the epochs of the partitions of a topic for which one may act now."""

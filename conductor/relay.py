@@ -38,13 +38,11 @@ class Relay:
 
     def turn(self) -> bool:
         """Send a bounded number of orders; say whether there were any."""
-        acting = self._owned.acting(self._topics.instance_events)
+        self.note_sent()
+        acting = self._acting()
         if not acting:
             return False
-        self.note_sent()
         orders = self._store.unsent(acting, limits.RELAY_ORDERS_MAX, scheduler=False)
-        if not orders:
-            return False
         sendable: list[tuple[Order, Message]] = []
         homeless: list[Order] = []
         for order in orders:
@@ -57,7 +55,15 @@ class Relay:
             self._send(acting, sendable)
         if homeless:
             self._give_up(acting, homeless)
-        return True
+        if len(orders) < limits.RELAY_ORDERS_MAX:
+            for mine in self._owned.of(acting):
+                mine.may_send = False
+        return bool(orders)
+
+    def _acting(self) -> Mapping[TopicPartition, int]:
+        """Return the epochs of the partitions for which there may be something to send."""
+        acting = self._owned.acting(self._topics.instance_events)
+        return {tp: epoch for tp, epoch in acting.items() if self._owned.partitions[tp].may_send}
 
     def note_sent(self) -> None:
         """Take out of the outbox what was sent before, and went out with no batch since."""

@@ -7,7 +7,7 @@ small functions, named as nova's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from conductor import limits
@@ -125,9 +125,24 @@ class Scheduler:
         acting = self._owned.acting(self._topics.instance_events)
         if not acting:
             return False
+        owned = self._owned.partitions
+        asked = {tp: epoch for tp, epoch in acting.items() if owned[tp].may_choose}
+        chose = bool(asked) and self._decide(asked)
+        untold = {tp: epoch for tp, epoch in acting.items() if owned[tp].may_tell}
+        return (bool(untold) and self._tell(untold)) or chose
+
+    def _decide(self, acting: Mapping[TopicPartition, int]) -> bool:
         orders = self._store.unsent(acting, limits.SCHEDULER_ORDERS_MAX, scheduler=True)
         if orders:
+            for mine in self._owned.of(TopicPartition(o.topic, o.partition) for o in orders):
+                mine.may_tell = True
             self._store.decide(acting, orders, self._choose, self._clock.now_us())
+        if len(orders) < limits.SCHEDULER_ORDERS_MAX:
+            for mine in self._owned.of(acting):
+                mine.may_choose = False
+        return bool(orders)
+
+    def _tell(self, acting: Mapping[TopicPartition, int]) -> bool:
         answers = self._store.answers(acting, limits.SCHEDULER_ORDERS_MAX)
         if answers:
             self._speaker.tell(
@@ -139,7 +154,10 @@ class Scheduler:
                 ]
             )
             self._store.told([a.command_id for a in answers])
-        return bool(orders or answers)
+        if len(answers) < limits.SCHEDULER_ORDERS_MAX:
+            for mine in self._owned.of(acting):
+                mine.may_tell = False
+        return bool(answers)
 
     def _choose(self, order: Order, rooms: Sequence[HostRoom]) -> Decision:
         ask = cast("ChooseDestination", decode_command(order.value).command)

@@ -30,13 +30,18 @@ class Timers:
         self._clock = office.ports.clock
         self._owned = office.owned
         self._next_look_s = 0.0
+        self._next_due_s = 0.0
 
     def turn(self) -> bool:
         """Tell of a bounded number of waits that are over; say whether there were any."""
         acting = self._owned.acting(self._topics.instance_events)
         if not acting:
             return False
-        worked = self._time_out(acting)
+        worked = False
+        if self._clock.monotonic_s() >= self._next_due_s:
+            worked = self._time_out(acting)
+            if not worked:  # Else the next turn goes on.
+                self._next_due_s = self._clock.monotonic_s() + limits.SOON_LOOK_S
         if self._clock.monotonic_s() >= self._next_look_s:
             worked = self._look_slowly(acting) or worked
             self._next_look_s = self._clock.monotonic_s() + limits.SLOW_LOOK_S
@@ -72,6 +77,8 @@ class Timers:
             outstanding = fold.outstanding(timer.instance_uuid, self._clock.now_us())
             orders += [o for o in outstanding if o.command_id == timer.command_id]
         self._store.restore(acting, orders, again=True)
+        for mine in self._owned.of(TopicPartition(o.topic, o.partition) for o in orders):
+            mine.may_send = True
         return {order.command_id for order in orders}
 
     def _look_slowly(self, acting: Mapping[TopicPartition, int]) -> bool:

@@ -24,7 +24,14 @@ from conductor.owned import Ownership
 from conductor.rulebook import foreign
 from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
 from events.log import Record, TopicInfo, TopicPartition
-from projections.store import Batch, Checkpoint, Fenced, Order, StoreUnavailable
+from projections.store import (
+    SCHEDULER_HOST,
+    Batch,
+    Checkpoint,
+    Fenced,
+    Order,
+    StoreUnavailable,
+)
 from statemachines.rules import Rules
 
 _log = logging.getLogger(__name__)
@@ -186,6 +193,9 @@ class Worker:
         if mine.fold.rules.settings != settings:
             mine.repaired = False  # What falls due by itself may be other things now.
         self.counts += mine.fold.counts - before
+        hosts = {order.host for order in batch.orders.values()}
+        mine.may_choose |= SCHEDULER_HOST in hosts
+        mine.may_send |= bool(hosts - {SCHEDULER_HOST})
         self._untold[batch.partition] = batch.end
         self._guard.passed(batch.partition, mine)
 
@@ -210,6 +220,7 @@ class Worker:
             if row.next_offset == batch.end:
                 self._committed(batch)
             else:
+                mine.may_send = True  # What it said was sent is in the outbox still.
                 self._stand_at(mine, row)
                 self._backlog = [
                     r for r in self._backlog if (r.topic, r.partition) != batch.partition
@@ -343,6 +354,7 @@ class Worker:
             if missing:
                 back = [o for o in orders if o.command_id in missing]
                 self._store.restore({partition: mine.epoch}, back)
+                mine.may_send = mine.may_choose = True
         self._put_back_dues(partition, mine)
 
     def _put_back_dues(self, partition: TopicPartition, mine: Ownership) -> None:

@@ -68,6 +68,12 @@ class Bulk(Protocol):
         """
         ...
 
+    def forget(
+        self, connection: Connection, tables: Sequence[Table], commands: Collection[str]
+    ) -> None:
+        """Leave no rows of these commands in any of the tables."""
+        ...
+
     def pick(
         self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]
     ) -> Sequence[Values]:

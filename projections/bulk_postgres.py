@@ -125,23 +125,17 @@ class PostgresBulk:
         if len(rows) < COPY_ROWS_MIN:
             _run(connection, _from_arrays(shape) + shape.on_conflict, _arrays(rows))
             return
-        incoming = _incoming(shape)
-        _run(connection, _make_incoming(shape))
-        _copy(connection, incoming, shape, rows)
-        listed = shape.listed
-        _run(
-            connection,
-            f"INSERT INTO {shape.table} ({listed}) SELECT {listed} FROM {incoming}"
-            f" {shape.on_conflict}",
-        )
+        _copy_and_insert(connection, shape, rows, shape.on_conflict)
 
     def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Leave these rows in the table where nothing stood under their keys."""
         shape, otherwise = shape_of(table), "ON CONFLICT DO NOTHING"
         if len(rows) < ARRAY_ROWS_MIN:
             _each(connection, _insert(shape) + otherwise, rows)
-            return
-        _run(connection, _from_arrays(shape) + otherwise, _arrays(rows))
+        elif len(rows) < COPY_ROWS_MIN:
+            _run(connection, _from_arrays(shape) + otherwise, _arrays(rows))
+        else:
+            _copy_and_insert(connection, shape, rows, otherwise)
 
     def delete(self, connection: Connection, table: Table, keys: Collection[Values]) -> None:
         """Leave no rows under these keys."""
@@ -150,6 +144,12 @@ class PostgresBulk:
     def start_timers(self, connection: Connection, sent: Mapping[str, int]) -> None:
         """Turn the outbox rows of these commands, where there are any, into timers."""
         _run(connection, _START_TIMERS, _arrays(sent.items()))
+
+    def forget(
+        self, connection: Connection, tables: Sequence[Table], commands: Collection[str]
+    ) -> None:
+        """Leave no rows of these commands in any of the tables."""
+        _run(connection, _forget(tuple(each.name for each in tables)), [list(commands)])
 
     def pick(
         self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]
@@ -188,6 +188,18 @@ def _copy(connection: Connection, into: str, shape: Shape, rows: Sequence[Values
             copy.write_row(row)
 
 
+def _copy_and_insert(
+    connection: Connection, shape: Shape, rows: Sequence[Values], otherwise: str
+) -> None:
+    incoming, listed = _incoming(shape), shape.listed
+    _run(connection, _make_incoming(shape))
+    _copy(connection, incoming, shape, rows)
+    _run(
+        connection,
+        f"INSERT INTO {shape.table} ({listed}) SELECT {listed} FROM {incoming} {otherwise}",
+    )
+
+
 def _arrays(rows: Collection[Values]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -200,8 +212,8 @@ def _incoming(shape: Shape) -> str:
 def _make_incoming(shape: Shape) -> str:
     # Asked for each time: a transaction that was rolled back took it away again.
     return (
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {_incoming(shape)} (LIKE {shape.table})"
-        " ON COMMIT DELETE ROWS"
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {_incoming(shape)} ON COMMIT DELETE ROWS"
+        f" AS SELECT {shape.listed} FROM {shape.table} WITH NO DATA"
     )
 
 
@@ -221,6 +233,16 @@ def _delete(shape: Shape) -> str:
     condition = " AND ".join(f"t.{each} = k.{each}" for each in shape.key)
     keys = f"{_unnest(shape.key_types)} AS k ({', '.join(shape.key)})"
     return f"DELETE FROM {shape.table} AS t USING {keys} WHERE {condition}"
+
+
+@cache
+def _forget(tables: tuple[str, ...]) -> str:
+    # One statement for all, and the list sent once: making it costs more than looking it up.
+    *others, last = (
+        f'DELETE FROM "{each}" AS t USING gone WHERE t.command_id = gone.id' for each in tables
+    )
+    within = "".join(f", d{n} AS ({each})" for n, each in enumerate(others))
+    return f"WITH gone (id) AS MATERIALIZED (SELECT unnest(%b::text[])){within} {last}"
 
 
 @cache

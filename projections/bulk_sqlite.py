@@ -65,6 +65,13 @@ class SqliteBulk:
         _many(connection, _START_TIMER, [(at, command_id) for command_id, at in sent.items()])
         _many(connection, _delete(shape_of(OUTBOX)), [(command_id,) for command_id in sent])
 
+    def forget(
+        self, connection: Connection, tables: Sequence[Table], commands: Collection[str]
+    ) -> None:
+        """Leave no rows of these commands in any of the tables."""
+        for table in tables:
+            _many(connection, _delete(shape_of(table)), [(each,) for each in commands])
+
     def pick(
         self, connection: Connection, table: Table, columns: tuple[str, ...], keys: Collection[str]
     ) -> Sequence[Values]:

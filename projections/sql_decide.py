@@ -17,13 +17,13 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    insert,
     select,
     union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from events.topics import partition_of
+from projections.bulk import Bulk, Values
 from projections.choosing import choices
 from projections.sql_owner import (
     NODES,
@@ -74,23 +74,27 @@ _SEEN: Final = (
 
 
 def decide(
-    connection: Connection, owned: Owned, orders: Sequence[Order], choose: Choose, now_us: int
+    connection: Connection,
+    bulk: Bulk,
+    owned: Owned,
+    orders: Sequence[Order],
+    choose: Choose,
+    now_us: int,
 ) -> tuple[Answer, ...]:
     """Let `choose` pick for each order with all hosts locked; store answers, start timers."""
     wanted = _awaited(connection, owned, orders)
     if not wanted:
         return ()
     made = choices(wanted, rooms(connection), choose)
-    answers = [each.answer._asdict() | {"told": 0, "created_at": now_us} for each in made]
-    connection.execute(insert(ANSWERS), answers)
-    reserved = [
-        each.reservation._asdict() | {"command_id": each.order.command_id, "created_at": now_us}
+    bulk.load(connection, ANSWERS, [(*each.answer, 0, now_us) for each in made])
+    reserved: list[Values] = [
+        (each.order.command_id, *each.reservation, now_us)
         for each in made
         if each.reservation is not None
     ]
     if reserved:
-        connection.execute(insert(RESERVATIONS), reserved)
-    connection.execute(insert(TIMERS), [timer_of(each.order, now_us) for each in made])
+        bulk.load(connection, RESERVATIONS, reserved)
+    bulk.load(connection, TIMERS, [(*timer_of(each.order, now_us), 0) for each in made])
     return tuple(each.answer for each in made)
 
 

@@ -267,11 +267,19 @@ def restore(
     add_orders(connection, bulk, [each for each in mine if each.command_id in gone])
 
 
-def timer_of(order: Order, now_us: int) -> dict[str, object]:
-    """Return the timer row that starts when an order is taken up."""
-    due_at = now_us + order.deadline_s * _US_PER_S if order.deadline_s else NEVER
-    values = {each: getattr(order, each) for each in Timer._fields[:-1]}
-    return values | {"due_at": due_at, "fired": 0}
+def timer_of(order: Order, now_us: int) -> Timer:
+    """Return the timer that starts when an order is taken up."""
+    return Timer(
+        command_id=order.command_id,
+        topic=order.topic,
+        partition=order.partition,
+        instance_uuid=order.instance_uuid,
+        saga_id=order.saga_id,
+        step=order.step,
+        attempt=order.attempt,
+        host=order.host,
+        due_at=now_us + order.deadline_s * _US_PER_S if order.deadline_s else NEVER,
+    )
 
 
 def partition_of_order(order: Order) -> TopicPartition:

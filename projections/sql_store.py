@@ -126,7 +126,7 @@ class SqlStore:
     ) -> tuple[Answer, ...]:
         """Let `choose` pick for each order with all hosts locked, and store its answers."""
         with writing(self._engine) as connection:
-            return sql_decide.decide(connection, owned, orders, choose, now_us)
+            return sql_decide.decide(connection, self._bulk, owned, orders, choose, now_us)
 
     def answers(self, owned: Owned, limit: int) -> tuple[Answer, ...]:
         """Return stored answers that have not been marked as told."""

@@ -46,21 +46,17 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
         raise Fenced([each.partition for each in lost], _fenced(connection, lost[0]))
     changes = _merged([each.changes for each in ordered])
     forget = {each for batch in ordered for each in batch.forget}
-    rows_max = max(sum(len(b.dues) for b in ordered), *map(len, changes.values()), 0)
+    orders = [each for b in ordered for each in b.orders.values() if each.command_id not in forget]
+    dues_count = sum(len(b.dues) for b in ordered)
+    rows_max = max(dues_count, len(orders), *map(len, changes.values()))
     with bulk.together(connection, rows_max):
         _write_rows(connection, bulk, changes)
         if sent := {k: at for b in ordered for k, at in b.sent.items() if k not in forget}:
             bulk.start_timers(connection, sent)
-        add_orders(
-            connection,
-            bulk,
-            [each for b in ordered for each in b.orders.values() if each.command_id not in forget],
-        )
+        add_orders(connection, bulk, orders)
         _write_dues(connection, bulk, ordered)
         if forget:
-            keys = [(each,) for each in sorted(forget)]
-            for table in _OF_A_COMMAND:
-                bulk.delete(connection, table, keys)
+            bulk.forget(connection, _OF_A_COMMAND, sorted(forget))
 
 
 def _write_dues(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None:

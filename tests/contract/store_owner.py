@@ -124,6 +124,27 @@ class OwnerContract(ChoiceContract):
         assert store.missing(["c1", "c2", "never-there"]) == {"never-there"}
         assert [each[::8] for each in store.due(owned, BIGGEST - 1, LIMIT)] == [("c1", 160 * S)]
 
+    @pytest.mark.parametrize("count", [1, 15, 150])
+    def test_few_orders_and_many_are_put_there_sent_and_forgotten(
+        self, store: Store, owned: Owned, count: int
+    ) -> None:
+        orders = [order(f"c{n:03}") for n in range(2 * count)]
+        sent, rest = orders[:count], tuple(orders[count:])
+        store.commit([batch(owned, orders=orders)])
+        second, third = batch(owned, begin=1, orders=orders), batch(owned, begin=2)
+        store.commit([second])
+        assert store.unsent(owned, 2 * count, scheduler=False) == tuple(orders)
+        third.sent = {each.command_id: 0 for each in sent}
+
+        store.commit([third])
+
+        assert store.unsent(owned, 2 * count, scheduler=False) == rest
+        assert len(store.due(owned, BIGGEST, 2 * count)) == count
+        last = batch(owned, begin=3)
+        last.forget = {each.command_id for each in orders}
+        store.commit([last])
+        assert store.missing(last.forget) == last.forget
+
     def test_what_was_sent_and_answered_before_a_batch_says_so_leaves_nothing(
         self, store: Store, owned: Owned
     ) -> None:

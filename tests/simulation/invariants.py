@@ -272,8 +272,9 @@ def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
     roles = _WHOLE[row.vm_state]
     if row.vm_state == "active" and _was_reset(cloud, row):
-        # It came, and its host did not end what follows an arrival.
-        roles = (*roles, Role.ARRIVED)
+        # It came, and its host did not end what follows an arrival; or its host had begun to rescue
+        # it, and said so after somebody had said that it is active.
+        roles = (*roles, Role.ARRIVED, Role.RESCUED)
     if row.vm_state == "soft-delete" and half is not None and half.role is Role.BUILDING:
         # A rebuild was overtaken when the old disk was gone: there is nothing to put aside.
         is_said = row.power_state == PowerState.NOSTATE
