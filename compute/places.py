@@ -28,6 +28,8 @@ def ready(
     `waiting` is in the order of arrival; `incoming` names the instances that have a place for their
     live migration to this host.
     """
+    if not waiting:
+        return []
     steering = [each for each in waiting if type(each.command) in STEERING]
     left = {
         _BUILDS: _left(bounds.max_concurrent_builds, _count(running, BUILDING)),

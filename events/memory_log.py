@@ -99,7 +99,8 @@ class MemoryLog:
     def extent(self, partition: TopicPartition) -> Extent:
         """Say what the log holds of a partition."""
         kept = self.partition(partition)
-        return Extent(self.topic(partition.topic).info.topic_id, kept.begin, kept.end)
+        topic_id = self._topics[partition.topic].info.topic_id
+        return Extent(topic_id, kept.begin, kept.begin + len(kept.records))
 
     def infos(self) -> tuple[TopicInfo, ...]:
         """Describe every topic."""

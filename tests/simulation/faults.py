@@ -140,11 +140,6 @@ class Dice:
         #: How often each class struck: what a run has shown.
         self.struck: dict[str, int] = {}
 
-    @property
-    def is_calm(self) -> bool:
-        """Can nothing strike now?"""
-        return self.is_healing or not self.rates
-
     def strikes(self, name: str) -> bool:
         """Say whether a class of faults strikes now."""
         if self.is_healing:

@@ -34,6 +34,8 @@ from tests.simulation.store_model import StoreModel
 PLAN: Final = replace(
     QUIET, hosts=4, partitions=1, instances=1, is_warm=False, memory_mb=33_280, copy_polls=6
 )
+#: Points at which an obstacle may stand, beside those of the store.
+_OBSTRUCTED: Final = frozenset({"journal.write", "log.append"})
 #: Rounds in which a saga comes to a step, or a request takes effect.
 ROUNDS_MAX: Final = 2_000
 
@@ -65,12 +67,6 @@ class Obstacles:
     late_choices: bool = False
     #: No host has room for anything.
     all_full: bool = False
-
-    @property
-    def stand_in_ports(self) -> bool:
-        """Can any of them be met at a call of a port?"""
-        is_full = self.store_full or self.log_full or self.late_choices
-        return bool(is_full or self.full or self.no_store)
 
 
 class FullStore(StoreModel):
@@ -118,7 +114,7 @@ class Lab(Cloud):
         """Let whatever was planned for this point happen."""
         who = self.running
         assert who is not None, f"Expected a process at {name}, but nobody runs"
-        if self.obstacles.stand_in_ports:
+        if name in _OBSTRUCTED or name.startswith("store."):
             self._obstruct(who, name)
         for trap in self.traps:
             if not trap.is_sprung and trap.is_moment(who, name, subject):

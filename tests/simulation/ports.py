@@ -76,9 +76,10 @@ class Gate:
         """Pass, die, or be stopped for a while; `subject` is what the call is about."""
         self._around.passed(self, name, subject)
         dice = self._around.dice
-        if not dice.is_calm and dice.strikes(self._stalls):
+        may_strike = dice.rates and not dice.is_healing
+        if may_strike and dice.strikes(self._stalls):
             self._around.let_others_run()
-        if self.is_doomed or (not dice.is_calm and dice.strikes(self._dies)):
+        if self.is_doomed or (may_strike and dice.strikes(self._dies)):
             raise Died(self._kind)
 
     def ask_log(self, name: str, subject: object = None) -> None:
@@ -96,7 +97,8 @@ class Gate:
 
     def strikes(self, name: str) -> bool:
         """Say whether a class of faults strikes now."""
-        return self._around.dice.strikes(name)
+        dice = self._around.dice
+        return bool(dice.rates) and dice.strikes(name)
 
     def post_later(self, messages: Sequence[Message]) -> None:
         """Have messages arrive some time from now."""
