@@ -34,14 +34,14 @@ from statemachines.dues import elapsed, request_of
 from statemachines.effects import take_effect, take_request
 from statemachines.held import Head, Heard, Held, SagaState
 from statemachines.immediate import done, metadata_asked, tags_asked
-from statemachines.interpreter import again, begin_side, operate, owe, progress, start
+from statemachines.interpreter import again, begin_side, owe, progress, start
 from statemachines.judge import judge, moves_head
 from statemachines.leavings import STRAYS, clear_leavings, let_strays_go
 from statemachines.notes import ActionNote, EventNote, Note
 from statemachines.parking import early, released, unparked
 from statemachines.permissions import PERMISSIONS
 from statemachines.power_sync import answer_to_report
-from statemachines.resolution import resolve
+from statemachines.resolution import go_back, resolve
 from statemachines.resume import react
 from statemachines.routing import routed
 from statemachines.rules import REQUEST_AGE_US, Rules
@@ -312,16 +312,14 @@ def _note_immediate(run: Run, request: ActionRequested) -> None:
 
 
 def _lead_out(run: Run) -> None:
-    """Fold an operator's word about a saga that waits for a person."""
+    """Fold an operator's word about a saga."""
     saga = run.verdict.saga
     assert saga is not None
     match cast("_LeadingOut", run.envelope.fact):
         case requests.SagaRetried():
             again(run, saga)
         case requests.SagaCompensated():
-            way = SAGAS[saga.saga].steps[saga.step].compensate
-            assert way is not None
-            operate(run, saga, way)
+            go_back(run, saga)
         case requests.SagaResolved():
             resolve(run, saga)
 

@@ -88,7 +88,11 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                     ),
                 },
                 exhausted=_gone("prepare_failed"),
-                compensate=_gone("prepare_failed"),
+                compensate=Choice(
+                    "same_host",
+                    End("prepare_failed", owe=Owe.FENCE),
+                    To("release_destination", outcome="prepare_failed"),
+                ),
                 action_events=("compute_prep_resize",),
                 deadline="long_rpc_timeout",
                 retries=1,

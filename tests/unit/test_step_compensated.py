@@ -10,7 +10,7 @@ from statemachines.sagas import SAGAS
 from statemachines.verdict import Rejected
 from tests.beginnings import ACTIONS, begin, may_go_back, situations
 from tests.ends import check_end
-from tests.hosts import World
+from tests.hosts import HOSTS, World
 from tests.story import must
 from tests.unit.test_step_resolved import waiting, waiting_at
 
@@ -203,6 +203,42 @@ def test_a_volume_that_is_being_attached_is_detached() -> None:
     assert [command for command, _ in world.orders] == ["DetachVolume"]
     world.settle()
     assert len(world.here.volumes) == len(before) - 1
+
+
+@pytest.mark.parametrize(
+    ("action", "step"),
+    [
+        ("create", "build"),
+        ("resize", "prepare"),
+        ("resize", "migrate"),
+        ("resize", "finish"),
+        ("resize_same_host", "prepare"),
+        ("live_migrate", "queue"),
+        ("live_migrate", "prepare"),
+        ("live_migrate", "migrate"),
+        ("evacuate", "rebuild"),
+        ("unshelve", "unshelve"),
+        ("snapshot", "snapshot"),
+    ],
+)
+def test_what_was_asked_and_is_still_on_its_way_is_refused_when_it_comes(
+    action: str, step: str
+) -> None:
+    """The log may take a command long after it was sent, behind the one that undoes it."""
+    world = at(action, step)
+    asked = world.letters[0].address
+
+    compensate(world)
+
+    heard = set[str]()
+    for _ in range(40):
+        if not world.letters:
+            break
+        address = world.letters[0].address
+        assert address.host not in HOSTS or address.generation > asked.generation
+        heard.add(address.host)
+        world.succeed(world.letters[0])
+    assert asked.host in heard
 
 
 def test_on_the_way_back_it_is_not_turned_again() -> None:
