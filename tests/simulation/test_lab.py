@@ -6,20 +6,26 @@ from functools import partial
 from typing import Final, cast
 
 from compute.fake_site import Failure, FailureKind
-from conductor import fold
-from events.codec import decode_fact
+from conductor import fold, step
+from events.codec import decode_command, decode_fact
+from events.commands import BuildGuest
 from events.log import Message
 from events.migration import PostCopyStarted
 from events.requests import SagaCompensated
 from projections.rows import RejectionRow
 from projections.store import RESEND_STEP
+from statemachines.held import SagaState
+from statemachines.interpreter import operate
 from statemachines.resume import RESEND
+from statemachines.run import Run
+from statemachines.sagas import SAGAS
 from tests.simulation.invariants import at_rest
 from tests.simulation.lab import Lab, Trap
 from tests.simulation.operators import is_readable
 from tests.simulation.patching import patched
-from tests.simulation.processes import Process
+from tests.simulation.processes import Process, S
 from tests.simulation.routes import make, requests_of
+from tests.simulation.troubles import OUT_S
 from tests.simulation.watch import is_decision
 
 #: Rounds in which a word is surely judged.
@@ -110,6 +116,56 @@ def test_an_operator_who_would_have_a_post_copy_undone_loses_no_guest_and_breaks
     assert lab.held.move is not None
     assert (lab.held.vm_state, lab.held.move.status) == ("active", "completed")
     assert lab.held.host == lab.held.move.destination
+
+
+def sends_build(_who: Process, name: str, subject: object) -> bool:
+    """Say whether a conductor is about to append the order to build a guest."""
+    messages = cast("list[Message]", subject) if name == "log.append" else []
+    orders = [m.value or b"" for m in messages if ".commands." in m.topic]
+    return any(isinstance(decode_command(value).command, BuildGuest) for value in orders)
+
+
+def undo(lab: Lab, who: Process, _point: str) -> None:
+    """Have the create undone, while whoever sends its order stands still until that is over."""
+    (saga,) = lab.sagas()
+    word = SagaCompensated(saga_id=saga.saga_id, user_id="operator", reason="have it undone")
+    lab.workload.say(lab.uuid, word)
+    for each in lab.conductors:
+        if each.process is who:
+            each.be_expelled()
+    lab.wait(OUT_S * S)
+    assert not lab.sagas(), f"Expected the create to be undone, but {lab.sagas()}"
+
+
+def go_back_by_the_same_generation(run: Run, saga: SagaState) -> None:
+    """Lead a saga back, its hosts told nothing newer: a mistake."""
+    way = SAGAS[saga.saga].steps[saga.step].compensate
+    assert way is not None
+    operate(run, saga, way)
+
+
+def build_that_is_undone_on_its_way() -> tuple[Lab, list[str]]:
+    """Return a lab where the order to build comes after what undoes it, and the laws broken."""
+    lab = Lab()
+    with patched((fold, "step", lab.watch.step)):
+        lab.traps.append(Trap(sends_build, partial(undo, lab)))
+        make(lab, requests_of("create")[0])
+        lab.turn()
+        lab.settle()
+        broken = at_rest(lab)
+    assert lab.traps[0].is_sprung
+    return lab, broken
+
+
+def test_what_was_undone_while_its_order_was_on_its_way_is_not_made_when_that_comes() -> None:
+    lab, broken = build_that_is_undone_on_its_way()
+    with patched((step, "go_back", go_back_by_the_same_generation)):
+        _, planted = build_that_is_undone_on_its_way()
+
+    assert broken == []
+    assert lab.held is not None
+    assert (lab.held.vm_state, lab.held.host, lab.held.claims) == ("error", None, ())
+    assert any("left over" in each for each in planted)
 
 
 def test_the_store_knows_what_waits_for_missing_facts_by_its_name() -> None:
