@@ -19,6 +19,11 @@ from statemachines.sagas import SAGAS
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
 
+#: How often one of them says something in a turn, and in a cloud of busybodies.
+WORD_RATE: Final = 0.1
+BUSY_RATE: Final = 0.5
+#: One seed of so many is such a cloud: there nearly everything is undone while it goes on.
+BUSY_SEEDS: Final = 16
 #: Words of an operator about one saga before he ends it by hand.
 RETRIES_MAX: Final = 3
 
@@ -29,6 +34,7 @@ class Operators:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._rng = Random(f"operators of {cloud.seed}")
+        self._is_busy = cloud.seed % BUSY_SEEDS == BUSY_SEEDS - 1
         self._led_out: dict[str, int] = {}
         #: Records that an operator gave up.
         self.discarded: set[tuple[str, int, int]] = set()
@@ -41,15 +47,17 @@ class Operators:
     def meddle(self) -> None:
         """Say something, now and then, of a saga that waits, or of one that goes on by itself."""
         rng = self._rng
-        if rng.random() >= 0.1:
+        if rng.random() >= (BUSY_RATE if self._is_busy else WORD_RATE):
             return
         going_on = [saga for saga in self._sagas() if saga.status != "ended"]
         waiting = [saga for saga in going_on if saga.status == "needs_operator"]
+        words: tuple[type[SagaRetried | SagaCompensated | SagaResolved], ...]
         if waiting:
             words = (SagaRetried, SagaCompensated, SagaResolved)
             self._say(rng.choice(waiting), rng.choice(words))
         elif going_on:
-            self._say(rng.choice(going_on), rng.choice((SagaRetried, SagaCompensated)))
+            words = (SagaCompensated,) if self._is_busy else (SagaRetried, SagaCompensated)
+            self._say(rng.choice(going_on), rng.choice(words))
 
     def operate(self) -> None:
         """Lead out what waits for a person: retry, in the end resolve; give up what is hopeless."""

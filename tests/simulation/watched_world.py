@@ -16,7 +16,10 @@ from tests.simulation.laws import Broken
 DISKS: Final = (*PRESENT, Role.COPIED, Role.KEPT, Role.LEAVING, Role.LEFT)
 
 #: Commands that leave nothing of what a host has of a guest, or of an image of it.
-CLEARING_UP: Final = ("DestroyGuest", "ConfirmResize", "DeleteImage")
+CLEARING_UP: Final = (
+    *("DestroyGuest", "ReleaseDestination", "RollbackDestination"),
+    *("ConfirmResize", "DeleteImage"),
+)
 
 
 class WatchedImages:
@@ -95,8 +98,9 @@ class WatchedWorld:
     def begun(self, command: str, host: str, uuid: str) -> None:
         """See that nothing is begun for a guest that runs elsewhere but its destruction.
 
-        A resize is confirmed at its source by the destruction of what that kept, and the image that
-        nobody will use is no part of the guest.
+        A destination of a move that is undone leaves nothing by a command of its own. A resize is
+        confirmed at its source by the destruction of what that kept, and the image that nobody will
+        use is no part of the guest.
         """
         elsewhere = [h for h in self.running().get(uuid, ()) if h != host]
         is_fenced = (host, uuid) in self._isolated
