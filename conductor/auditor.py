@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, Final, Protocol, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC, StateCodec
@@ -40,7 +41,7 @@ class Snapshot(Protocol):
         ...
 
     def values(self, table: str) -> Iterator[list[tuple[object, ...]]]:
-        """Yield the values of the rows of a table in key order, many at a time."""
+        """Yield the values of the rows of a table, many at a time, in whatever order."""
         ...
 
 
@@ -197,13 +198,13 @@ def _take(audit: Audit, found: Replayed, rows: Mapping[TopicPartition, Checkpoin
 def compare(
     audit: Audit, table: str, wanted: dict[Key, Row], rows: Iterable[Sequence[tuple[object, ...]]]
 ) -> dict[Key, Row]:
-    """Note every difference of one table; return the rows that the database has.
+    """Note every difference of one table, by key; return the rows that the database has.
 
-    They come many at a time and are compared as many at a time. What is equal is returned as the
-    very rows of the log: the table itself, where all are.
+    They come many at a time and are compared as many at a time, in whatever order. What is equal is
+    returned as the very rows of the log: the table itself, where all are.
     """
     row_type, width = TABLES[table]
-    there, absent = wanted, dict(wanted)
+    there, absent, found = wanted, dict(wanted), list[Difference]()
     for some in rows:
         keys = [cast("Key", row[:width]) for row in some]
         ours = list(map(absent.pop, keys, repeat(None)))
@@ -215,24 +216,25 @@ def compare(
                 continue
             there[key] = row = row_type._make(values)
             if mine is None:
-                audit.add(Difference(table, key, "*", None, "a row that the log does not know"))
+                found.append(Difference(table, key, "*", None, "a row that the log does not know"))
             else:
-                _compare_rows(audit, table, key, mine, row)
-    for key in absent:
-        audit.add(Difference(table, key, "*", f"a {row_type.__name__}", None))
+                found += _compare_rows(table, key, mine, row)
+    found += (Difference(table, key, "*", f"a {row_type.__name__}", None) for key in absent)
+    for each in sorted(found, key=attrgetter("key")):
+        audit.add(each)
     return {key: row for key, row in there.items() if key not in absent} if absent else there
 
 
-def _compare_rows(audit: Audit, table: str, key: Key, wanted: Row, row: Row) -> None:
+def _compare_rows(table: str, key: Key, wanted: Row, row: Row) -> Iterator[Difference]:
     for column, ours, theirs in zip(wanted._fields, wanted, row, strict=True):
         if ours == theirs:
             continue
         if column == "body" and _same_body(table, ours, theirs):
             continue
         if column == "body":
-            audit.add(Difference(table, key, column, _shown(table, ours), _shown(table, theirs)))
+            yield Difference(table, key, column, _shown(table, ours), _shown(table, theirs))
         else:
-            audit.add(Difference(table, key, column, ours, theirs))
+            yield Difference(table, key, column, ours, theirs)
 
 
 def _same_body(table: str, ours: object, theirs: object) -> bool:

@@ -9,8 +9,7 @@ the start, which names the table, key and column.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from itertools import chain
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 from conductor.replay import Replayed
@@ -30,7 +29,7 @@ def instances_of(found: Replayed) -> frozenset[str]:
 
 def unchanged(
     table: str,
-    rows: Iterable[Iterable[tuple[object, ...]]],
+    rows: Iterable[Sequence[tuple[object, ...]]],
     found: Replayed,
     kept: Kept,
     *,
@@ -44,18 +43,28 @@ def unchanged(
     """
     row_type, width = TABLES[table]
     changed, gone = found.tables[table], found.gone[table]
+    touched = changed.keys() | gone
     whole = table in _WHOLE
     column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), None)
     known, new, count = kept.digests(table), dict[Key, Row](), 0
-    for values in chain.from_iterable(rows):
-        count += 1
-        key = cast("Key", values[:width])
-        if whole or (column is not None and values[column] in instances):
-            there[key] = row_type._make(values)
-        if key in changed or key in gone:
-            new[key] = row_type._make(values)
-        elif digest_of_row(values) not in known:
-            raise KeptUnusable(f"Expected row {key} of {table} as it was kept, but it is another")
+    for some in rows:
+        count += len(some)
+        old, keys = some, [cast("Key", values[:width]) for values in some]
+        if not touched.isdisjoint(keys):
+            old = [row for key, row in zip(keys, some, strict=True) if key not in touched]
+            new.update(
+                (key, row_type._make(row))
+                for key, row in zip(keys, some, strict=True)
+                if key in touched
+            )
+        if not known.issuperset(digests := list(map(digest_of_row, old))):
+            other = next(row[:width] for row, d in zip(old, digests, strict=True) if d not in known)
+            raise KeptUnusable(f"Expected row {other} of {table} as it was kept, but it is another")
+        there.update(
+            (key, row_type._make(row))
+            for key, row in zip(keys, some, strict=True)
+            if whole or (column is not None and row[column] in instances)
+        )
     # A row has its key in it, so that no two have one digest: who is not there shows in the number.
     absent = len(known) - kept.count(table, (*changed, *gone)) - (count - len(new))
     if absent:
