@@ -19,7 +19,7 @@ from typing import Final
 from bench import auditing, backlog, counted, growth, heartbeats, latency, sagas, starting, workers
 from bench.bounds import BUSY_SHARE, bounded, others_share
 from bench.contest import Figure
-from bench.places import Places, Scale
+from bench.places import POSTGRES, Places, Scale
 from bench.report import BUSY, keep, table
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
@@ -72,7 +72,7 @@ def _measured(
     with (
         bounded(options.bound),
         KafkaServer() as kafka,
-        PostgresServer() as postgres,
+        PostgresServer(settings=POSTGRES) as postgres,
         tempfile.TemporaryDirectory(prefix="regente-bench-") as folder,
     ):
         places = Places(kafka=kafka.bootstrap, postgres=postgres, folder=folder, scale=scale)
@@ -84,6 +84,7 @@ def _measured(
         "machine": BUSY if busy > BUSY_SHARE else "quiet",
         "others_took_percent_before_and_after": [round(before * 100), round(after * 100)],
         "measure_s": round(took_s),
+        "postgresql": dict(POSTGRES),
     }
     return [replace(each, conditions={**each.conditions, **conditions}) for each in figures]
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tests.servers.postgres import PostgresServer
+
+#: What `docs/OPERATING.md` tells operators to set, for everybody who is measured.
+POSTGRES: Final[Mapping[str, str]] = {
+    "shared_buffers": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2**22} MB",
+    "max_wal_size": "8 GB",
+    "checkpoint_timeout": "15 min",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

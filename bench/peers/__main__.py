@@ -22,7 +22,7 @@ from bench.backlog import service_backlog
 from bench.contest import Figure, apart, paired
 from bench.load import Load, filled
 from bench.peers.rabbit import rabbit, rabbit_script
-from bench.places import Places, Scale
+from bench.places import POSTGRES, Places, Scale
 from bench.report import keep, table
 from events.codec import registry
 from tests.servers.kafka import KafkaServer
@@ -235,7 +235,7 @@ def main() -> int:
     """Measure, print the table, and keep it."""
     with (
         KafkaServer() as kafka,
-        PostgresServer() as postgres,
+        PostgresServer(settings=POSTGRES) as postgres,
         tempfile.TemporaryDirectory(prefix="regente-bench-") as folder,
     ):
         places = Places(

@@ -60,6 +60,18 @@ def test_a_database_made_from_a_template_has_its_rows(postgres: PostgresServer) 
     postgres.drop_database(template)
 
 
+def test_a_server_of_ours_has_the_settings_that_are_asked_for() -> None:
+    settings = {"shared_buffers": "64 MB", "checkpoint_timeout": "15 min"}
+
+    with (
+        PostgresServer(stoppable=True, settings=settings) as server,
+        _connect(server.url) as connection,
+    ):
+        found = [connection.execute(f"SHOW {name}").fetchall() for name in settings]
+
+    assert found == [[("64MB",)], [("15min",)]]
+
+
 @pytest.fixture(scope="module")
 def ours() -> Iterator[PostgresServer]:
     """A server that may be stopped."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -46,11 +47,15 @@ class PostgresServer:
     """A PostgreSQL that answers while the context is open; `tier` says which it is.
 
     With `stoppable` the server is one that we started: somebody else's is not ours to stop.
+    `settings` are in force in a server that we start; somebody else's has its own.
     """
 
-    def __init__(self, *, stoppable: bool = False) -> None:
+    def __init__(
+        self, *, stoppable: bool = False, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.tier, self._server = _choose(stoppable)
         self._url = make_url(f"{DRIVER}://")
+        self._settings = {} if isinstance(self._server, _Given) else dict(settings or {})
 
     @property
     def url(self) -> str:
@@ -87,6 +92,13 @@ class PostgresServer:
 
     def __enter__(self) -> Self:
         self.start()
+        if self._settings:
+            for name, value in self._settings.items():
+                self._execute(
+                    sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value)
+                )
+            self.stop_immediate()  # Some are read by a server that starts, and nobody else.
+            self.start()
         return self
 
     def __exit__(
