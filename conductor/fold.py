@@ -92,6 +92,7 @@ class Fold:
         self.waiting_for_schema: Callable[[], Iterable[str]] = tuple
         #: Hears each fact that is accepted, and what it did; may hear it again in a later try.
         self.listener: Callable[[Envelope[object], Outcome], None] | None = None
+        self.besides = [order_changes, due_changes]  # Cleared where nobody acts on a batch.
         self._of_nodes = of_nodes
         self._decode = decode
         self._partitions = partitions
@@ -391,8 +392,8 @@ class Fold:
             broken = broken_laws(held)
             assert not broken, "; ".join(broken)
             state_rows(now.changes, before, held, self.partition.partition, HELD_CODEC.encode(held))
-            order_changes(batch, before, held, now.rules)
-            due_changes(batch, before, held, now.rules)
+            for say in self.besides:
+                say(batch, before, held, now.rules)
         for host_held in now.nodes.values():
             if host_held is not None and host_held is not self._states.node(host_held.host):
                 node_row(now.changes, host_held, NODE_CODEC.encode(host_held))

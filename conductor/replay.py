@@ -135,6 +135,7 @@ class Replay:
             of_nodes=of_nodes,
             decode=self._decode_closely(found) if self._check_form else decoded,
         )
+        fold.besides.clear()
         start = 0 if begin is None else begin.next_offset
         first = start if look_ahead else max(start, end)
         fold.aside = set_aside_in(self._reader, self._keyring, partition, first)

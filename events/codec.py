@@ -139,7 +139,7 @@ def decode_closely(value: bytes) -> tuple[Meta, object, bool]:
 
     The auditor's question, not the hot path's; raises BadRecord where it is no fact of ours.
     """
-    if not _looks_odd(value, HEADER_BYTES):
+    if value[:HEADER_BYTES] in _closed() and not _looks_odd(value, HEADER_BYTES):
         try:
             return *_said(*_decode(value, "meta", _closed())), True
         except BadRecord:
