@@ -45,10 +45,10 @@ def due_rows(held: Held | None, partition: TopicPartition, rules: Rules) -> list
 
 def due_changes(batch: Batch, before: Held | None, after: Held, rules: Rules) -> None:
     """Write down what the state names now and did not before; forget what it no longer names."""
+    if dues(before, rules) == dues(after, rules):
+        return
     known = {row.action: row for row in due_rows(before, batch.partition, rules)}
     named = {row.action: row for row in due_rows(after, batch.partition, rules)}
-    if known == named:
-        return
     uuid = after.instance_id
     batch.forget_dues |= {(uuid, action) for action in known.keys() - named.keys()}
     for action, row in named.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from projections.rows import (
@@ -22,6 +23,8 @@ from statemachines.held import Held
 
 def guest_rows(changes: Changes, before: Held | None, after: Held) -> None:
     """Leave the rows of what an instance holds, as far as a fact changed them."""
+    if before is not None and _ALL_HELD(before) == _ALL_HELD(after):
+        return
     for field, table, rows_of in _HELD:
         if before is None:
             if getattr(after, field):
@@ -95,6 +98,7 @@ def _tags(held: Held) -> list[TagRow]:
     return [TagRow(held.instance_id, tag) for tag in held.tags]
 
 
+_ALL_HELD: Final = attrgetter("volumes", "ports", "accelerators", "metadata", "tags")
 #: Fields of the state that are tables of their own.
 _HELD: Final[tuple[tuple[str, str, Callable[[Held], Sequence[Row]]], ...]] = (
     ("volumes", "block_device_mapping", _volumes),

@@ -18,7 +18,7 @@ from events.envelope import Letter
 from events.log import TopicPartition
 from projections.store import Batch, Order
 from statemachines.held import Held
-from statemachines.resume import deadline_s, resume
+from statemachines.resume import awaited, deadline_s, resume
 from statemachines.rules import Rules
 
 #: Never behind a storm.
@@ -43,10 +43,13 @@ def orders_of(
 
 def order_changes(batch: Batch, before: Held | None, after: Held, rules: Rules) -> None:
     """Order what `resume` names now and did not before; forget what it no longer names."""
-    known = {letter.address.command_id for letter in resume(before)}
-    new = resume(after)
-    batch.forget |= known - {letter.address.command_id for letter in new}
-    for letter in new:
+    known, named = awaited(before), awaited(after)
+    if known == named:
+        return
+    batch.forget |= known - named
+    if named <= known:
+        return
+    for letter in resume(after):
         if letter.address.command_id not in known:
             order = _order(letter, after, batch.partition, rules, after.updated_at)
             batch.orders[order.command_id] = order

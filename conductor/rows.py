@@ -56,40 +56,38 @@ TEXT_MAX = 2_000
 
 def instance_row(held: Held) -> InstanceRow:
     """Return what is true now of an instance."""
-    flavor = held.flavor
-    return InstanceRow(
-        uuid=held.instance_id,
-        display_name=held.name,
-        vm_state=held.vm_state,
-        task_state=held.task_state,
-        power_state=held.power_state,
-        host=held.host,
-        node=held.node,
-        user_id=held.user_id,
-        project_id=held.project_id,
-        image_ref=held.image,
-        flavor_name=flavor.name,
-        vcpus=flavor.vcpus,
-        memory_mb=flavor.memory_mb,
-        root_gb=flavor.disk_gb,
-        locked=int(held.locked),
-        launched_at=held.launched_at,
-        terminated_at=held.deleted_at,
-        created_at=held.created_at,
-        updated_at=held.updated_at,
-        deleted=int(held.vm_state == VmState.DELETED),
-        deleted_at=deleted_at(held),
-        origin=held.origin,
-        generation=held.generation,
+    return InstanceRow._make(
+        (
+            *_AS_IT_IS(held),
+            int(held.locked),
+            held.launched_at,
+            held.deleted_at,
+            held.created_at,
+            held.updated_at,
+            int(held.vm_state == VmState.DELETED),
+            deleted_at(held),
+            held.origin,
+            held.generation,
+        )
     )
+
+
+#: What `instances` has of a state as it is: its columns from `uuid` to `root_gb`, in order.
+_AS_IT_IS: Final = attrgetter(
+    *("instance_id", "name", "vm_state", "task_state", "power_state", "host", "node"),
+    *("user_id", "project_id", "image"),
+    *("flavor.name", "flavor.vcpus", "flavor.memory_mb", "flavor.disk_gb"),
+)
 
 
 def state_rows(
     changes: Changes, before: Held | None, after: Held, partition: int, body: bytes
 ) -> None:
     """Leave the rows that say what is true now: instance, state, claims, what waits, shadow."""
-    put(changes, "instances", instance_row(after))
-    put(changes, "instance_states", InstanceStateRow(after.instance_id, partition, body))
+    key = (after.instance_id,)
+    changes.setdefault("instances", {})[key] = instance_row(after)
+    state = InstanceStateRow(after.instance_id, partition, body)
+    changes.setdefault("instance_states", {})[key] = state
     claims = () if before is None else before.claims
     if claims is not after.claims:
         kept = {(c.saga_id, c.host) for c in after.claims}

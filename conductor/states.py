@@ -42,7 +42,8 @@ class States:
 
     def instance(self, key: str) -> Held | None:
         """Return the state of an instance; None for one that is not known."""
-        self.prefetch((key,))
+        if key not in self._instances:
+            self.prefetch((key,))
         return self._instances[key]
 
     def node(self, host: str) -> NodeHeld | None:

@@ -48,7 +48,7 @@ def id_of(saga: SagaState, asked: Asked) -> CommandId:
     return _id_of(saga.saga_id, asked)
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=16_384)  # About as many as one batch waits for.
 def _id_of(saga_id: str, asked: Asked) -> CommandId:
     """Return the id, found once: one fact asks for it some times over."""
     step = asked.step if asked.saga_id is None else asked.step.rpartition(".")[2]

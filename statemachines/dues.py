@@ -189,8 +189,8 @@ def dues(held: Held | None, rules: Rules) -> tuple[Due, ...]:
     """Return what falls due by itself if nothing else happens to the instance."""
     if held is None or held.origin != "regente":
         return ()
-    found = [_due(held, entry, rules) for entry in _BY_VM_STATE.get(held.vm_state, ())]
-    return tuple(due for due in found if due is not None)
+    entries = _BY_VM_STATE.get(held.vm_state, ())
+    return tuple([due for entry in entries if (due := _due(held, entry, rules)) is not None])
 
 
 def named(held: Held, fact: PeriodElapsed, rules: Rules) -> bool:

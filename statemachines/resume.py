@@ -12,7 +12,7 @@ from events.ids import InstanceId, resend_id
 from statemachines.addressing import id_of
 from statemachines.arguments import command_of
 from statemachines.chain import head_of
-from statemachines.held import Held, SagaState
+from statemachines.held import Asked, Held, SagaState
 from statemachines.rules import Rules
 from statemachines.saga import Step
 from statemachines.sagas import SAGAS
@@ -35,20 +35,25 @@ def resume(held: Held | None) -> tuple[Letter[object], ...]:
     return tuple(letters)
 
 
+def awaited(held: Held | None) -> frozenset[str]:
+    """Return the ids of the commands that `resume` names, for less than the whole letters."""
+    if held is None:
+        return frozenset()
+    sagas = held.sides if held.saga is None else (held.saga, *held.sides)
+    ids: list[str] = [id_of(saga, asked) for saga in sagas for asked in _asked_now(saga)]
+    if held.parked:
+        ids += [letter.address.command_id for letter in _resends(held)]
+    return frozenset(ids)
+
+
 def react(before: Held | None, after: Held | None) -> tuple[Letter[object], ...]:
     """Return the commands that a fact called for: those of `after` that were not yet sent."""
     if before is after or after is None:
         return ()
-    if (
-        before is not None
-        and before.saga is after.saga
-        and before.sides is after.sides
-        and before.parked is after.parked
-        and (before.heads is after.heads or not after.parked)
-    ):
+    new = awaited(after) - awaited(before)
+    if not new:
         return ()
-    known = {letter.address.command_id for letter in resume(before)}
-    return tuple(letter for letter in resume(after) if letter.address.command_id not in known)
+    return tuple(letter for letter in resume(after) if letter.address.command_id in new)
 
 
 def deadline_s(letter: Letter[object], held: Held, rules: Rules) -> int:
@@ -90,9 +95,22 @@ def _outstanding(held: Held, saga: SagaState) -> list[Letter[object]]:
                 request_id=saga.request_id,
             ),
         )
-        for asked in saga.asked
-        if asked.step == saga.step and asked.attempt == saga.attempt and asked.host in saga.pending
+        for asked in _asked_now(saga)
     ]
+
+
+def _asked_now(saga: SagaState) -> tuple[Asked, ...]:
+    """Return what a saga asked at this attempt of its step, and waits for; the last that it did."""
+    if saga.needs_operator is not None:
+        return ()
+    step, attempt, pending = saga.step, saga.attempt, saga.pending
+    found: tuple[Asked, ...] = ()
+    for asked in reversed(saga.asked):
+        if asked.attempt != attempt or asked.step != step:
+            break
+        if asked.host in pending:
+            found = (asked, *found)
+    return found
 
 
 def _resends(held: Held) -> list[Letter[object]]:

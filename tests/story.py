@@ -22,7 +22,7 @@ from events.values import replace
 from statemachines.addressee import addressee
 from statemachines.held import Held, SagaState
 from statemachines.notes import Note
-from statemachines.resume import resume
+from statemachines.resume import awaited, resume
 from statemachines.rules import Rules
 from statemachines.run import open_arrow
 from statemachines.verdict import Accepted, Verdict
@@ -72,6 +72,7 @@ class Story:
         if self.held is not None and isinstance(outcome.verdict, Accepted):
             check_found(self.held, envelope, outcome.verdict, self.rules)
         self.held = outcome.after
+        assert awaited(self.held) == {each.address.command_id for each in resume(self.held)}
         self.last = outcome
         self.verdicts.append(outcome.verdict)
         self.notes += outcome.notes
