@@ -180,8 +180,13 @@ ENTRIES: Final = (
     ),
 )
 
-_BY_VM_STATE: Final[Mapping[str, tuple[Entry, ...]]] = MappingProxyType(
-    {str(v): tuple(e for e in ENTRIES if v in e.vm_states) for v in VmState}
+#: The two states tell most instances apart, and every fact comes by here.
+_BY_STATES: Final[Mapping[tuple[str, str | None], tuple[Entry, ...]]] = MappingProxyType(
+    {
+        (v, t): tuple(e for e in ENTRIES if v in e.vm_states and t in e.task_states)
+        for v in VmState
+        for t in (None, *TaskState)
+    }
 )
 
 
@@ -189,7 +194,9 @@ def dues(held: Held | None, rules: Rules) -> tuple[Due, ...]:
     """Return what falls due by itself if nothing else happens to the instance."""
     if held is None or held.origin != "regente":
         return ()
-    entries = _BY_VM_STATE.get(held.vm_state, ())
+    entries = _BY_STATES.get((held.vm_state, held.task_state))
+    if not entries:
+        return ()
     return tuple([due for entry in entries if (due := _due(held, entry, rules)) is not None])
 
 
@@ -212,9 +219,6 @@ def elapsed(held: Held, fact: PeriodElapsed, now: int) -> Held:
 
 
 def _due(held: Held, entry: Entry, rules: Rules) -> Due | None:
-    # The states first: they tell most instances apart, and every fact comes by here.
-    if held.task_state not in entry.task_states:
-        return None
     if entry.power_states is not None and held.power_state not in entry.power_states:
         return None
     after_s = rules.number_of(entry.setting)
