@@ -16,7 +16,7 @@ from statemachines.image_demands import Lack, lack_of_image
 from statemachines.permissions import Circumstances
 from statemachines.priorities import DEFAULT, PRIORITIES
 from statemachines.sagas import BREAKING_IN, WINNERS
-from statemachines.states import VmState
+from statemachines.states import MigrationType, VmState
 
 #: vm_states in which something is kept for a later action, which `stopped` would lead nowhere near.
 _WAITING: Final = frozenset(
@@ -28,6 +28,14 @@ _WAITING: Final = frozenset(
         VmState.SOFT_DELETED,
         VmState.SHELVED,
         VmState.SHELVED_OFFLOADED,
+    }
+)
+#: What has the guest run at its home, or where it moves, whatever it did before.
+_RUNS_IT: Final = frozenset(
+    {
+        *("reboot_soft", "reboot_hard", "start", "rebuild", "resume", "unpause", "rescue"),
+        *("unrescue", "restore", "resize", "migrate", "live_migrate"),
+        "external_event_power_update_on",
     }
 )
 
@@ -51,6 +59,8 @@ def lack(held: Held, fact: ActionRequested) -> Lack | None:
             return "bad-request", "the priority of an evacuation is 0 to 9"
         case "evacuate" if hosts := _unfenced(held, fact):
             return "not-fenced", f"nobody vouched that {', '.join(hosts)} is off: it may run there"
+        case action if action in _RUNS_IT and (host := _may_run_at(held, fact)):
+            return "not-fenced", f"nobody vouched that {host} is off: it may run there"
         case _:
             return lack_of_image(held, fact)
 
@@ -88,3 +98,13 @@ def _unfenced(held: Held, fact: ActionRequested) -> tuple[str, ...]:
     """Name the hosts that may run the guest and of which nobody vouched that they are off."""
     owner = () if held.host is None or held.host in fact.fenced_hosts else (held.host,)
     return (*owner, *unfenced(held, fact.fenced_hosts))
+
+
+def _may_run_at(held: Held, fact: ActionRequested) -> str | None:
+    """Name the host to which an evacuation was lost: unheard, it may have made the guest."""
+    move = held.move
+    if move is None or move.migration_type != MigrationType.EVACUATION:
+        return None
+    is_open = move.destination != held.host and move.destination not in fact.fenced_hosts
+    owes = any(s.saga == "debt" and s.target == move.destination for s in held.sides)
+    return move.destination if is_open and owes else None

@@ -35,6 +35,7 @@ MENDED: Final = (
     "live_migration/adopt/before/answer:StepHostLost+user:reset_state",
     "live_migrate_paused/queue/before/user:evacuate+user:reset_state",
     "live_migration/finish/before/user:soft_delete",
+    "evacuate/rebuild/before/destination:cut-off+user:reboot_hard",
     "revert_resize/give_up/before/destination:disk-full",
     "revert_resize_same_host/give_up/before/source:disk-full",
 )

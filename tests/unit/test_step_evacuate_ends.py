@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from events import evacuation, instance
 from events.decisions import HostReturned
 from events.requests import SagaResolved
@@ -88,6 +90,25 @@ def test_a_destination_that_is_lost_may_run_the_guest_so_nothing_else_is_started
     world.come_back()
     check_end(world)
     must(world.request("evacuate", source_up=False, fenced_hosts=("h1",)))
+
+
+@pytest.mark.parametrize("action", ["reboot_hard", "rebuild"])
+def test_nor_is_it_started_at_home_before_that_destination_is_heard_or_vouched_for(
+    action: str,
+) -> None:
+    world = rebuilding()
+    must(world.lose("h2"))
+    world.settle(lost=frozenset({"h1", "h2"}))
+    must(world.unasked("h1", instance.GuestFound(power_state=4)))
+    world.settle(lost=frozenset({"h2"}))
+
+    world.request(action)
+    assert refusal(world)[0] == "not-fenced"
+
+    vouched = world.fork()
+    must(vouched.request(action, fenced_hosts=("h2",)))
+    world.come_back()
+    must(world.request(action))
 
 
 def test_a_destination_that_is_silent_is_cleaned_up() -> None:
