@@ -124,7 +124,13 @@ def _random_command_id() -> AbstractContextManager[None]:
         drawn.clear()
         stand_at(fold, **where)
 
-    return patched((addressing, "_command_id", draw), (Fold, "stand_at", forget))
+    # What is found once is drawn anew by whoever comes next.
+    find = addressing._id_of.__wrapped__
+    return patched(
+        (addressing, "command_id", draw),
+        (addressing, "_id_of", find),
+        (Fold, "stand_at", forget),
+    )
 
 
 def _generation_ignored() -> AbstractContextManager[None]:
