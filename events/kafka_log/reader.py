@@ -42,7 +42,6 @@ from events.kafka_log.options import (
     SLICE_S,
     KafkaOptions,
 )
-from events.kafka_log.records import RecordsOfPartition
 from events.log import Owner, Record, TopicInfo, TopicPartition
 
 
@@ -109,7 +108,6 @@ class KafkaReader:
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 metrics_enabled=False,
             )
-        self._consumer._fetcher.PartitionRecords = RecordsOfPartition
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read these partitions and no others; raises UnknownTopic at once."""
@@ -254,7 +252,7 @@ class KafkaReader:
                 polled = self._consumer.poll(milliseconds(timeout_s), max_records)
         except Unreadable:
             return [self._skip_unreadable()]
-        return [each for records in polled.values() for each in records]
+        return [_record(each) for records in polled.values() for each in records]
 
     def _is_joining(self) -> bool:
         if self._owner is None:
@@ -324,3 +322,16 @@ class KafkaReader:
         with answering("tell offsets"):
             found = ask(theirs(partitions))
         return {each: int(found[kafka.TopicPartition(*each)]) for each in partitions}
+
+
+def _record(found: Any) -> Record:
+    return Record(
+        found.topic,
+        found.partition,
+        found.offset,
+        found.key,
+        found.value,
+        tuple(found.headers),
+        found.timestamp * 1_000,
+        found.leader_epoch,
+    )
