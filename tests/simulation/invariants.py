@@ -52,6 +52,8 @@ _WHOLE = {
 }
 #: Operations that a host ends well also where it has nothing of the guest.
 _OF_VOLUMES = ("volume_snapshot_create", "volume_snapshot_delete")
+#: Operations after which a guest is what it was before.
+_AS_IT_WAS = (*_OF_VOLUMES, "snapshot", "snapshot_volume_backed", "backup")
 #: States in which it has in reach all that it holds; a stopped one has it when it is started.
 _RUNNING = ("active", "paused", "resized")
 
@@ -246,14 +248,16 @@ def is_only_said(cloud: Cloud, row: InstanceRow) -> bool:
     There is no owner, or none has said since that it has a guest.
     """
     has_guest = row.host is not None and row.power_state != PowerState.NOSTATE
-    return row.vm_state == "active" and not has_guest and _was_reset(cloud, row)
+    return (
+        row.vm_state == "active" and not has_guest and _was_reset(cloud, row, whatever=_OF_VOLUMES)
+    )
 
 
-def _was_reset(cloud: Cloud, row: InstanceRow) -> bool:
-    """Was a reset the last that ended well of what changes or needs a guest?"""
+def _was_reset(cloud: Cloud, row: InstanceRow, *, whatever: tuple[str, ...]) -> bool:
+    """Was a reset the last operation that ended well, whatever of these came after it?"""
     sagas = [r for r in cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
     mine = [r for r in sagas if r.instance_uuid == row.uuid and r.is_primary and r.ok]
-    about = [r for r in mine if r.saga not in _OF_VOLUMES]
+    about = [r for r in mine if r.saga not in whatever]
     last = max(about, key=lambda r: r.generation, default=None)
     return last is not None and last.saga == "reset_state"
 
@@ -271,7 +275,7 @@ def _said(cloud: Cloud, row: InstanceRow) -> list[str]:
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
     roles = _WHOLE[row.vm_state]
-    if row.vm_state == "active" and _was_reset(cloud, row):
+    if row.vm_state == "active" and _was_reset(cloud, row, whatever=_AS_IT_WAS):
         # It came, and its host did not end what follows an arrival; or its host had begun to rescue
         # it, and said so after somebody had said that it is active.
         roles = (*roles, Role.ARRIVED, Role.RESCUED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -50,7 +51,7 @@ class Twin:
             if model.checkpoints != real.checkpoints:
                 yield f"D: checkpoints {model.checkpoints} and {real.checkpoints}"
             for table in TABLES:
-                if list(chain(*model.values(table))) != list(chain(*real.values(table))):
+                if Counter(chain(*model.values(table))) != Counter(chain(*real.values(table))):
                     yield f"D: {table} of the model and of the database"
 
 
