@@ -83,9 +83,12 @@ class MasterKeyring:
     """Derives every key from the master key of the control plane."""
 
     def __init__(self, master: bytes) -> None:
-        #: Finds the secret of any well-formed key id; which are open is the rules' to say.
-        self.secret: Callable[[str], bytes | None] = lru_cache(maxsize=65_536)(self._derive)
+        self._derived = lru_cache(maxsize=65_536)(self._derive)
         self._master = master
+
+    def secret(self, key_id: str) -> bytes | None:
+        """Return the secret of any well-formed key id; which are open is the rules' to say."""
+        return self._derived(key_id)
 
     def key(self, name: str, enrolment: int) -> Key:
         """Return the key of a host, or of a part of the control plane."""
