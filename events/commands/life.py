@@ -22,6 +22,8 @@ class DestroyGuest(Struct, frozen=True, kw_only=True, gc=False):
 
     #: The evidence: `deleted`, `moved` or `undone`.
     evidence: str
+    #: All that is to be let go: after a crash the host says of each whether it still has it.
+    attached: Attachments = NOTHING_ATTACHED
 
 
 class StopGuest(Struct, frozen=True, kw_only=True, gc=False):

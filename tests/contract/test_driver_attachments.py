@@ -162,6 +162,7 @@ class AttachmentsContract(DriverStage):
             c.RevertResize(source="beta", attached=EVERYTHING),
             c.ResizeGuest(destination="beta", new_flavor=LARGE, attached=EVERYTHING),
             c.OffloadGuest(shelved_image=None, attached=EVERYTHING),
+            c.DestroyGuest(evidence="undone", attached=EVERYTHING),
         ],
     )
     def test_what_a_command_that_died_had_let_go_is_said_by_its_outcome(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from events import attachments, instance, migration
+from events import attachments, instance, migration, requests
 from events.json_arguments import JSON_CHARS_MAX
 from events.parts import NOTHING_ATTACHED
 from statemachines.asked_attachments import PORTS_MAX, VOLUMES_MAX
@@ -228,6 +228,20 @@ def test_a_delete_lets_go_of_everything_and_the_tombstone_holds_nothing() -> Non
     world.settle()
 
     assert (world.here.volumes, world.here.ports) == ((), ())
+
+
+def test_a_destruction_names_what_its_host_is_to_let_go_heard_of_or_not() -> None:
+    """Told of it, a host that dies while it lets go can say afterwards what it has let go."""
+    world = create(**wishes(**{"accel:device_profile": "gpu"}))
+    standing_at(world, "build")
+    held = world.letters[0].command.attachments  # type: ignore[attr-defined]  # BuildGuest
+
+    word = requests.SagaCompensated(saga_id=world.saga.saga_id, user_id="op", reason="not wanted")
+    must(world.api(word))
+
+    assert world.orders == [("DestroyGuest", "h1")]
+    assert world.letters[0].command.attached == held  # type: ignore[attr-defined]  # DestroyGuest
+    assert held != NOTHING_ATTACHED
 
 
 def test_a_tombstone_holds_what_a_lost_host_still_has_until_it_is_back() -> None:
