@@ -84,10 +84,8 @@ def state_rows(
     changes: Changes, before: Held | None, after: Held, partition: int, body: bytes
 ) -> None:
     """Leave the rows that say what is true now: instance, state, claims, what waits, shadow."""
-    key = (after.instance_id,)
-    changes.setdefault("instances", {})[key] = instance_row(after)
-    state = InstanceStateRow(after.instance_id, partition, body)
-    changes.setdefault("instance_states", {})[key] = state
+    put(changes, "instances", instance_row(after))
+    put(changes, "instance_states", InstanceStateRow(after.instance_id, partition, body))
     claims = () if before is None else before.claims
     if claims is not after.claims:
         kept = {(c.saga_id, c.host) for c in after.claims}

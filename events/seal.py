@@ -200,14 +200,14 @@ def _keyed(secret: bytes, topic: str) -> hmac.HMAC:
     return hmac.new(secret, _SIZE(len(name)) + name, "sha256")
 
 
-@lru_cache(maxsize=4_096)
-def _framing(key: int, prev: int, value: int) -> Callable[..., bytes]:
-    """Return what packs parts of these sizes, each behind its size."""
-    return Layout(f">I{key}sI{prev}sI{value}s").pack
+@lru_cache(maxsize=8_192)
+def framing(begins: str, *sizes: int) -> Callable[..., bytes]:
+    """Return what packs a beginning (as `struct` names it) and parts, each behind its size."""
+    return Layout(">" + begins + "".join([f"I{size}s" for size in sizes])).pack
 
 
 def _mac(secret: bytes, topic: str, key: bytes, prev: bytes, value: bytes) -> bytes:
     k, p, v = len(key), len(prev), len(value)
     mac = _keyed(secret, topic).copy()
-    mac.update(_framing(k, p, v)(k, key, p, prev, v, value))
+    mac.update(framing("", k, p, v)(k, key, p, prev, v, value))
     return mac.digest()

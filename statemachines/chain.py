@@ -92,16 +92,18 @@ def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
         sequence=meta.sequence,
         digests=digests,
     )
+    return _with(heads, old, head)
+
+
+def with_head(held: Held, head: Head) -> Held:
+    """Return the state with this head in the place of its writer's old one."""
+    return replace(held, heads=_with(held.heads, head_of(held, head.source), head))
+
+
+def _with(heads: tuple[Head, ...], old: Head | None, head: Head) -> tuple[Head, ...]:
+    """Return the heads with one in the place of its writer's old one, or behind all."""
     if old is None:
         return (*heads, head)
     after = list(heads)
     after[heads.index(old)] = head
     return tuple(after)
-
-
-def with_head(held: Held, head: Head) -> Held:
-    """Return the state with this head in the place of its writer's old one."""
-    if head_of(held, head.source) is None:
-        return replace(held, heads=(*held.heads, head))
-    heads = tuple(head if known.source == head.source else known for known in held.heads)
-    return replace(held, heads=heads)
