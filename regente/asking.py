@@ -35,9 +35,6 @@ _UP: Final = "started"
 #: Actions that need the host that a move came from, not the one that the instance is on.
 _AT_THE_SOURCE: Final = frozenset({"confirm_resize"})
 
-#: Actions that start a guest although a host that is away may run it: who vouches that it is off?
-_FENCED: Final = frozenset({"evacuate", "unshelve"})
-
 Found = TypeVar("Found")
 
 
@@ -125,7 +122,7 @@ class Desk:
             host=wish.host,
             host_seen="" if wish.host is None else self._seen(wish.host, flavor, row),
             source_up=row is None or self._is_up(action, row),
-            fenced_hosts=self._fenced(wish) if action in _FENCED else (),
+            fenced_hosts=self._fenced(wish),
             arguments=arguments,
         )
         return self._requests.about(instance_id, fact), instance_id

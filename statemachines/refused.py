@@ -1,4 +1,4 @@
-"""What is refused whatever the state: the operations that are not carried out here, and secrets.
+"""What is refused whatever the state: operations not carried out here, secrets, unknown arguments.
 
 One sentence each, which names the operation. The README lists the operations as the only ones.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 from events.requests import ActionRequested
 from statemachines.permissions import Refusal
+from statemachines.request_arguments import ARGUMENTS, CROSS_CELL, TO_A_HOST
 
 _CONSOLE: Final = (
     "a console is a connection to the guest's host, nothing that happens to an instance"
@@ -25,14 +26,37 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "detach_share": _SHARE,
     }
 )
-#: The argument by which nova lets a resize or cold migration go to another cell.
-CROSS_CELL: Final = "allow_cross_cell_move"
 #: Names under which clients of nova send a password; one that is in the log is there for ever.
 SECRETS: Final = frozenset({"adminPass", "admin_pass", "adminPassword", "new_pass", "password"})
+#: Characters of a name that is none, as they are repeated to whoever asked.
+NAME_MAX: Final = 60
 
 
 def never_taken(fact: ActionRequested) -> Refusal | None:
-    """Return why a request is refused whatever the state; None where the state decides."""
+    """Return why a request is refused whatever the state; None where the state decides.
+
+    The action is one of nova's.
+    """
+    why = UNSUPPORTED.get(fact.action)
+    if why is not None:
+        return Refusal("unsupported", f"Regente does not carry out {fact.action}: {why}.")
+    if not fact.arguments.keys() <= ARGUMENTS[fact.action]:
+        return _too_much(fact)
+    if fact.host is not None and fact.action not in TO_A_HOST:
+        return Refusal(
+            "bad-request",
+            f"Expected no host in a request for {fact.action}, but it names {fact.host}.",
+        )
+    if fact.arguments.get(CROSS_CELL) == "true":
+        return Refusal(
+            "unsupported",
+            f"Regente does not carry out a cross-cell {fact.action}: it knows one cell.",
+        )
+    return None
+
+
+def _too_much(fact: ActionRequested) -> Refusal:
+    """Say which argument is a secret, or is none of the action's."""
     found = sorted(SECRETS & fact.arguments.keys())
     if found:
         return Refusal(
@@ -40,12 +64,9 @@ def never_taken(fact: ActionRequested) -> Refusal | None:
             f"Expected no secret in a request for {fact.action}, but it names {found[0]}: "
             "what is in the log stays there; refer to it by secret_ref.",
         )
-    why = UNSUPPORTED.get(fact.action)
-    if why is not None:
-        return Refusal("unsupported", f"Regente does not carry out {fact.action}: {why}.")
-    if fact.action in ("resize", "migrate") and fact.arguments.get(CROSS_CELL) == "true":
-        return Refusal(
-            "unsupported",
-            f"Regente does not carry out a cross-cell {fact.action}: it knows one cell.",
-        )
-    return None
+    known = ", ".join(sorted(ARGUMENTS[fact.action])) or "no argument"
+    odd = min(fact.arguments.keys() - ARGUMENTS[fact.action])
+    return Refusal(
+        "bad-request",
+        f"Expected {known} in a request for {fact.action}, but it names {odd[:NAME_MAX]!r}.",
+    )

@@ -112,6 +112,11 @@ _FIELDS: dict[str, dict[str, typing.Any]] = {
 }
 
 
+def named_by(action: str, state: str = "active") -> dict[str, typing.Any]:
+    """Return what a request names besides its action; a reset the state that it leads to."""
+    return {"arguments": {"state": state}} if action == "reset_state" else _FIELDS.get(action, {})
+
+
 def shelved(**rules: str) -> World:
     """Return a guest that was shelved and kept on h1."""
     world = built(**{"shelved_offload_time": "-1", **rules})

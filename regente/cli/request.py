@@ -50,8 +50,8 @@ class Request(ShowOne):
             action="append",
             default=[],
             metavar="HOST",
-            help="of an evacuation or unshelve: a host that is off, on your word; those forced "
-            "down count too",
+            help="a host that is off, on your word, where it may run the guest that is to be "
+            "started; those forced down count too",
         )
         parser.add_argument("--admin", action="store_true", help="as an administrator")
         parser.add_argument("--user", default="operator", metavar="ID", help="on whose behalf")

@@ -24,6 +24,7 @@ from events.seal import sealed_message
 from events.topics import partition_of
 from events.values import replace
 from projections.rows import InstanceRow, NodeRow
+from statemachines.request_arguments import ARGUMENTS
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -184,7 +185,7 @@ class Workload:
             case "rebuild":
                 return {"image": rng.choice(("cirros", "alpine"))} if rng.random() < 0.7 else {}
             case _:
-                return {"name": "n"}
+                return {"name": "n"} if "name" in ARGUMENTS[action] else {}
 
     def _wishes(self) -> dict[str, str]:
         """Draw what a new guest shall hold: most often nothing besides memory and disk."""

@@ -13,7 +13,8 @@ import pytest
 from events.requests import ActionRequested
 from statemachines.arrows import table
 from statemachines.permissions import PERMISSIONS
-from statemachines.refused import CROSS_CELL, UNSUPPORTED, never_taken
+from statemachines.refused import UNSUPPORTED, never_taken
+from statemachines.request_arguments import CROSS_CELL
 from statemachines.saga import Saga
 from statemachines.sagas import BY_ACTION, IMMEDIATE
 from statemachines.states import MigrationStatus, TaskState

@@ -16,7 +16,7 @@ from statemachines.permissions import refusal
 from statemachines.power_sync import out_of_step
 from statemachines.sagas import BY_ACTION
 from statemachines.states import PowerState
-from tests.beginnings import begin, wander
+from tests.beginnings import begin, named_by, wander
 from tests.ends import check_end
 from tests.hosts import World
 from tests.story import LARGE
@@ -55,8 +55,7 @@ def ask(world: World, dice: random.Random) -> None:
         legal = [action for action in legal if action not in ENDS_IT]
     if legal:
         action = dice.choice(legal)
-        arguments = {"state": "active", "secret_ref": "s"}
-        world.request(action, flavor=LARGE, arguments=arguments)
+        world.request(action, **{"flavor": LARGE, **named_by(action)})
 
 
 def report(world: World, dice: random.Random) -> None:

@@ -8,7 +8,7 @@ from events import instance, requests
 from events.decisions import HostReturned
 from statemachines.notes import StepNote
 from statemachines.verdict import Rejected
-from tests.beginnings import ACTIONS, begin, built, resized, situations
+from tests.beginnings import ACTIONS, begin, built, named_by, resized, situations
 from tests.ends import check_end
 from tests.hosts import World
 from tests.story import SMALL, must
@@ -165,7 +165,7 @@ def test_nothing_may_be_asked_of_a_deleted_instance() -> None:
     world.settle()
 
     for action in ("start", "delete", "reset_state"):
-        outcome = world.request(action, arguments={"state": "active"})
+        outcome = world.request(action, **named_by(action))
         assert isinstance(outcome.verdict, Rejected)
         assert outcome.verdict.code == "deleted"
 

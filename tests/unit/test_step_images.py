@@ -8,7 +8,7 @@ from events import images
 from events.decisions import HostReturned
 from statemachines.verdict import Rejected
 from tests.answers import argument, failures_of
-from tests.beginnings import begin, built, from_volume
+from tests.beginnings import begin, built, from_volume, named_by
 from tests.ends import check_end
 from tests.images_seen import deletions, the_image
 from tests.story import must
@@ -142,7 +142,7 @@ def test_a_winner_takes_over_and_no_image_is_left(action: str, winner: str) -> N
     image = the_image(world)
     must(world.says("h1", images.SnapshotStarted(), images.ImageUploadStarted()))
 
-    must(world.request(winner, arguments={"state": "error"}))
+    must(world.request(winner, **named_by(winner, state="error")))
 
     assert deletions(world) == [image]
     assert world.actions[1][1] == "Error"
@@ -185,15 +185,6 @@ def test_a_deletion_that_fails_is_asked_again_and_then_waits_with_patience() -> 
     must(world.decide(HostReturned(host="h1")))
     world.settle()
     assert world.here.sides == ()
-
-
-def test_the_image_is_named_by_the_saga_whatever_the_request_says() -> None:
-    world = built()
-    must(world.request("snapshot", arguments={"name": "n", "image_id": "i"}))
-
-    must(world.says("h1", images.SnapshotFailed(reason="no")))
-
-    assert deletions(world) != ["i"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from events import images, instance
 from events.values import replace
 from statemachines.verdict import Rejected
 from tests.answers import argument, failures_of
-from tests.beginnings import begin, built, from_volume, stopped
+from tests.beginnings import begin, built, from_volume, named_by, stopped
 from tests.ends import check_end
 from tests.hosts import World
 from tests.story import must
@@ -173,7 +173,7 @@ def test_a_winner_takes_a_rebuild_over(winner: str) -> None:
     world = chosen(begin("rebuild"))
     must(world.says("h1", images.RebuildDisksPreparing()))
 
-    must(world.request(winner, arguments={"state": "active"}))
+    must(world.request(winner, **named_by(winner)))
     world.settle()
 
     check_end(world)

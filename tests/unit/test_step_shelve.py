@@ -8,7 +8,7 @@ from events import images, migration
 from events.ids import SagaId, image_id
 from statemachines.verdict import Rejected
 from tests.answers import argument, failures_of
-from tests.beginnings import begin, offloaded, resized, shelved, stopped
+from tests.beginnings import begin, named_by, offloaded, resized, shelved, stopped
 from tests.ends import check_end
 from tests.images_seen import claims, deletions, place, the_image
 from tests.story import must
@@ -206,7 +206,7 @@ def test_a_winner_takes_a_shelve_over_at_each_step(step: str, winner: str) -> No
         world.succeed(world.letters[0])
     assert world.saga.step == step
 
-    must(world.request(winner, arguments={"state": "active"}))
+    must(world.request(winner, **named_by(winner)))
     world.settle()
 
     check_end(world)

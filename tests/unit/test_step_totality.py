@@ -36,7 +36,7 @@ REQUESTS: list[object] = [
         flavor=SMALL,
         is_admin=True,
         source_up=up,
-        arguments={"state": "error"},
+        arguments={"state": "error"} if action == "reset_state" else {},
     )
     for action in PERMISSIONS
     for up in (True, False)

@@ -8,7 +8,7 @@ from events import images, instance
 from events.values import replace
 from statemachines.verdict import Rejected
 from tests.answers import argument, failures_of
-from tests.beginnings import begin, built, from_volume, offloaded
+from tests.beginnings import begin, built, from_volume, named_by, offloaded
 from tests.ends import check_end
 from tests.images_seen import claims, deletions, place
 from tests.story import must
@@ -194,7 +194,7 @@ def test_a_winner_takes_an_unshelve_over_at_each_step(step: str, winner: str) ->
     if step == "accepted":
         must(world.says("h2", images.UnshelveAccepted(node="h2")))
 
-    must(world.request(winner, arguments={"state": "active"}))
+    must(world.request(winner, **named_by(winner)))
     world.settle()
 
     check_end(world)

@@ -9,7 +9,8 @@ from events.commands import SetAdminPassword
 from events.instance import CommandRefused
 from statemachines.attachment_actions import AT_ONCE_MAX
 from statemachines.notes import FaultNote
-from statemachines.refused import CROSS_CELL, SECRETS, UNSUPPORTED
+from statemachines.refused import SECRETS, UNSUPPORTED
+from statemachines.request_arguments import CROSS_CELL
 from statemachines.sagas import BY_ACTION, IMMEDIATE
 from statemachines.verdict import Rejected
 from tests.beginnings import after, begin, built, paused, resized, stopped
