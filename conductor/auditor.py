@@ -229,29 +229,30 @@ def _compare_rows(table: str, key: Key, wanted: Row, row: Row) -> Iterator[Diffe
     for column, ours, theirs in zip(wanted._fields, wanted, row, strict=True):
         if ours == theirs:
             continue
-        if column == "body" and _same_body(table, ours, theirs):
-            continue
         if column == "body":
-            yield Difference(table, key, column, _shown(table, ours), _shown(table, theirs))
+            yield from _compare_bodies(table, key, ours, theirs)
         else:
             yield Difference(table, key, column, ours, theirs)
 
 
-def _same_body(table: str, ours: object, theirs: object) -> bool:
-    if not isinstance(ours, bytes) or not isinstance(theirs, bytes):
-        return False
-    codec = _BODIES[table]
-    try:
-        return bool(codec.decode(ours) == codec.decode(theirs))
-    except BadRecord:
-        return False
+def _compare_bodies(table: str, key: Key, ours: object, theirs: object) -> Iterator[Difference]:
+    """Yield each field of a state that differs, as `body.generation`."""
+    mine, other = _decoded(table, ours), _decoded(table, theirs)
+    if isinstance(mine, str) or isinstance(other, str):
+        yield Difference(table, key, "body", str(mine), str(other))
+        return
+    for name in mine.__struct_fields__:
+        said, stands = getattr(mine, name), getattr(other, name)
+        if said != stands:
+            yield Difference(table, key, f"body.{name}", repr(said), repr(stands))
 
 
-def _shown(table: str, body: object) -> str:
+def _decoded(table: str, body: object) -> Any:
+    """Return a state, or what to say of a body that is none."""
     if not isinstance(body, bytes):
         return repr(body)
     try:
-        return repr(_BODIES[table].decode(body))
+        return _BODIES[table].decode(body)
     except BadRecord as bad:
         return str(bad)
 

@@ -165,7 +165,10 @@ class Keeper:
             if not self._mac.exists() or not hmac.compare_digest(
                 self._mac.read_text(), self._sealed(self._file)
             ):
-                raise KeptUnusable(f"Expected {self._file} as a verify left it, but it was changed")
+                raise KeptUnusable(
+                    f"Expected {self._file} as a verify of this code left it, but it was changed,"
+                    " or the code was"
+                )
             database = sqlite3.connect(self._file)
             # The file is opened by the first statement, and stays the same whoever replaces it.
             database.execute("PRAGMA schema_version").fetchone()

@@ -7,7 +7,10 @@ import random
 import pytest
 
 from conductor.auditor import Audit, Difference, compare
-from projections.rows import Key, Row, TagRow
+from conductor.bodies import HELD_CODEC
+from events.values import replace
+from projections.rows import InstanceStateRow, Key, Row, TagRow
+from tests.beginnings import built
 
 LOG: dict[Key, Row] = {(f"i{n}", "a"): TagRow(f"i{n}", "a") for n in range(10)}
 
@@ -61,3 +64,28 @@ def test_a_row_that_is_there_twice_does_not_stand_for_one_that_is_gone(at: int) 
 
     assert [d.log for d in differences].count("a TagRow") == 1
     assert len(differences) == 2
+
+
+def states(body: bytes) -> list[Difference]:
+    """Compare the state of a guest that was just built with a body that is in the database."""
+    held = built().here
+    key: Key = (held.instance_id,)
+    row = InstanceStateRow(held.instance_id, 0, HELD_CODEC.encode(held))
+    audit = Audit()
+    compare(audit, "instance_states", {key: row}, [[tuple(row._replace(body=body))]])
+    return audit.differences
+
+
+def test_of_two_states_the_fields_that_differ_are_named_and_nothing_else() -> None:
+    changed = replace(built().here, generation=9, host="h7")
+
+    found = [(d.column, d.log, d.database) for d in states(HELD_CODEC.encode(changed))]
+
+    assert sorted(found) == [("body.generation", "1", "9"), ("body.host", "'h1'", "'h7'")]
+
+
+def test_a_body_that_is_no_state_is_named_as_it_is() -> None:
+    (found,) = states(b"garbage")
+
+    assert found.column == "body"
+    assert str(found.log).startswith("Held(")
