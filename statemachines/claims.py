@@ -72,6 +72,18 @@ def keep_one_size(run: Run) -> None:
         release(run, held.host, move.saga_id)
 
 
+def take_size_of_home(run: Run, saga: SagaState) -> None:
+    """Have the instance the size of its new home, where this saga's move broke off behind it.
+
+    What that host has of it, room and disks, is of the new size, whether or not it said so.
+    """
+    move = run.held.move
+    if move is None or move.saga_id != saga.saga_id:
+        return
+    if move.destination == run.held.host != move.source:
+        run.held = replace(run.held, flavor=move.new_flavor)
+
+
 def owner_has_room(held: Held) -> bool:
     """Say whether room is claimed on the instance's own host; not where it has none."""
     return any(claim.host == held.host for claim in held.claims)

@@ -7,8 +7,9 @@ instance (`conductor.conservation`).
 
 from __future__ import annotations
 
-from statemachines.claims import owner_has_guest, owner_has_room
-from statemachines.held import Held
+from events.requests import Flavor
+from statemachines.claims import owner_has_guest
+from statemachines.held import Claim, Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
 
@@ -38,14 +39,18 @@ def stray_room(held: Held) -> tuple[str, ...]:
 
 
 def missing_room(held: Held) -> tuple[str, ...]:
-    """Say that the owner has no room claimed for it, in a sentence; empty where it has.
+    """Say that the owner has no room claimed of its size, in a sentence; empty where it has.
 
     Only while something is done to it may its home be without.
     """
     is_at_home = held.host is not None and held.saga is None and held.vm_state != VmState.DELETED
-    if not is_at_home or held.origin != "regente" or owner_has_room(held):
+    if not is_at_home or held.origin != "regente":
         return ()
-    room = f"room on {held.host}, where it is {held.vm_state}, but none"
+    size = _size(held.flavor)
+    sizes = [_size(claim) for claim in held.claims if claim.host == held.host]
+    if size in sizes:
+        return ()
+    room = f"room for {size} on {held.host}, where it is {held.vm_state}, but {sizes or 'none'}"
     return (f"Expected of instance {held.instance_id} {room}",)
 
 
@@ -63,6 +68,10 @@ def may_claim(held: Held) -> frozenset[str | None]:
         hosts |= {move.source, move.destination}
     hosts.update(tombstone.source for tombstone in held.tombstones)
     return frozenset(hosts)
+
+
+def _size(of: Flavor | Claim) -> tuple[int, int, int]:
+    return of.vcpus, of.memory_mb, of.disk_gb
 
 
 def _claims(held: Held) -> list[str]:

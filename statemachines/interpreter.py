@@ -28,6 +28,7 @@ from statemachines.claims import (
     keep_one_size,
     owner_has_guest,
     release,
+    take_size_of_home,
 )
 from statemachines.conditions import chosen
 from statemachines.held import Move, SagaState
@@ -217,9 +218,7 @@ def _supersede(run: Run, saga: SagaState) -> None:
     move = run.held.move
     if move is not None and move.status not in OVER | UNCONFIRMED:
         set_migration_status(run, MigrationStatus.ERROR)
-        if move.destination == run.held.host != move.source:
-            # What its new home has of it, room and disks, is of the new size.
-            run.held = replace(run.held, flavor=move.new_flavor)
+        take_size_of_home(run, saga)
     run.held = replace(run.held, saga=None)
     table = SAGAS[saga.saga]
     step = table.steps.get(saga.step)
@@ -360,6 +359,8 @@ def _leave(run: Run, table: Saga, saga: SagaState, end: Ending, *, keep_claim: b
     if given_up is not None and (end.release_target or end.release_destination) and not keep_claim:
         release(run, given_up, None if end.release_target else saga.saga_id)
     _take_back(run, saga, end)
+    if not end.ok:
+        take_size_of_home(run, saga)
     if end.migration_status is not None:
         set_migration_status(run, end.migration_status)
     if end.clear_elsewhere:

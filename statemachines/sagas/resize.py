@@ -31,15 +31,68 @@ _ANOTHER = Choice(
 )
 #: Where the resize stays on its host, what that is told to leave nothing of would be the guest.
 _RELEASE = Choice("same_host", End(), To("release_destination"))
-_TAKING_BACK = frozenset({"RevertStarted", "RevertPoweringOff"})
-_ONLY_DESTINATION_KNOWS = "only its destination can say whether it still has the guest: retry it"
-_ONLY_SOURCE_HAS_IT = "its destination has given the guest up, and only its source has it: retry it"
+#: What a destination that is told to give back may have done before it heard that.
+_FINISHING = frozenset({"ResizeFinishing", "ResizeFinished"})
 
 
 def _gone(outcome: str, owe: Owe | None = None) -> Choice:
     """Undo what there is at a destination, unless it is the source."""
     return Choice(
         "same_host", End(outcome, owe=owe), To("release_destination", outcome=outcome, owe=owe)
+    )
+
+
+def _giving_back(
+    name: str,
+    failed: str,
+    progress: frozenset[str] = frozenset(),
+    action_events: tuple[str, ...] = (),
+) -> Step:
+    """Have the destination give the guest up, so that its source may take it back."""
+    return Step(
+        name=name,
+        command="RevertResize",
+        to=Role.DESTINATION,
+        on={
+            "ResizeReverted": To("take_back"),
+            "ResizeRevertFailed": End(failed),
+            "CommandRefused": Again(),
+            # The guest may still run there: without a fence nobody may start it elsewhere.
+            "StepHostLost": NeedsOperator(),
+        },
+        progress=progress,
+        exhausted=NeedsOperator(),
+        no_way_back="only its destination can say whether it still has the guest: retry it",
+        action_events=action_events,
+        deadline="move_timeout",
+        retries=2,
+    )
+
+
+def _taking_back(
+    done: End,
+    migration_status: MigrationStatus | None = None,
+    action_events: tuple[str, ...] = (),
+) -> Step:
+    """Have the source make the guest of what it kept."""
+    return Step(
+        name="take_back",
+        command="FinishRevertResize",
+        to=Role.SOURCE,
+        on={
+            "RevertFinished": done,
+            "RevertFinishFailed": End("failed"),
+            "CommandRefused": Again(),
+            "StepHostLost": End("failed", owe=Owe.FENCE),
+        },
+        progress=frozenset({"RevertStarted", "RevertPoweringOff"}),
+        exhausted=NeedsOperator(),
+        no_way_back="its destination has given the guest up, and only its source has it: retry it",
+        migration_status=migration_status,
+        action_events=action_events,
+        deadline="move_timeout",
+        retries=2,
+        after_no_return=True,
     )
 
 
@@ -167,39 +220,8 @@ def _table(name: str, migration_type: MigrationType, same_host: str | None) -> S
                 deadline="long_rpc_timeout",
                 retries=3,
             ),
-            Step(
-                name="give_back",
-                command="RevertResize",
-                to=Role.DESTINATION,
-                on={
-                    "ResizeReverted": To("take_back"),
-                    "ResizeRevertFailed": End("stranded"),
-                    "CommandRefused": Again(),
-                    # The guest may run there: without a fence nobody may start it elsewhere.
-                    "StepHostLost": NeedsOperator(),
-                },
-                exhausted=NeedsOperator(),
-                no_way_back=_ONLY_DESTINATION_KNOWS,
-                deadline="move_timeout",
-                retries=2,
-            ),
-            Step(
-                name="take_back",
-                command="FinishRevertResize",
-                to=Role.SOURCE,
-                on={
-                    "RevertFinished": End(),
-                    "RevertFinishFailed": End("failed"),
-                    "CommandRefused": Again(),
-                    "StepHostLost": End("failed", owe=Owe.FENCE),
-                },
-                progress=_TAKING_BACK,
-                exhausted=NeedsOperator(),
-                no_way_back=_ONLY_SOURCE_HAS_IT,
-                deadline="move_timeout",
-                retries=2,
-                after_no_return=True,
-            ),
+            _giving_back("give_back", failed="stranded", progress=_FINISHING),
+            _taking_back(End()),
         ),
         endings=(
             Ending(name="finished", ok=True, migration_status=MigrationStatus.FINISHED),
@@ -273,41 +295,11 @@ REVERT = saga(
     first=To("give_up"),
     migration_status=MigrationStatus.REVERTING,
     steps=(
-        Step(
-            name="give_up",
-            command="RevertResize",
-            to=Role.DESTINATION,
-            on={
-                "ResizeReverted": To("take_back"),
-                "ResizeRevertFailed": End("failed"),
-                "CommandRefused": Again(),
-                # The guest may still run there: without a fence nobody may start it elsewhere.
-                "StepHostLost": NeedsOperator(),
-            },
-            exhausted=NeedsOperator(),
-            no_way_back=_ONLY_DESTINATION_KNOWS,
-            action_events=("compute_revert_resize",),
-            deadline="move_timeout",
-            retries=2,
-        ),
-        Step(
-            name="take_back",
-            command="FinishRevertResize",
-            to=Role.SOURCE,
-            on={
-                "RevertFinished": End("reverted"),
-                "RevertFinishFailed": End("failed"),
-                "CommandRefused": Again(),
-                "StepHostLost": End("failed", owe=Owe.FENCE),
-            },
-            progress=_TAKING_BACK,
-            exhausted=NeedsOperator(),
-            no_way_back=_ONLY_SOURCE_HAS_IT,
+        _giving_back("give_up", failed="failed", action_events=("compute_revert_resize",)),
+        _taking_back(
+            End("reverted"),
             migration_status=MigrationStatus.REVERTED,
             action_events=("compute_finish_revert_resize",),
-            deadline="move_timeout",
-            retries=2,
-            after_no_return=True,
         ),
     ),
     endings=(

@@ -38,6 +38,8 @@ MENDED: Final = (
     "evacuate/rebuild/before/destination:cut-off+user:reboot_hard",
     "revert_resize/give_up/before/destination:disk-full",
     "revert_resize_same_host/give_up/before/source:disk-full",
+    "resize/give_back/before/answer:ResizeRevertFailed+user:stop",
+    "resize/finish/before/answer:StepHostLost",
 )
 STEPS: Final = [(name, step) for name, table in operations().items() for step in table.steps]
 

@@ -9,7 +9,7 @@ from events.values import replace
 from statemachines.conservation import broken_laws, may_claim, missing_room, stray_room
 from statemachines.held import Claim, Held
 from tests.beginnings import ACTIONS, begin, built, resized, situations
-from tests.story import must
+from tests.story import LARGE, must
 
 STRAY = Claim(
     host="h9", saga_id="s", vcpus=1, memory_mb=1, disk_gb=1, created_at=1_700_000_000_000_000
@@ -50,8 +50,16 @@ def test_an_owner_without_room_for_its_guest_is_named_while_nothing_is_done_to_i
 
     (sentence,) = missing_room(replace(held, claims=()))
 
-    assert "room on h1, where it is active, but none" in sentence
+    assert "room for (1, 2048, 20) on h1, where it is active, but none" in sentence
     assert missing_room(held) == missing_room(replace(moving, claims=())) == ()
+
+
+def test_an_owner_with_room_of_another_size_only_is_named() -> None:
+    held = built().here
+
+    (sentence,) = missing_room(replace(held, flavor=LARGE))
+
+    assert "room for (4, 8192, 80) on h1, where it is active, but [(1, 2048, 20)]" in sentence
 
 
 def test_room_is_claimed_once_by_a_saga_on_a_host() -> None:

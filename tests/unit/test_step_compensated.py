@@ -116,12 +116,49 @@ def test_a_resize_is_given_back_while_its_destination_is_at_work_too() -> None:
     must(world.says(DESTINATION, migration.ResizeFinishing()))
     compensate(world)
 
-    outcome = world.says(DESTINATION, migration.ResizeFinished(power_state=1), command_id=late)
+    must(world.says(DESTINATION, migration.ResizeFinished(power_state=1), command_id=late))
 
-    assert isinstance(outcome.verdict, Rejected)
+    assert world.here.flavor.name == "m1.large"
     world.settle()
     assert world.states == ("active", None)
     assert (world.here.host, world.here.flavor.name) == (SOURCE, "m1.small")
+
+
+@pytest.mark.parametrize("said_late", [(), (migration.ResizeFinishing(),)])
+def test_a_guest_that_its_destination_cannot_give_back_has_the_size_of_its_room_there(
+    said_late: tuple[object, ...],
+) -> None:
+    """Whether or not the destination says late that it was at work on the new size."""
+    world = at("resize", "finish")
+    asked = world.outstanding(DESTINATION)
+    compensate(world)
+    for fact in said_late:
+        must(world.says(DESTINATION, fact, command_id=asked))
+
+    must(world.says(DESTINATION, migration.ResizeRevertFailed(reason="busy")))
+
+    assert world.states == ("error", None)
+    assert (world.here.host, world.here.flavor.name) == (DESTINATION, "m1.large")
+    assert missing_room(world.here) == ()
+
+
+@pytest.mark.parametrize(
+    ("said_late", "vcpus"), [((), 1), ((migration.ResizeFinished(power_state=1),), 4)]
+)
+def test_a_guest_that_its_own_host_cannot_give_back_keeps_the_size_that_it_has(
+    said_late: tuple[object, ...], vcpus: int
+) -> None:
+    world = at("resize_same_host", "finish")
+    asked = world.outstanding(SOURCE)
+    compensate(world)
+    for fact in said_late:
+        must(world.says(SOURCE, fact, command_id=asked))
+
+    must(world.says(SOURCE, migration.ResizeRevertFailed(reason="busy")))
+
+    assert world.states == ("error", None)
+    assert world.here.flavor.vcpus == vcpus
+    assert [(c.host, c.vcpus) for c in world.here.claims] == [(SOURCE, vcpus)]
 
 
 def test_a_resize_on_its_own_host_is_given_back_with_one_size() -> None:

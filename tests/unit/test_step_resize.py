@@ -174,7 +174,7 @@ def test_a_destination_that_cannot_finish_is_the_guests_home_all_the_same() -> N
 
     assert world.trace[-1] == ("error", None, "error")
     assert world.here.host == DESTINATION
-    assert world.here.flavor == SMALL
+    assert world.here.flavor == LARGE  # The size of its disks there, and of the room claimed.
     assert world.events[-1] == ("compute_finish_resize", "Error")
     # What the source kept may be all that is left of the guest: its room stays taken.
     assert sorted(c.host for c in world.here.claims) == [SOURCE, DESTINATION]
