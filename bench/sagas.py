@@ -1,8 +1,8 @@
 """Line 5: live-migration sagas from request to end, against agents that answer at once.
 
 Everything of ours runs: worker, outbox, relay, command topics, scheduler with its locks, timers.
-The agents are one process that reads the commands of all hosts, and answers each with the facts of
-a migration that goes well.
+The agents are one process that reads the commands of all hosts, answers each with the facts of a
+migration that goes well, and says of every host each ten seconds that it is there.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import psycopg
 
 from bench import service
 from bench.backlog import conninfo_of
-from bench.contest import Figure, apart
-from bench.heartbeats import ROOMY, said_by_host
+from bench.contest import Figure, apart, rounded
+from bench.heartbeats import REPORT_INTERVAL_S, ROOMY, said_by_host
 from bench.lives import ANSWERS, FLAVOR
 from bench.load import HOSTS, KEYRING, PARTITIONS, Load, append, begun, open_log
 from bench.places import Places
+from bench.processors import of_port, of_postgres, taken_s
 from conductor.collector import collect_seldom
 from conductor.wiring import Conductor
 from events.codec import decode_command, encode_fact
@@ -34,7 +35,7 @@ from events.log import LogReader, LogWriter, Message, TopicPartition
 from events.node import HeartbeatSent
 from events.ports import SystemClock
 from events.requests import ActionRequested
-from events.seal import FIRST, digest, sealed_message
+from events.seal import FIRST, Key, digest, sealed_message
 from events.topics import Topics, partition_of
 
 #: Seconds that all of it may take; it takes a few.
@@ -47,18 +48,21 @@ _LAST: Final = {"create": "BuildGuest", "live_migrate": "CleanUpSource"}
 
 def measure(places: Places) -> list[Figure]:
     """Return live migrations a second."""
-    runs = []
+    runs: list[float] = []
+    cpu_ms: dict[str, list[float]] = {}
     for run in range(places.scale.long_runs):
         prefix = f"sagas{run}"
         topics = begun(places.kafka, prefix, hosts=HOSTS)
         admin = open_log(places.kafka).admin()
         admin.create([topics.command_spec(f"host{n}") for n in range(HOSTS)])
         admin.close()
-        for fact in (ROOMY, HeartbeatSent(report_interval_s=10)):
-            append(places.kafka, [said_by_host(topics, n, fact) for n in range(HOSTS)])
+        append(places.kafka, [said_by_host(topics, n, ROOMY) for n in range(HOSTS)])
         load = Load(address=places.kafka, prefix=prefix, facts=0, accepted=0)
         url = service.new_database(places.database(prefix))
-        runs.append(places.scale.sagas / apart(migrated, load, url, places.scale.sagas))
+        took_s, cpu_s = apart(migrated, load, url, places.scale.sagas)
+        runs.append(places.scale.sagas / took_s)
+        for name, each_s in cpu_s.items():
+            cpu_ms.setdefault(name, []).append(rounded(1e3 * each_s / places.scale.sagas))
     return [
         Figure(
             line="5",
@@ -66,13 +70,24 @@ def measure(places: Places) -> list[Figure]:
             unit="sagas/s",
             runs=runs,
             target="≥ 10 × DBOS's workflows",
-            conditions={"sagas": places.scale.sagas, "hosts": HOSTS},
+            conditions={
+                "sagas": places.scale.sagas,
+                "hosts": HOSTS,
+                "cpu_ms_per_saga": cpu_ms,
+            },
         )
     ]
 
 
-def migrated(load: Load, url: str, count: int) -> float:
-    """Return the seconds in which that many instances were migrated, having been created."""
+def migrated(load: Load, url: str, count: int) -> tuple[float, dict[str, float]]:
+    """Return the seconds in which that many instances were migrated, having been created.
+
+    And what each process took of the processors meanwhile, in seconds, by its name.
+    """
+    servers = {
+        "postgresql": of_postgres(conninfo_of(url)),
+        "kafka": of_port(int(load.address.rpartition(":")[2])),
+    }
     uuids = [str(UUID(int=n + 1)) for n in range(count)]
     with service.conducting(load, url) as conductor, answering(load) as answered:
         nodes = [TopicPartition(load.topics.node_events, p) for p in range(PARTITIONS)]
@@ -82,16 +97,17 @@ def migrated(load: Load, url: str, count: int) -> float:
         service.until(conductor, lambda: service.folded(conductor, ends) >= 1.0)
         _carried_out(conductor, answered, load, "create", uuids)
         collect_seldom()
-        begin = time.perf_counter()
+        pids = {"agents": answered.pid, **{k: pid for k, pid in servers.items() if pid is not None}}
+        before, begin = taken_s(pids), time.perf_counter()
         _carried_out(conductor, answered, load, "live_migrate", uuids)
-        took = time.perf_counter() - begin
+        took, after = time.perf_counter() - begin, taken_s(pids)
     with psycopg.connect(conninfo_of(url)) as connection:
         ended = connection.execute(
             "SELECT saga, status, ok, count(*) FROM sagas GROUP BY 1, 2, 3"
         ).fetchall()
     expected = ("live_migration", "ended", 1, count)
     assert expected in ended, f"Expected {expected} of the sagas, but {ended}"
-    return took
+    return took, {name: after[name] - before[name] for name in after}
 
 
 def _carried_out(
@@ -134,7 +150,9 @@ def _asked(topics: Topics, uuid: str, action: str) -> Message:
 class Answered:
     """How many commands the agents have answered, as far as they have said."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pid: int, pipe: Connection) -> None:
+        #: The process of the agents.
+        self.pid = pid
         self._pipe = pipe
         self._counts: Counter[str] = Counter()
 
@@ -156,8 +174,9 @@ def answering(load: Load) -> Iterator[Answered]:
     process = context.Process(target=answer, args=(load, theirs), daemon=True)
     process.start()
     theirs.close()
+    assert process.pid is not None
     try:
-        yield Answered(ours)
+        yield Answered(process.pid, ours)
     finally:
         ours.close()
         process.join()
@@ -175,8 +194,12 @@ def answer(load: Load, pipe: Connection) -> None:
     agents.close()
 
 
-@dataclass
+@dataclass(slots=True)
 class _Said:
+    """What a host has said of an instance: what an emitter keeps in its journal."""
+
+    partition: int
+    key: Key
     sequence: int = 0
     prev: bytes = FIRST
 
@@ -193,8 +216,11 @@ class Agents:
         self._writer: LogWriter = log.writer()
         hosts = [f"host{n}" for n in range(HOSTS)]
         self._reader.assign({TopicPartition(topics.commands(host), 0): 0 for host in hosts})
+        #: A host has one key, and keeps it.
+        self._keys = {host: KEYRING.key(host, 1) for host in hosts}
         self._known: set[str] = set()
         self._chains: dict[tuple[str, str], _Said] = {}
+        self._next_beat_s = 0.0
 
     def close(self) -> None:
         """Release the connections."""
@@ -203,7 +229,7 @@ class Agents:
 
     def turn(self) -> Counter[str]:
         """Answer what was asked since; return how many commands of each kind that were."""
-        answers: list[Message] = []
+        answers = self._beats()
         answered: Counter[str] = Counter()
         for record in self._reader.poll(READ_RECORDS, READ_WAIT_S):
             letter = decode_command(record.value or b"")
@@ -218,14 +244,25 @@ class Agents:
             self._writer.append(answers)
         return answered
 
+    def _beats(self) -> list[Message]:
+        """Every host is there, and says so as often as hosts do."""
+        if time.monotonic() < self._next_beat_s:
+            return []
+        self._next_beat_s = time.monotonic() + REPORT_INTERVAL_S
+        beat = HeartbeatSent(report_interval_s=REPORT_INTERVAL_S)
+        return [said_by_host(self.load.topics, n, beat) for n in range(HOSTS)]
+
     def _said(self, host: str, fact: object, address: Address) -> Message:
-        chain = self._chains.setdefault((host, address.instance_id), _Said())
+        uuid = address.instance_id
+        if (chain := self._chains.get((host, uuid))) is None:
+            chain = _Said(partition_of(uuid, PARTITIONS), self._keys[host])
+            self._chains[host, uuid] = chain
         chain.sequence += 1
         meta = Meta(
             source=COMPUTE + host,
             boot_epoch=1,
             sequence=chain.sequence,
-            instance_id=address.instance_id,
+            instance_id=uuid,
             generation=address.generation,
             command_id=address.command_id,
             request_id=address.request_id,
@@ -234,11 +271,11 @@ class Agents:
         value = encode_fact(meta, fact)
         message = sealed_message(
             topic=self.load.topics.instance_events,
-            partition=partition_of(address.instance_id, PARTITIONS),
-            key=address.instance_id,
+            partition=chain.partition,
+            key=uuid,
             value=value,
             prev=chain.prev,
-            by=KEYRING.key(host, 1),
+            by=chain.key,
         )
         chain.prev = digest(value)
         return message

@@ -1,0 +1,54 @@
+"""Large messages on Kafka: what a broker would take is appended among others, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from events.errors import LogError
+from events.kafka_log import KafkaLog, KafkaOptions
+from events.kafka_log.options import MESSAGE_BYTES_MAX
+from events.kafka_log.writer import LARGE_BYTES
+from tests.contract.log_contract import OpenLog, read
+from tests.servers.kafka import KafkaServer
+
+
+class OpenKafka(OpenLog):
+    def delete_topic(self) -> None:
+        raise NotImplementedError
+
+    def expire(self, partition: int, offset: int) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def opened(kafka: KafkaServer) -> Iterator[OpenKafka]:
+    opened = OpenKafka(KafkaLog(KafkaOptions(bootstrap=kafka.bootstrap)))
+    opened.create()
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("size", [LARGE_BYTES - 1, LARGE_BYTES, MESSAGE_BYTES_MAX - 200])
+def test_a_large_message_is_taken_among_small_ones(opened: OpenKafka, size: int) -> None:
+    sent = [opened.message(n % 2, b"x" * (size if n == 4 else 9)) for n in range(9)]
+
+    offsets = opened.writer.append(sent)
+
+    assert offsets == (0, 0, 1, 1, 2, 2, 3, 3, 4)
+    opened.reader.assign({opened.at(0): 0, opened.at(1): 0})
+    found = {(r.partition, r.offset): len(r.value or b"") for r in read(opened.reader, 9)}
+    assert found.pop((0, 2)) == size
+    assert set(found.values()) == {9}
+
+
+def test_a_message_that_no_broker_would_take_is_refused_and_the_writer_goes_on(
+    opened: OpenKafka,
+) -> None:
+    bomb = opened.message(0, b"x" * MESSAGE_BYTES_MAX)._replace(headers=(("h", b"v"),))
+
+    with pytest.raises(LogError, match="append"):
+        opened.writer.append([bomb])
+
+    assert opened.append(b"after") == (0,)
