@@ -6,7 +6,7 @@ act only for partitions in it, under the epoch in it, and only when they have ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conductor.fold import Fold
@@ -28,6 +28,9 @@ class Ownership:
     taken_at: int
     #: Have orders that neither the outbox nor a timer has been put back?
     repaired: bool = False
+    #: Names of the instances that may fall due by themselves, until they are looked at; None while
+    #: nobody has asked. Whatever a batch changes later it writes down itself.
+    may_fall_due: Sequence[str] | None = None
     #: Has a batch of ours been written? Until then each is tried alone, behind a marker.
     is_proven: bool = False
     #: The offset under our marker.

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
-from conductor.due_rows import WAITING, not_before
+from conductor.due_rows import not_before
 from conductor.errors import ConductorError, ForeignRules
 from conductor.fold import Fold
 from conductor.guard import Guard
 from conductor.office import Office
 from conductor.opening import START_OF_CHAIN
 from conductor.owned import Ownership
+from conductor.repair import Repair
 from conductor.rulebook import foreign
 from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
 from events.log import Record, TopicInfo, TopicPartition
@@ -29,7 +30,6 @@ from projections.store import (
     Batch,
     Checkpoint,
     Fenced,
-    Order,
     StoreUnavailable,
 )
 from statemachines.rules import Rules
@@ -54,6 +54,7 @@ class Worker:
             speaker=office.speaker,
             batch_records_max=options.batch_records_max,
         )
+        self._repair = Repair(office)
         self._keyring = ports.keyring
         self._topics = ports.topics
         self._clock = ports.clock
@@ -95,7 +96,7 @@ class Worker:
             raise
         if self._clock.monotonic_s() - self._told_at_s >= limits.TELL_LAG_S:
             self._tell_lag_tools()
-        return self._repair() or worked or bool(records)
+        return self._repair.turn() or worked or bool(records)
 
     def stop(self) -> None:
         """Let every partition go, cleanly: what was committed stays, nothing is half done."""
@@ -192,6 +193,7 @@ class Worker:
         mine.fold.keep(room=limits.CACHE_INSTANCES_MAX // shares)
         if mine.fold.rules.settings != settings:
             mine.repaired = False  # What falls due by itself may be other things now.
+            mine.may_fall_due = None
         self.counts += mine.fold.counts - before
         hosts = {order.host for order in batch.orders.values()}
         mine.may_choose |= SCHEDULER_HOST in hosts
@@ -331,40 +333,6 @@ class Worker:
                 if mine.stopped is None:  # The first reason is the best.
                     mine.stopped = f"{why} {_CHOICES}"
                     _log.error("partition stopped: %s", mine.stopped)
-
-    # What a takeover, or a rebuilt database, has to put back.
-
-    def _repair(self) -> bool:
-        for partition, mine in self._owned.partitions.items():
-            if not mine.repaired and mine.caught_up and mine.stopped is None:
-                if partition.topic == self._topics.instance_events:
-                    self._put_back(partition, mine)
-                mine.repaired = True
-                return True
-        return False
-
-    def _put_back(self, partition: TopicPartition, mine: Ownership) -> None:
-        """A step with neither an outbox row nor a timer gets its outbox row back."""
-        uuids = self._store.open_instances(partition)
-        for start in range(0, len(uuids), limits.REPAIR_INSTANCES_MAX):
-            orders: list[Order] = []
-            for uuid in uuids[start : start + limits.REPAIR_INSTANCES_MAX]:
-                orders += mine.fold.outstanding(uuid, self._clock.now_us())
-            missing = self._store.missing([o.command_id for o in orders])
-            if missing:
-                back = [o for o in orders if o.command_id in missing]
-                self._store.restore({partition: mine.epoch}, back)
-                mine.may_send = mine.may_choose = True
-        self._put_back_dues(partition, mine)
-
-    def _put_back_dues(self, partition: TopicPartition, mine: Ownership) -> None:
-        """Whatever falls due by itself by the rules in force has its row, and nothing else has."""
-        uuids = self._store.may_fall_due(partition, WAITING)
-        quiet = mine.taken_at + self._down_us
-        for start in range(0, len(uuids), limits.REPAIR_INSTANCES_MAX):
-            some = uuids[start : start + limits.REPAIR_INSTANCES_MAX]
-            rows = [not_before(d, quiet) for uuid in some for d in mine.fold.falling_due(uuid)]
-            self._store.restore_dues({partition: mine.epoch}, partition, some, rows)
 
 
 def _partition_of(lost: PositionLost) -> TopicPartition | None:

@@ -5,10 +5,11 @@ Each function works in the transaction of the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     and_,
@@ -46,6 +47,7 @@ _POSTPONE: Final = update(DUES).where(*of_topic(DUES), DUES.c.due_at < _UNTIL).v
 
 _INSTANCES = ROWS["instances"]
 _STATES = ROWS["instance_states"]
+_NUMBERS: Final[BindParameter[int]] = bindparam("numbers", expanding=True)
 _OF: Final = DUES.c.instance_uuid.in_(bindparam("uuids", expanding=True))
 _THERE: Final = select(DUES).where(_OF)
 
@@ -81,18 +83,24 @@ def postpone(connection: Connection, owned: Owned, until_us: int) -> None:
 
 
 def may_fall_due(
-    connection: Connection, partition: TopicPartition, where: Sequence[Standing]
-) -> tuple[str, ...]:
-    """Name the instances that stand in one of these ways, and those with a due of their own."""
-    standing = (
-        select(_INSTANCES.c.uuid)
-        .join(_STATES, _STATES.c.instance_uuid == _INSTANCES.c.uuid)
-        .where(_STATES.c.partition == partition.partition, or_(*map(_stands, where)))
-    )
-    known = select(DUES.c.instance_uuid).where(
-        DUES.c.topic == partition.topic, DUES.c.partition == partition.partition
-    )
-    return tuple(sorted(connection.scalars(union(standing, known))))
+    connection: Connection, partitions: Collection[TopicPartition], where: Sequence[Standing]
+) -> dict[TopicPartition, tuple[str, ...]]:
+    """Name the instances that stand in one of these ways, and those with a due of their own.
+
+    Of each of these partitions, which are of one topic. No index answers this: one over the two
+    states would have to be written whenever they change.
+    """
+    found: dict[TopicPartition, set[str]] = {each: set() for each in partitions}
+    for some in by_topic(partitions):
+        standing = (
+            select(_STATES.c.partition, _INSTANCES.c.uuid)
+            .join(_STATES, _STATES.c.instance_uuid == _INSTANCES.c.uuid)
+            .where(_STATES.c.partition.in_(_NUMBERS), or_(*map(_stands, where)))
+        )
+        known = select(DUES.c.partition, DUES.c.instance_uuid).where(*of_topic(DUES))
+        for number, uuid in connection.execute(union(standing, known), some):
+            found[TopicPartition(str(some["home_topic"]), number)].add(uuid)
+    return {each: tuple(sorted(uuids)) for each, uuids in found.items()}
 
 
 def _stands(so: Standing) -> ColumnElement[bool]:

@@ -171,10 +171,12 @@ class SqlStore:
             with writing(self._engine) as connection:
                 sql_dues.put_off(connection, dues, until_us)
 
-    def may_fall_due(self, partition: TopicPartition, where: Sequence[Standing]) -> tuple[str, ...]:
+    def may_fall_due(
+        self, partitions: Collection[TopicPartition], where: Sequence[Standing]
+    ) -> dict[TopicPartition, tuple[str, ...]]:
         """Name the instances that stand in one of these ways, and those with a due of their own."""
         with reading(self._engine) as connection:
-            return sql_dues.may_fall_due(connection, partition, where)
+            return sql_dues.may_fall_due(connection, partitions, where)
 
     def restore_dues(
         self,

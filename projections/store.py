@@ -315,8 +315,13 @@ class Store(Protocol):
         """Name the instances with a saga that has not ended."""
         ...
 
-    def may_fall_due(self, partition: TopicPartition, where: Sequence[Standing]) -> tuple[str, ...]:
-        """Name the instances that stand in one of these ways, and those with a due of their own."""
+    def may_fall_due(
+        self, partitions: Collection[TopicPartition], where: Sequence[Standing]
+    ) -> Mapping[TopicPartition, tuple[str, ...]]:
+        """Name the instances that stand in one of these ways, and those with a due of their own.
+
+        Of each of these partitions of one topic, by one look through all instances.
+        """
         ...
 
     def restore_dues(

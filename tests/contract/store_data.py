@@ -125,8 +125,8 @@ def instance(uuid: str = "i1", **values: object) -> Named:
     return "instances", row._replace(**values)  # type: ignore[arg-type]  # a test names its fields
 
 
-def state(uuid: str = "i1", body: bytes = b"body") -> Named:
-    return "instance_states", InstanceStateRow(instance_uuid=uuid, partition=0, body=body)
+def state(uuid: str = "i1", body: bytes = b"body", *, partition: int = 0) -> Named:
+    return "instance_states", InstanceStateRow(instance_uuid=uuid, partition=partition, body=body)
 
 
 def node(host: str = "host1", **values: object) -> Named:

@@ -46,6 +46,11 @@ def named(owned: Owned, *dues: DueRow, begin: int = 0, partition: TopicPartition
     return made
 
 
+def standing(store: Store, *so: Standing) -> tuple[str, ...]:
+    """Name the instances of the first partition that a takeover looks at."""
+    return store.may_fall_due([P0], so)[P0]
+
+
 class DuesContract(StoreContract):
     """What falls due by itself."""
 
@@ -153,13 +158,22 @@ class DuesContract(StoreContract):
         store.commit([first])
 
         waiting = Standing(("resized", "rescued"), (), ())
-        assert store.may_fall_due(P0, [waiting]) == ("i1", "i2")
-        assert store.may_fall_due(TopicPartition(TOPIC, 1), [waiting]) == ()
-        assert store.may_fall_due(P0, [waiting, Standing(("shelved",), (), ())]) == (
-            "i1",
-            "i2",
-            "i3",
-        )
+        shelved = Standing(("shelved",), (), ())
+        assert standing(store, waiting) == ("i1", "i2")
+        assert standing(store, waiting, shelved) == ("i1", "i2", "i3")
+
+    def test_a_take_over_looks_at_several_partitions_at_once(self, store: Store) -> None:
+        p2 = TopicPartition(TOPIC, 2)
+        owned = own(store, P0, P1, p2)
+        first = batch(owned, rows=[instance("i1", vm_state="resized"), state("i1")])
+        second = named(owned, due("i3", partition=P1), partition=P1)
+        for each in (instance("i2", vm_state="resized"), state("i2", partition=1)):
+            put(second.changes, *each)
+        store.commit([first, second])
+
+        waiting = [Standing(("resized",), (), ())]
+        assert store.may_fall_due([P0, P1], waiting) == {P0: ("i1",), P1: ("i2", "i3")}
+        assert store.may_fall_due([P1, p2], waiting) == {P1: ("i2", "i3"), p2: ()}
 
     def test_a_take_over_tells_tasks_and_power_states_apart(
         self, store: Store, owned: Owned
@@ -171,11 +185,11 @@ class DuesContract(StoreContract):
         ]
         store.commit([batch(owned, rows=rows)])
 
-        assert store.may_fall_due(P0, [Standing(("stopped",), (None,), (1, 3))]) == ("i1",)
-        assert store.may_fall_due(P0, [Standing(("stopped",), (None,), ())]) == ("i1", "i2")
-        assert store.may_fall_due(P0, [Standing(("stopped",), ("resize_prep",), ())]) == ("i3",)
+        assert standing(store, Standing(("stopped",), (None,), (1, 3))) == ("i1",)
+        assert standing(store, Standing(("stopped",), (None,), ())) == ("i1", "i2")
+        assert standing(store, Standing(("stopped",), ("resize_prep",), ())) == ("i3",)
         either = Standing(("stopped",), (None, "resize_prep"), ())
-        assert store.may_fall_due(P0, [either]) == ("i1", "i2", "i3")
+        assert standing(store, either) == ("i1", "i2", "i3")
 
     def test_what_is_restored_replaces_what_those_instances_had(
         self, store: Store, owned: Owned

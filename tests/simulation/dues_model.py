@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from events.log import TopicPartition
 from projections.rows import InstanceRow, InstanceStateRow
@@ -41,17 +41,22 @@ class DuesModel:
         for each in self._mine(owned):
             self._set(each._replace(due_at=max(each.due_at, until_us)))
 
-    def may_fall_due(self, partition: TopicPartition, where: Sequence[Standing]) -> tuple[str, ...]:
+    def may_fall_due(
+        self, partitions: Collection[TopicPartition], where: Sequence[Standing]
+    ) -> dict[TopicPartition, tuple[str, ...]]:
         """Name the instances that stand in one of these ways, and those with a due of their own."""
-        found = {d.instance_uuid for d in self._db.dues.values() if _home(d) == partition}
+        found: dict[TopicPartition, set[str]] = {each: set() for each in partitions}
+        numbers = {each.partition: each for each in partitions}
+        for due in self._db.dues.values():
+            found.get(_home(due), set()).add(due.instance_uuid)
         states = self._db.rows["instance_states"]
         for key, row in self._db.rows["instances"].items():
             state = states.get(key)
             assert isinstance(row, InstanceRow), f"Expected an instance, but {row!r}"
             assert isinstance(state, InstanceStateRow), f"Expected a state, but {state!r}"
-            if state.partition == partition.partition and any(_stands(row, so) for so in where):
-                found.add(row.uuid)
-        return tuple(sorted(found))
+            if state.partition in numbers and any(_stands(row, so) for so in where):
+                found[numbers[state.partition]].add(row.uuid)
+        return {each: tuple(sorted(uuids)) for each, uuids in found.items()}
 
     def restore_dues(
         self,
