@@ -14,7 +14,6 @@ from typing import Final, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
 from conductor.due_rows import due_changes, due_rows
-from conductor.limits import CACHE_INSTANCES_MAX
 from conductor.opening import (
     START_OF_CHAIN,
     Decode,
@@ -152,10 +151,10 @@ class Fold:
                 quarantine_row(now.changes, record, bad)
         return self._batch(now)
 
-    def keep(self, *, room: int = CACHE_INSTANCES_MAX) -> None:
+    def keep(self, *, shares: int = 1) -> None:
         """Go on from the batch in hand: it is known to be in the database.
 
-        So many instances stay in memory, those of this batch first.
+        So many folds share the memory for states.
         """
         now = self._now
         assert now is not None, f"Expected a batch of {self.partition} in hand, but none"
@@ -164,8 +163,8 @@ class Fold:
         self.leader_epoch = now.leader_epoch
         self.rules = now.rules
         self.counts += now.others + Counter(accepted=now.accepted)
-        self._states.room = room
-        self._states.keep(now.held, now.nodes)
+        self._states.share(shares)
+        self._states.keep(now.held, now.bodies(), now.nodes)
         self._now = None
 
     # Opening a record.

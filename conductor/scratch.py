@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from conductor.rows import LastNotes, no_notes
-from projections.rows import Changes
+from projections.rows import Changes, InstanceStateRow
 from statemachines.held import Held
 from statemachines.node import NodeHeld
 from statemachines.rules import Rules
@@ -40,3 +42,8 @@ class Scratch:
         self.rules = rules
         self.believed.clear()
         self.admitted.clear()
+
+    def bodies(self) -> dict[str, bytes]:
+        """Return the state of each instance that has changed, as it is stored."""
+        rows = cast("Iterable[InstanceStateRow]", self.changes.get("instance_states", {}).values())
+        return {row.instance_uuid: row.body for row in rows}

@@ -190,7 +190,7 @@ class Worker:
         mine = self._owned.partitions[batch.partition]
         before, settings = Counter(mine.fold.counts), mine.fold.rules.settings
         shares = sum(tp.topic == batch.partition.topic for tp in self._owned.partitions)
-        mine.fold.keep(room=limits.CACHE_INSTANCES_MAX // shares)
+        mine.fold.keep(shares=shares)
         if mine.fold.rules.settings != settings:
             mine.repaired = False  # What falls due by itself may be other things now.
             mine.may_fall_due = None

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from conductor.bodies import HELD_CODEC
+from conductor.limits import CACHE_BODIES_BYTES_MAX, CACHE_VALUES_MAX
 from conductor.states import States
+from events.requests import Flavor
+from statemachines.held import Held
 
 
 class Reads:
@@ -18,11 +22,33 @@ class Reads:
         return {}
 
 
+def at(name: str, updated_at: int = 1) -> Held:
+    """Return a state of an instance."""
+    return Held(
+        instance_id=name,
+        origin="regente",
+        vm_state="active",
+        flavor=Flavor(name="", vcpus=0, memory_mb=0, disk_gb=0),
+        created_at=1,
+        updated_at=updated_at,
+    )
+
+
+def held(*names: str) -> dict[str, Held | None]:
+    """Return states of instances of these names."""
+    return {name: at(name) for name in names}
+
+
+def bodies(*names: str) -> dict[str, bytes]:
+    """Return the same as they are stored."""
+    return {name: HELD_CODEC.encode(at(name)) for name in names}
+
+
 def test_the_instances_unused_for_longest_leave_and_are_read_again() -> None:
     reads = Reads()
     states = States(reads)
     states.room = 2
-    states.keep(dict.fromkeys(("a", "b", "c")), {})
+    states.keep(dict.fromkeys(("a", "b", "c")), {}, {})
 
     states.prefetch(("a", "b", "c"))
 
@@ -33,9 +59,74 @@ def test_a_batch_larger_than_the_room_is_kept_in_part() -> None:
     reads = Reads()
     states = States(reads)
     states.room = 1
-    states.keep(dict.fromkeys(("a", "b")), {})
-    states.keep({"a": None}, {})
+    states.keep(dict.fromkeys(("a", "b")), {}, {})
+    states.keep({"a": None}, {}, {})
 
     states.prefetch(("a",))
 
     assert reads.asked == []
+
+
+def test_a_value_that_left_is_made_of_its_body_and_not_read() -> None:
+    reads = Reads()
+    states = States(reads)
+    states.room = 1
+    states.keep(held("a", "b"), bodies("a", "b"), {})
+
+    states.prefetch(("a", "b"))
+
+    assert reads.asked == []
+    assert states.instance("a") == at("a")
+
+
+def test_a_body_gives_way_to_the_next_of_its_instance() -> None:
+    states = States(Reads())
+    states.room = 0
+    later = at("a", updated_at=2)
+    states.keep(held("a"), bodies("a"), {})
+    states.keep({"a": later}, {"a": HELD_CODEC.encode(later)}, {})
+
+    assert states.instance("a") == later
+
+
+def test_the_bodies_unused_for_longest_leave_where_they_have_too_many_bytes() -> None:
+    reads = Reads()
+    states = States(reads)
+    states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
+    for names in ("ab", "a", "c"):
+        states.keep(held(*names), bodies(*names), {})
+
+    states.prefetch(("a", "b", "c"))
+
+    assert reads.asked == ["b"]
+
+
+def test_a_body_that_changed_often_counts_once() -> None:
+    reads = Reads()
+    states = States(reads)
+    states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
+    for names in ("a", "a", "a", "b"):
+        states.keep(held(*names), bodies(*names), {})
+
+    states.prefetch(("a", "b"))
+
+    assert reads.asked == []
+
+
+def test_whoever_forgets_everything_reads_it_again() -> None:
+    reads = Reads()
+    states = States(reads)
+    states.keep(held("a"), bodies("a"), {})
+    states.clear()
+
+    states.prefetch(("a",))
+
+    assert reads.asked == ["a"]
+
+
+def test_partitions_share_the_memory() -> None:
+    states = States(Reads())
+
+    states.share(4)
+
+    assert (states.room, states.room_bytes) == (CACHE_VALUES_MAX // 4, CACHE_BODIES_BYTES_MAX // 4)
