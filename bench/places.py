@@ -30,7 +30,8 @@ class Scale:
     few_instances: int = 10_000
     many_instances: int = 1_000_000
     many_active: int = 50_000
-    growth_facts: int = 450_000
+    #: Operations of each active instance, three facts each; the first is not measured.
+    growth_rounds: int = 4
     memory_instances: int = 200_000
     memory_facts: int = 1_000_000
     hosts: int = 10_000
@@ -45,7 +46,6 @@ class Scale:
             few_instances=self.few_instances // by,
             many_instances=self.many_instances // by,
             many_active=self.many_active // by,
-            growth_facts=self.growth_facts // by,
             memory_instances=self.memory_instances // by,
             memory_facts=self.memory_facts // by,
             hosts=self.hosts // by,
