@@ -33,7 +33,7 @@ def unchanged(
     found: Replayed,
     kept: Kept,
     *,
-    instances: Collection[str],
+    instances: Collection[object],
     there: dict[Key, Row],
 ) -> tuple[int, dict[Key, Row]]:
     """Return how many rows a table has, and those that the fold has changed.
@@ -44,27 +44,22 @@ def unchanged(
     row_type, width = TABLES[table]
     changed, gone = found.tables[table], found.gone[table]
     touched = changed.keys() | gone
-    whole = table in _WHOLE
-    column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), None)
+    column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), -1)
+    every = table in _WHOLE or column < 0
     known, new, count = kept.digests(table), dict[Key, Row](), 0
     for some in rows:
         count += len(some)
-        old, keys = some, [cast("Key", values[:width]) for values in some]
-        if not touched.isdisjoint(keys):
-            old = [row for key, row in zip(keys, some, strict=True) if key not in touched]
-            new.update(
-                (key, row_type._make(row))
-                for key, row in zip(keys, some, strict=True)
-                if key in touched
-            )
+        # Of most rows nothing is asked but which instance they are of, and their digest.
+        old = [] if every else [row for row in some if row[column] not in instances]
+        near = some if every else [row for row in some if row[column] in instances]
+        mine = [(cast("Key", row[:width]), row_type._make(row)) for row in near]
+        new.update((key, row) for key, row in mine if key in touched)
+        old += [row for key, row in mine if key not in touched]
+        if table in _WHOLE or not every:
+            there.update(mine)
         if not known.issuperset(digests := list(map(digest_of_row, old))):
             other = next(row[:width] for row, d in zip(old, digests, strict=True) if d not in known)
             raise KeptUnusable(f"Expected row {other} of {table} as it was kept, but it is another")
-        there.update(
-            (key, row_type._make(row))
-            for key, row in zip(keys, some, strict=True)
-            if whole or (column is not None and row[column] in instances)
-        )
     # A row has its key in it, so that no two have one digest: who is not there shows in the number.
     absent = len(known) - kept.count(table, (*changed, *gone)) - (count - len(new))
     if absent:

@@ -92,12 +92,10 @@ class Replay:
         KeptUnusable where the log does not go on from there, LogCutOff, PositionLost,
         LogUnavailable where it can't be read that far.
         """
-        if after is None:
-            try:
-                return self._fold_all(positions, None, look_ahead=False)
-            except _FoldedToo:
-                pass  # Seldom: a worker died twice.
-        return self._fold_all(positions, after, look_ahead=True)
+        try:
+            return self._fold_all(positions, after, look_ahead=False)
+        except _FoldedToo:  # Seldom: a worker died twice.
+            return self._fold_all(positions, after, look_ahead=True)
 
     def _fold_all(
         self, positions: Mapping[TopicPartition, int], after: Kept | None, *, look_ahead: bool
