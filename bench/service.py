@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from bench.contest import Took, measured, resident_mb
 from bench.load import KEYRING, Load
 from conductor.collector import collect_seldom
+from conductor.commits import beside
 from conductor.wiring import Conductor, Options, Ports
 from events.log import LogGroup, TopicPartition
 from events.ports import SystemClock
@@ -43,6 +44,7 @@ def conducting_in(group: LogGroup, load: Load, url: str) -> Iterator[Conductor]:
         clock=SystemClock(),
         keyring=KEYRING,
         topics=load.topics,
+        beside=beside(is_served=store.is_served),
     )
     conductor = Conductor(ports, Options())
     try:

@@ -9,19 +9,20 @@ database is kept with `keep`, any other is dropped with `stand_at`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast
 
+from conductor.ahead import Ahead, Opened, opened, opened_ahead
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC
 from conductor.due_rows import due_changes, due_rows
 from conductor.opening import (
     START_OF_CHAIN,
     Decode,
     believed,
-    chained,
     claimed_source,
     decoded,
     envelope_of,
+    leads_out,
     requeued,
     source_of,
     text_of,
@@ -32,7 +33,7 @@ from conductor.scratch import Scratch
 from conductor.states import Load, States
 from conductor.step import Outcome, step
 from conductor.verdict_rows import dropped, dropped_row, quarantine_row, rejection_row
-from events.codec import HEADER_BYTES, MARKER, fingerprint_in, registry
+from events.codec import HEADER_BYTES, MARKER, fingerprint_in
 from events.control import KeyClosed, KeyOpened, RulesPublished
 from events.decisions import RecordSetAside
 from events.envelope import API, CONDUCTOR, Envelope
@@ -62,8 +63,6 @@ from statemachines.rules import evolve as evolve_rules
 from statemachines.verdict import Accepted, Duplicate, Rejected
 
 _CONTROL: Final = CONTROL_KEY.encode()
-#: Words of an operator about a record behind which its instance waits.
-_LEADING_OUT: Final = ("RecordDiscarded", "RecordReleased")
 
 
 class Fold:
@@ -98,6 +97,7 @@ class Fold:
         self._keyring = keyring
         self._states = States(load)
         self._now: Scratch | None = None
+        self._ahead = Ahead()
 
     # Where it stands.
 
@@ -109,6 +109,7 @@ class Fold:
         self.rules = RULES_CODEC.decode(rules) if rules else Rules(partitions=self._partitions)
         self._states.clear()
         self._now = None
+        self._ahead = Ahead()
 
     def state(self, instance_id: str) -> Held | None:
         """Return the state of an instance after everything that was kept."""
@@ -135,21 +136,28 @@ class Fold:
         if not self._of_nodes:
             keys = {record.key for record in fresh} - {None, b"", _CONTROL}
             self._states.prefetch({cast("bytes", k).decode("utf-8", "replace") for k in keys})
+        ahead, self._ahead = self._ahead.of(fresh, self.chain), Ahead()
         self._now = now = Scratch(
             begin=begin,
             end=fresh[-1].offset + 1,
             rules=self.rules,
-            chain=self.chain,
+            chain=ahead.chain,
             leader_epoch=max(self.leader_epoch, fresh[-1].leader_epoch),
         )
-        for record in fresh:
-            now.chain = chained(now.chain, record)
+        for record, each in zip(fresh, ahead.opened, strict=True):
             try:
-                self._open(now, record)
+                self._open(now, record, each)
             except BadRecord as bad:
                 now.others["quarantined"] += 1
                 quarantine_row(now.changes, record, bad)
         return self._batch(now)
+
+    def read_ahead(self, records: Sequence[Record]) -> None:
+        """Open records that come behind the batch in hand, as far as it has no word in that."""
+        begin = self.chain if self._now is None else self._now.chain
+        self._ahead = opened_ahead(
+            records, begin, keyring=self._keyring, decode=self._decode, aside=self.aside
+        )
 
     def keep(self, *, shares: int = 1) -> None:
         """Go on from the batch in hand: it is known to be in the database.
@@ -169,12 +177,11 @@ class Fold:
 
     # Opening a record.
 
-    def _open(self, now: Scratch, record: Record) -> None:
+    def _open(self, now: Scratch, record: Record, ahead: Opened | None = None) -> None:
         if record.offset in self.aside:
             self._set_aside(now, record)
             return
-        sealed = unseal(record, self._keyring)
-        key = text_of(record.key)
+        sealed, key, envelope = ahead or opened(record, self._keyring)
         if record.key == _CONTROL:
             self._control(now, record, sealed)
             return
@@ -183,13 +190,13 @@ class Fold:
             believed(sealed, now.rules)
             now.believed.add(sealed.key_id)
         if self._of_nodes:
-            self._node(now, envelope_of(record, sealed, key, self._decode))
+            self._node(now, envelope or envelope_of(record, sealed, key, self._decode))
             return
         if (
             held is not None
             and (held.parked or held.set_aside)
             and blocks(held)
-            and not self._leads_out(record, sealed)
+            and not leads_out(record, sealed)
         ):
             self._wait(now, record, held, sealed)
             return
@@ -199,7 +206,7 @@ class Fold:
                 self._refuse(now, record, held, sealed)
                 return
             now.admitted.add(MARKER + fingerprint)
-        held = self._step(now, held, envelope_of(record, sealed, key, self._decode))
+        held = self._step(now, held, envelope or envelope_of(record, sealed, key, self._decode))
         if held is not None and held.parked:
             self._release(now, key)
 
@@ -259,13 +266,6 @@ class Fold:
             raise BadRecord("set-aside", "Expected to survive it, but the worker died twice")
         source = claimed_source(record)
         self._park(now, held, parked_of(record, source=source, sequence=0, reason="set-aside"))
-
-    def _leads_out(self, record: Record, sealed: Sealed) -> bool:
-        """Say whether a record ends the waiting of its instance: it can't wait behind it."""
-        if sealed.name != API:
-            return False
-        newest, found = registry().newest, fingerprint_in(cast("bytes", record.value))
-        return found in {newest[each].fingerprint for each in _LEADING_OUT}
 
     def _wait(self, now: Scratch, record: Record, held: Held, sealed: Sealed) -> None:
         parked = parked_of(record, source=source_of(sealed), sequence=0, reason="schema")

@@ -6,6 +6,9 @@ from typing import Final
 
 #: Records folded in one transaction: where the bulk paths of the database are at their best.
 BATCH_RECORDS_MAX: Final = 10_000
+#: Records of a batch from which on the next are read while it is written: fewer are written sooner
+#: than a poll returns, and whoever waits for one of a few shall not wait for a poll as well.
+READ_AHEAD_RECORDS_MIN: Final = 2_000
 #: Seconds that a poll may wait for records when there is nothing else to do.
 POLL_WAIT_S: Final = 0.02
 #: Commands sent in one turn of the relay: what one flush of the producer carries well.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from conductor import limits
+from conductor.commits import AtOnce, Beside
 from conductor.owned import Owned
 from conductor.scheduler_options import SchedulerOptions
 from conductor.speaker import Speaker
@@ -21,6 +22,7 @@ class Options:
 
     service_down_time_s: int = 60
     batch_records_max: int = limits.BATCH_RECORDS_MAX
+    read_ahead_records_min: int = limits.READ_AHEAD_RECORDS_MIN
     scheduler: SchedulerOptions = field(default_factory=SchedulerOptions)
 
 
@@ -36,6 +38,8 @@ class Ports:
     clock: Clock
     keyring: MasterKeyring
     topics: Topics
+    #: Where a batch is written while the worker reads the next.
+    beside: Beside = field(default_factory=AtOnce)
 
 
 @dataclass(frozen=True, slots=True)

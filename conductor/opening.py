@@ -6,13 +6,13 @@ record says what it may: its own name as source, the record's key as subject.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import Final
 
-from events.codec import decode_fact
+from events.codec import decode_fact, fingerprint_in, registry
 from events.envelope import API, COMPUTE, CONDUCTOR, NOVA, Envelope, Meta
 from events.errors import BadRecord
 from events.log import Record
@@ -24,6 +24,8 @@ from statemachines.rules import Rules
 PLANE: Final = frozenset({API, CONDUCTOR, NOVA})
 #: The chain of a partition before its first record.
 START_OF_CHAIN: Final = bytes(32)
+#: Words of an operator about a record behind which its instance waits.
+_LEADING_OUT: Final = ("RecordDiscarded", "RecordReleased")
 #: What reads an authentic record; an auditor's looks closer.
 Decode = Callable[[Record], tuple[Meta, object]]
 _OFFSET: Final = Struct(">Q").pack
@@ -45,6 +47,13 @@ def chained(chain: bytes, record: Record) -> bytes:
     parts = (key, value, *[part for _, part in headers])
     framed = [_ABSENT if part is None else _SIZE(len(part)) + part for part in parts]
     return sha256(b"".join((chain, _OFFSET(record.offset), *framed))).digest()
+
+
+def chained_over(chain: bytes, records: Iterable[Record]) -> bytes:
+    """Return the hash of a partition up to and with these records."""
+    for record in records:
+        chain = chained(chain, record)
+    return chain
 
 
 def text_of(key: bytes | None) -> str:
@@ -92,6 +101,14 @@ def requeued(word: Record, fact: RecordRequeued) -> Record:
     return word._replace(
         key=fact.key or None, value=fact.value, headers=((PREV, fact.prev), (MAC, fact.mac))
     )
+
+
+def leads_out(record: Record, sealed: Sealed) -> bool:
+    """Say whether a record ends the waiting of its instance: it can't wait behind it."""
+    if sealed.name != API or record.value is None:
+        return False
+    newest, found = registry().newest, fingerprint_in(record.value)
+    return found in {newest[each].fingerprint for each in _LEADING_OUT}
 
 
 def decoded(record: Record) -> tuple[Meta, object]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
+from conductor.commits import Commits
 from conductor.due_rows import not_before
 from conductor.errors import ConductorError, ForeignRules
 from conductor.fold import Fold
@@ -24,7 +25,7 @@ from conductor.owned import Ownership
 from conductor.repair import Repair
 from conductor.rulebook import foreign
 from events.errors import LogRecreated, LogUnavailable, PositionLost, TopicMismatch
-from events.log import Record, TopicInfo, TopicPartition
+from events.log import Record, TopicInfo, TopicPartition, by_partition
 from projections.store import (
     SCHEDULER_HOST,
     Batch,
@@ -62,7 +63,8 @@ class Worker:
         self._down_us = options.service_down_time_s * 1_000_000
         self._batch_max = options.batch_records_max
         self._joined = False
-        self._doubt: tuple[Batch, ...] = ()
+        self._commits = Commits(ports.store, ports.beside, self._committed)
+        self._read_ahead_min = options.read_ahead_records_min
         #: What was polled and could not be written yet, in log order per partition.
         self._backlog: list[Record] = []
         #: Positions of which lag tools have not been told, and when they were last told any.
@@ -82,7 +84,7 @@ class Worker:
             topics = (self._topics.instance_events, self._topics.node_events)
             self._group.subscribe(topics, self)
             self._joined = True
-        if self._doubt:
+        if self._commits.doubt:
             self._resolve_doubt()
         if not self._backlog:
             self._backlog = self._poll()
@@ -142,14 +144,9 @@ class Worker:
     # One transaction.
 
     def _fold(self, records: list[Record]) -> bool:
-        by_partition: dict[TopicPartition, list[Record]] = {}
-        for record in records:
-            by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(
-                record
-            )
         batches: list[Batch] = []
         try:
-            for partition, found in by_partition.items():
+            for partition, found in by_partition(records).items():
                 mine = self._owned.partitions.get(partition)
                 if mine is None or mine.stopped is not None:
                     continue
@@ -174,17 +171,21 @@ class Worker:
             mine = self._owned.partitions[batch.partition]
             batch.sent = {order.command_id: mine.sent_at for order in mine.sent}
             mine.sent = []
+        size = sum(batch.end - batch.begin for batch in batches)
+        may_read = size >= self._read_ahead_min and not self._backlog
         try:
-            self._store.commit(batches)
+            self._commits.write(batches, self._read_ahead if may_read else None)
         except Fenced as fenced:
             _log.warning("fenced: %s belong to somebody else now", list(fenced.partitions))
             self._rejoin()
-            return
-        except StoreUnavailable:
-            self._doubt = tuple(batches)
-            raise
-        for batch in batches:
-            self._committed(batch)
+
+    def _read_ahead(self) -> None:
+        """Poll while a batch is being written, and open what needs no word of that batch."""
+        self._backlog = self._poll()
+        for partition, found in by_partition(self._backlog).items():
+            mine = self._owned.partitions.get(partition)
+            if mine is not None and mine.is_proven and mine.stopped is None:
+                mine.fold.read_ahead(found)
 
     def _committed(self, batch: Batch) -> None:
         mine = self._owned.partitions[batch.partition]
@@ -210,7 +211,7 @@ class Worker:
     def _resolve_doubt(self) -> None:
         """Find out whether the last batches are in the database."""
         known = {(c.topic, c.partition): c for c in self._store.checkpoints()}
-        doubt, self._doubt = self._doubt, ()
+        doubt, self._commits.doubt = self._commits.doubt, ()
         for batch in doubt:
             mine = self._owned.partitions.get(batch.partition)
             if mine is None:
@@ -233,13 +234,14 @@ class Worker:
         self._owned.partitions.clear()
         self._backlog = []
         self._untold = {}
-        self._doubt = ()
+        self._commits.doubt = ()
         self._joined = False
 
     # Taking over and letting go (called from within poll).
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Raise the epoch of each partition, then go on from its checkpoint."""
+        self._commits.join()
         wanted = tuple(partitions)
         infos = {name: self._group.topic(name) for name in {tp.topic for tp in wanted}}
         rows = self._store.take_over(wanted)
@@ -277,6 +279,7 @@ class Worker:
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget the partitions; whatever was not committed belongs to the next owner."""
+        self._commits.join()
         gone = set(partitions)
         for partition in gone:
             self._untold.pop(partition, None)
@@ -284,7 +287,8 @@ class Worker:
             if mine is not None:
                 self._guard.release(partition, mine)
         self._backlog = [r for r in self._backlog if (r.topic, r.partition) not in gone]
-        self._doubt = tuple(b for b in self._doubt if b.partition not in gone)
+        doubt = self._commits.doubt
+        self._commits.doubt = tuple(b for b in doubt if b.partition not in gone)
 
     def _ownership(
         self, partition: TopicPartition, row: Checkpoint, end: int, info: TopicInfo

@@ -37,6 +37,14 @@ class Record(NamedTuple):
     leader_epoch: int
 
 
+def by_partition(records: Iterable[Record]) -> dict[TopicPartition, list[Record]]:
+    """Return the records of each partition, in the order in which they come."""
+    found: dict[TopicPartition, list[Record]] = {}
+    for record in records:
+        found.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+    return found
+
+
 class Message(NamedTuple):
     """Bytes to append; the writer names the partition (`events.topics.partition_of`)."""
 

@@ -57,6 +57,11 @@ class SqlStore:
         self._engine = engine
         self._bulk = bulk_of(engine)
 
+    @property
+    def is_served(self) -> bool:
+        """Does another process do the work, for which this one waits?"""
+        return self._engine.dialect.name == "postgresql"
+
     def close(self) -> None:
         """Release every connection."""
         self._engine.dispose()

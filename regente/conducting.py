@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
+from conductor.commits import beside
 from conductor.run import run
 from conductor.scheduler_options import SchedulerOptions
 from conductor.wiring import Options, Ports
@@ -76,6 +77,7 @@ def build_conductor(
         clock=clock,
         keyring=MasterKeyring(master),
         topics=topics,
+        beside=beside(is_served=store.is_served),
     )
     return Conducting(manager(ports, options_of(settings)), store, close)
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from compute.fake_driver import FakeDriver, FakeOptions
 from compute.journal import Journal
@@ -22,6 +22,7 @@ from compute.wiring import Ports as ComputePorts
 from compute.wiring import build as build_agent
 from compute.world import World
 from conductor.auditor import Audit, verify
+from conductor.commits import beside
 from conductor.replay import Replay
 from conductor.rulebook import Rulebook
 from conductor.speaker import Speaker
@@ -101,15 +102,23 @@ class Cloud:
     def store(self) -> SqlStore:
         return self._kept(open_store(self.url))
 
-    def conductor(self, options: Options | None = None, store: Store | None = None) -> Conductor:
+    def conductor(
+        self, options: Options | None = None, store: Store | None = None, **given: Any
+    ) -> Conductor:
+        """Return a conductor with ports of its own, but for those that are given."""
+        own = self.store() if store is None else store
+        is_served = getattr(own, "is_served", False)
+        given = {"beside": beside(is_served=is_served), **given}
+        if "group" not in given:
+            given["group"] = self._kept(self.log.group(f"{self.topics.prefix}.conductors"))
         ports = Ports(
-            group=self._kept(self.log.group(f"{self.topics.prefix}.conductors")),
             reader=self._kept(self.log.reader()),
             writer=self._kept(self.log.writer()),
-            store=store or self.store(),
+            store=own,
             clock=self.clock,
             keyring=self.keyring,
             topics=self.topics,
+            **given,
         )
         return Conductor(ports, options or Options())
 

@@ -98,6 +98,11 @@ class Plan:
     copy_polls: int = 3
     rates: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def read_ahead_records_min(self) -> int:
+        """Records of a batch from which on the next are read before its end is known: in half."""
+        return 1 if self.batch_records_max in (5, 5_000) else 10_000
+
 
 def draw_plan(rng: Random) -> Plan:
     """Draw a plan: sizes small more often than big, each class of faults in about a third."""

@@ -171,7 +171,9 @@ class ConductorProcess:
             topics=cloud.topics,
         )
         options = conductor_wiring.Options(
-            service_down_time_s=DOWN_S, batch_records_max=cloud.plan.batch_records_max
+            service_down_time_s=DOWN_S,
+            batch_records_max=cloud.plan.batch_records_max,
+            read_ahead_records_min=cloud.plan.read_ahead_records_min,
         )
         self._conductor = conductor_wiring.build(ports, options)
 
