@@ -56,6 +56,11 @@ def paused(**rules: str) -> World:
     return world
 
 
+def suspended(**rules: str) -> World:
+    """Return a guest whose memory was saved."""
+    return after("suspend", partial(built, **rules))
+
+
 def after(action: str, before: Callable[[], World] = built) -> World:
     """Return a guest to which an action was done."""
     world = before()
@@ -96,7 +101,7 @@ _FROM: dict[str, Callable[[], World]] = {
     "start": stopped,
     "external_event_power_update_on": stopped,
     "unpause": paused,
-    "resume": lambda: after("suspend"),
+    "resume": suspended,
     "unrescue": lambda: after("rescue"),
     "restore": lambda: after("soft_delete"),
     "evacuate": broken_off,
@@ -171,6 +176,7 @@ VARIANTS: dict[str, tuple[Callable[..., World], str, dict[str, typing.Any]]] = {
     "revert_resize_same_host": (partial(resized, **_STAYS), "revert_resize", {}),
     "migrate_stopped": (stopped, "migrate", {}),
     "migrate_targeted": (built, "migrate", {"host": "h3"}),
+    "reboot_hard_suspended": (suspended, "reboot_hard", {}),
     "live_migrate_paused": (paused, "live_migrate", {}),
     "live_migrate_targeted": (built, "live_migrate", {"host": "h3"}),
 }

@@ -10,6 +10,7 @@ from statemachines.states import TaskState as T
 from statemachines.states import VmState as V
 
 _SOFT = only(T.REBOOTING, T.REBOOT_PENDING, T.REBOOT_STARTED)
+_SUSPENDED = frozenset({str(V.SUSPENDED)})
 _HARD = only(T.REBOOTING_HARD, T.REBOOT_PENDING_HARD, T.REBOOT_STARTED_HARD)
 
 
@@ -27,6 +28,9 @@ def arrows() -> Iterator[Arrow]:
         failed = V.ERROR if saga.startswith("reboot") else KEEP
         yield Arrow(f"{saga}:failed", ANY_VM, task, failed, None)
         for ending in ("host_lost", "timed_out", "resolved"):
+            if saga == "reboot_hard":
+                # Unheard, it may have given up the memory that was saved, or started the guest.
+                yield Arrow(f"{saga}:{ending}", _SUSPENDED, task, V.ERROR, None)
             yield Arrow(f"{saga}:{ending}", ANY_VM, task, KEEP, None)
     yield Arrow("RebootPending", ANY_VM, _SOFT, KEEP, T.REBOOT_PENDING)
     yield Arrow("RebootPending", ANY_VM, _HARD, KEEP, T.REBOOT_PENDING_HARD)

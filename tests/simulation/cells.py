@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
+from statemachines.permissions import PERMISSIONS
 from statemachines.saga import Role, Saga, Step, To
 from statemachines.saga_check import failures_of, ways_of
 from statemachines.sagas import BY_ACTION
@@ -24,6 +25,8 @@ INTERRUPTIONS: Final = (
     *("delete", "live_migrate_abort", "reset_state", "evacuate", "stop"),
     *("live_migrate", "migrate"),
 )
+#: What a user asks meanwhile only of what it may break into; elsewhere it is refused.
+BREAKING: Final = "reboot_hard"
 #: What a user asks meanwhile without a second blow: it takes over as a reset does.
 ALONE: Final = ("soft_delete",)
 USER: Final = "user"
@@ -89,6 +92,34 @@ def cells() -> Iterator[Cell]:
             yield from _single(operation, step)
             yield from _pairs(operation, step.name)
             yield from _pairs_of_answers(operation, table, step)
+            if lets_in(table, BREAKING):
+                yield from _breaking_in(operation, step)
+
+
+def lets_in(table: Saga, action: str) -> bool:
+    """Say whether an action may be asked of a guest to which an operation is being done."""
+    permission = PERMISSIONS[action]
+    begun = [PERMISSIONS[name] for name, its in BY_ACTION.items() if its is table]
+    if not begun:
+        return not table.primary  # Nobody asks for it: it goes on beside whatever else does.
+    return any(
+        each.vm_states & permission.vm_states and each.sets_task_state in permission.task_states
+        for each in begun
+    )
+
+
+def _breaking_in(operation: str, step: Step) -> Iterator[Cell]:
+    """Yield what breaks into an operation: alone, and with any other blow before or behind it."""
+    breaks, users = Blow(USER, BREAKING), [Blow(USER, each) for each in INTERRUPTIONS]
+    of_hosts = [Blow(*each) for each in _PAIRED]
+    for moment in ASKING:
+        yield Cell(operation, step.name, moment, breaks)
+        for other in (*of_hosts, *(users if moment is Moment.BEFORE else ())):
+            yield Cell(operation, step.name, moment, breaks, other)
+            yield Cell(operation, step.name, moment, other, breaks)
+    yield Cell(operation, step.name, Moment.BEFORE, breaks, breaks)
+    for word in failures_of(step):
+        yield Cell(operation, step.name, Moment.BEFORE, Blow(ANSWER, word), breaks)
 
 
 def _single(operation: str, step: Step) -> Iterator[Cell]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.simulation.cells import cells, not_applicable, parse
+from tests.simulation.cells import BREAKING, cells, lets_in, not_applicable, parse
 from tests.simulation.matrix import State, run, story, summary
 from tests.simulation.matrix_run import sample
 from tests.simulation.planted import PLANTED
@@ -38,6 +38,10 @@ MENDED: Final = (
     "evacuate/rebuild/before/destination:cut-off+user:reboot_hard",
     "revert_resize/give_up/before/destination:disk-full",
     "revert_resize_same_host/give_up/before/source:disk-full",
+    "resume/ask/before/user:reboot_hard+source:cut-off",
+    "resume/ask/before/user:reboot_hard+source:power",
+    "reboot_hard_suspended/ask/after-effect/source:cut-off",
+    "reboot_hard_suspended/ask/before/answer:GuestRebootIgnored",
     "resize/give_back/before/answer:ResizeRevertFailed+user:stop",
     "resize/finish/before/answer:StepHostLost",
 )
@@ -87,6 +91,16 @@ def test_a_cell_is_named_by_its_text_and_ends_the_same_each_time() -> None:
 
     assert str(parse(text)) == text
     assert run(parse(text)) == run(parse(text))
+
+
+def test_a_hard_reboot_breaks_into_whatever_nova_lets_it_and_into_nothing_else() -> None:
+    tables = operations()
+    broken_into = {name for name, table in tables.items() if lets_in(table, BREAKING)}
+    asked = {c.operation for c in cells() if str(c.first) == f"user:{BREAKING}"}
+
+    assert asked == broken_into
+    assert {"resume", "suspend", "pause", "unpause", "reboot_soft", "debt"} < broken_into
+    assert not broken_into & {"create", "resize", "live_migration", "rebuild", "confirm_resize"}
 
 
 def test_what_is_not_applicable_says_why() -> None:

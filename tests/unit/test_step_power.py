@@ -172,3 +172,31 @@ def test_a_hard_reboot_breaks_into_a_soft_one_and_its_late_answer_changes_nothin
     late = story.says("h1", instance.GuestRebooted(power_state=1), command_id=soft)
     assert isinstance(late.verdict, Rejected)
     assert story.states == ("active", "rebooting_hard")
+
+
+@pytest.mark.parametrize("begun", ["reboot_hard_suspended", "resume"])
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_hard_reboot_of_a_suspended_guest_that_is_not_answered_is_an_error(
+    begun: str, is_lost: bool
+) -> None:
+    """Its saved memory may be gone, and it may run: nobody can resume it any more."""
+    world = begin(begun)
+    if begun == "resume":
+        must(world.request("reboot_hard"))
+
+    while world.here.saga is not None:
+        must(world.lose("h1") if is_lost else world.time_out("h1"))
+
+    assert world.states == ("error", None)
+    world.come_back()
+    must(world.request("reboot_hard"))
+    world.settle()
+    assert world.states == ("active", None)
+
+
+def test_a_hard_reboot_of_a_running_guest_that_is_not_answered_leaves_it_active() -> None:
+    world = begin("reboot_hard")
+
+    must(world.lose("h1"))
+
+    assert world.states == ("active", None)
