@@ -24,9 +24,18 @@ from statemachines.asked_attachments import (
     uuid_of,
     volume_of,
 )
-from statemachines.attachments import ATTACHING, DETACHING, IN_USE, SWAPPING
+from statemachines.attachments import (
+    ATTACHING,
+    DETACHING,
+    IN_USE,
+    SWAPPING,
+    is_seen_to,
+    left_over,
+    let_go,
+)
 from statemachines.held import Held, HeldPort, HeldVolume, SagaState
 from statemachines.sagas import SAGAS
+from statemachines.states import VmState
 from statemachines.verdict import Rejected
 
 #: Side actions that may be under way on one guest; each is a part of its state.
@@ -103,7 +112,7 @@ def _attach_volume(held: Held, arguments: Arguments, _request_id: str, now: int)
 
 def _detach_volume(held: Held, arguments: Arguments, _request_id: str, _now: int) -> Taken:
     volume_id = uuid_of(arguments.get("volume_id"), "volume")
-    volume = _free(held, volume_id)
+    volume = _free(held, volume_id, left=True)
     if volume.volume.boot_index == 0 and held.host is not None:
         raise _Refused("root-volume", f"Cannot detach a root device volume: {volume_id}")
     return _with_status(held, volume_id, DETACHING), {"volume_id": volume_id}
@@ -127,14 +136,19 @@ def _volume(held: Held, volume_id: str) -> HeldVolume | None:
     return next((v for v in held.volumes if v.volume.volume_id == volume_id), None)
 
 
-def _free(held: Held, volume_id: str) -> HeldVolume:
-    """Return a volume of the guest with which nothing is being done."""
+def _free(held: Held, volume_id: str, *, left: bool = False) -> HeldVolume:
+    """Return a volume of the guest with which nothing is being done, or one that was `left`."""
     volume = _volume(held, volume_id)
     if volume is None:
         raise _Refused("not-attached", f"volume {volume_id} is not attached to {held.instance_id}")
-    if volume.status != IN_USE:
+    if volume.status != IN_USE and not (left and _is_left(held, volume.status, volume_id)):
         raise _Refused("busy", f"volume {volume_id} of {held.instance_id} is {volume.status}")
     return volume
+
+
+def _is_left(held: Held, status: str, one: str) -> bool:
+    """Say whether it was to go, and an operator has ended what waited for that."""
+    return status == DETACHING and not is_seen_to(held, one)
 
 
 def _with_status(held: Held, volume_id: str, status: str) -> Held:
@@ -162,6 +176,13 @@ def _settle_volume(held: Held, saga: SagaState) -> Held:
     volume = _volume(held, saga.arguments["volume_id"])
     there = volume is not None and volume.hosts
     return _keep_volume(held, saga) if there else _drop_volume(held, saga)
+
+
+def _leave_volume(held: Held, saga: SagaState) -> Held:
+    """Keep what the guest's home still has of it, to be detached again; forget it elsewhere."""
+    volume = _volume(held, saga.arguments["volume_id"])
+    is_home = volume is not None and saga.target == held.host and saga.target in volume.hosts
+    return held if is_home else _drop_volume(held, saga)
 
 
 def _settle_swap(held: Held, saga: SagaState) -> Held:
@@ -193,7 +214,7 @@ def _detach_interface(held: Held, arguments: Arguments, _request_id: str, _now: 
     port = _port(held, port_id)
     if port is None:
         raise _Refused("not-attached", f"port {port_id} is not attached to {held.instance_id}")
-    if port.status != IN_USE:
+    if port.status != IN_USE and not _is_left(held, port.status, port_id):
         raise _Refused("busy", f"port {port_id} of {held.instance_id} is {port.status}")
     return _with_port_status(held, port_id, DETACHING), {"port_id": port_id}
 
@@ -246,6 +267,20 @@ def _settle_port(held: Held, saga: SagaState) -> Held:
     return _keep_port(held, saga) if there else _drop_port(held, saga)
 
 
+def _leave_port(held: Held, saga: SagaState) -> Held:
+    port = _port(held, saga.arguments["port_id"])
+    is_home = port is not None and saga.target == held.host and saga.target in port.hosts
+    return held if is_home else _drop_port(held, saga)
+
+
+def _expect_nothing(held: Held, saga: SagaState) -> Held:
+    """Have nothing attached or bound on a host of which no clean-up is expected any more."""
+    if saga.target is None or saga.target == held.host:
+        return held
+    held = let_go(held, saga.target)
+    return left_over(held) if held.vm_state == VmState.DELETED else held
+
+
 _ACTIONS: Final[Mapping[str, Callable[[Held, Arguments, str, int], Taken]]] = MappingProxyType(
     {
         "attach_volume": _attach_volume,
@@ -269,7 +304,7 @@ _ENDED: Final[Mapping[str, Callable[[Held, SagaState], Held]]] = MappingProxyTyp
         "attach_volume:lost": _owe_volume,
         "detach_volume:owed": _owe_volume,
         "volume_debt:paid": _drop_volume,
-        "volume_debt:resolved": _drop_volume,
+        "volume_debt:resolved": _leave_volume,
         "swap_volume:swapped": _settle_swap,
         "swap_volume:failed": _settle_swap,
         "swap_volume:resolved": _settle_swap,
@@ -279,7 +314,8 @@ _ENDED: Final[Mapping[str, Callable[[Held, SagaState], Held]]] = MappingProxyTyp
         "attach_interface:lost": _owe_port,
         "detach_interface:owed": _owe_port,
         "port_debt:paid": _drop_port,
-        "port_debt:resolved": _drop_port,
+        "port_debt:resolved": _leave_port,
+        "debt:resolved": _expect_nothing,
         "detach_interface:detached": _drop_port,
         "detach_interface:failed": _keep_port,
         "detach_interface:resolved": _settle_port,

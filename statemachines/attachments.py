@@ -117,6 +117,25 @@ def left_over(held: Held) -> Held:
     )
 
 
+def is_seen_to(held: Held, one: str) -> bool:
+    """Say whether a side saga is about something that the guest holds."""
+    return any(one in side.arguments.values() for side in held.sides)
+
+
+def without_gone(held: Held) -> Held:
+    """Return the state without what was to go, is nowhere any more, and has nobody see to it."""
+    volumes = {v.volume.volume_id for v in held.volumes if v.status == DETACHING and not v.hosts}
+    ports = {p.port.port_id for p in held.ports if p.status == DETACHING and not p.hosts}
+    gone = {one for one in volumes | ports if not is_seen_to(held, one)}
+    if not gone:
+        return held
+    return replace(
+        held,
+        volumes=tuple(v for v in held.volumes if v.volume.volume_id not in gone),
+        ports=tuple(p for p in held.ports if p.port.port_id not in gone),
+    )
+
+
 def together(hosts: tuple[str, ...], host: str) -> tuple[str, ...]:
     """Return the hosts with one more, sorted."""
     return hosts if host in hosts else tuple(sorted((*hosts, host)))

@@ -22,6 +22,7 @@ from statemachines.attachments import (
     unbound,
     undisturbed,
     without,
+    without_gone,
 )
 from statemachines.effects.effect import Effect
 from statemachines.held import SagaState
@@ -73,7 +74,7 @@ def settle(run: Run, saga: SagaState | None) -> None:
         held = let_go(held, host)
     elif run.name in RUNS_HERE and host == held.host:
         held = activated(held, host)
-    run.held = left_over(held) if held.vm_state == VmState.DELETED else held
+    run.held = left_over(held) if held.vm_state == VmState.DELETED else without_gone(held)
 
 
 def _volume(run: Run, *, attached: bool) -> None:

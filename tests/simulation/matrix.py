@@ -278,13 +278,14 @@ class _Run:
         lab = self._lab
         held = lab.held
         if action == "evacuate" and held is not None and held.host is not None:
-            fenced = replace(_request(action), source_up=False, fenced_hosts=(held.host,))
+            fenced = replace(requested(action), source_up=False, fenced_hosts=(held.host,))
             lab.ask_of_fenced(held.host, fenced)
         else:
-            lab.ask(_request(action))
+            lab.ask(requested(action))
 
 
-def _request(action: str) -> ActionRequested:
+def requested(action: str) -> ActionRequested:
+    """Return what a user asks meanwhile."""
     arguments = {"state": "error"} if action == "reset_state" else {}
     return ActionRequested(
         action=action, user_id="user", project_id="project", is_admin=True, arguments=arguments

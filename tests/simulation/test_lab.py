@@ -11,7 +11,7 @@ from events.codec import decode_command, decode_fact
 from events.commands import BuildGuest
 from events.log import Message
 from events.migration import PostCopyStarted
-from events.requests import SagaCompensated
+from events.requests import SagaCompensated, SagaResolved
 from projections.rows import RejectionRow
 from projections.store import RESEND_STEP
 from statemachines.held import SagaState
@@ -21,10 +21,12 @@ from statemachines.run import Run
 from statemachines.sagas import SAGAS
 from tests.simulation.invariants import at_rest
 from tests.simulation.lab import Lab, Trap
+from tests.simulation.moments import Target
 from tests.simulation.operators import is_readable
 from tests.simulation.patching import patched
 from tests.simulation.processes import Process, S
-from tests.simulation.routes import make, requests_of
+from tests.simulation.provoking import provoke
+from tests.simulation.routes import Route, arm, go, make, prepared, requests_of
 from tests.simulation.troubles import OUT_S
 from tests.simulation.watch import is_decision
 
@@ -170,3 +172,26 @@ def test_what_was_undone_while_its_order_was_on_its_way_is_not_made_when_that_co
 
 def test_the_store_knows_what_waits_for_missing_facts_by_its_name() -> None:
     assert RESEND_STEP == RESEND
+
+
+def test_a_debt_that_is_resolved_while_its_host_is_away_leaves_the_state_true() -> None:
+    """The host comes back with a port that nobody waits for any more."""
+    route = Route("detach_interface", (("detach_interface", "ask", "StepHostLost"),))
+    lab, request = prepared(route)
+
+    def resolve() -> None:
+        saga = next(s for s in lab.sagas() if s.saga == "port_debt")
+        word = SagaResolved(saga_id=saga.saga_id, user_id="operator", reason="no answer")
+        lab.workload.say(lab.uuid, word)
+
+    with patched((fold, "step", lab.watch.step)):
+        arm(lab, route)
+        provoke(lab, Target(lab, SAGAS["port_debt"], "ask"), "StepHostLost")
+        lab.when(lambda: lab.stands_at("port_debt", "owed"), resolve)
+        make(lab, request)
+        go(lab, route)
+
+    assert at_rest(lab) == []
+    held = lab.held
+    assert held is not None
+    assert [(p.status, p.hosts) for p in held.ports] == [("detaching", (held.host,))]

@@ -108,8 +108,9 @@ class WatchedWorld:
             raise Broken(f"I17: {command} of {uuid} was begun on {host}, which had been fenced")
 
     def _is_left(self, instance_id: str) -> bool:
+        """Say whether there is a guest, or one that is made anew: nobody wants the old one."""
         halves = [self._world.half(host, instance_id) for host in self._hosts]
-        return any(half is not None and half.role in DISKS for half in halves) or any(
+        return any(half and (half.role in DISKS or half.remade_by) for half in halves) or any(
             is_kept(image) and image.instance_id == instance_id for image in self.images.all()
         )
 
