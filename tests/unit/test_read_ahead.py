@@ -5,6 +5,7 @@ The worker, its fold and its rows are the real ones; the log and the database do
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conductor.commits import AtOnce, Beside, InThread
+from conductor.commits import SWITCH_S, AtOnce, Beside, InThread
 from conductor.wiring import Conductor, Options
 from events.errors import LogUnavailable
 from events.log import LogGroup, Owner, Record, TopicPartition
@@ -192,6 +193,18 @@ def test_the_next_records_are_read_while_a_batch_is_written(cloud: Cloud) -> Non
     house.rest()
     house.is_counted_once()
     house.is_whole()
+
+
+def test_threads_change_soon_while_a_batch_is_written_and_only_then(cloud: Cloud) -> None:
+    house, before, found = House(cloud, InThread()), sys.getswitchinterval(), list[float]()
+
+    house.database.once = no_answer
+    house.meanwhile(lambda: found.append(sys.getswitchinterval()))
+    with pytest.raises(StoreUnavailable):
+        house.worker.turn()
+
+    assert found == [pytest.approx(SWITCH_S)]
+    assert sys.getswitchinterval() == before
 
 
 def test_nobody_polls_while_a_small_batch_is_written(house: House) -> None:
