@@ -17,13 +17,8 @@ from events.log import Record
 from events.seal import Keyring, Sealed, unseal
 from events.topics import CONTROL_KEY
 
-
-class Opened(NamedTuple):
-    """An authentic record: who sealed it, its key as text, and what it says where that was read."""
-
-    sealed: Sealed
-    key: str
-    envelope: Envelope[object] | None = None
+#: An authentic record: who sealed it, its key as text, and what it says where that was read.
+Opened = tuple[Sealed, str, Envelope[object] | None]
 
 
 class Ahead(NamedTuple):
@@ -46,7 +41,7 @@ class Ahead(NamedTuple):
 
 def opened(record: Record, keyring: Keyring) -> Opened:
     """Return an authentic record, not read yet; raises BadRecord."""
-    return Opened(unseal(record, keyring), text_of(record.key))
+    return unseal(record, keyring), text_of(record.key), None
 
 
 def opened_ahead(
@@ -68,8 +63,6 @@ def opened_ahead(
 
 
 def _read(record: Record, keyring: Keyring, decode: Decode) -> Opened:
-    found = opened(record, keyring)
-    if found.key == CONTROL_KEY:
-        return found
-    sealed, key, _ = found
-    return Opened(sealed, key, envelope_of(record, sealed, key, decode))
+    sealed, key, _ = opened(record, keyring)
+    said = None if key == CONTROL_KEY else envelope_of(record, sealed, key, decode)
+    return sealed, key, said

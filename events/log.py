@@ -8,6 +8,8 @@ suite: `memory_log`, `sqlite_log`, `kafka_log`. This module knows no codec and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from events.topics import TopicSpec
@@ -40,8 +42,8 @@ class Record(NamedTuple):
 def by_partition(records: Iterable[Record]) -> dict[TopicPartition, list[Record]]:
     """Return the records of each partition, in the order in which they come."""
     found: dict[TopicPartition, list[Record]] = {}
-    for record in records:
-        found.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+    for at, those in groupby(records, key=itemgetter(0, 1)):  # As they were polled: in long runs.
+        found.setdefault(TopicPartition(*at), []).extend(those)
     return found
 
 
