@@ -22,9 +22,9 @@ HEARTBEATS_MAX: Final = 5_000
 #: Instances whose state a worker keeps as a value between batches, 2 to 5 kB each, shared among its
 #: partitions: about as many as a batch touches.
 CACHE_VALUES_MAX: Final = 4_000
-#: Bytes of states that it keeps as they are stored, shared among its partitions: of 50,000
-#: instances, for most have less than 1 kB. Others are read again, in one query a batch.
-CACHE_BODIES_BYTES_MAX: Final = 48_000_000
+#: Bytes of states that it keeps as they are stored, shared among its partitions: of 30,000
+#: instances or so, in 37 MB of memory. Others are read again, in one query a batch.
+CACHE_BODIES_BYTES_MAX: Final = 28_000_000
 #: Instances looked at in one turn of the repair after a takeover.
 REPAIR_INSTANCES_MAX: Final = 1_000
 #: Deaths at the same offset after which a record is set aside: once may be somebody's kill.

@@ -26,8 +26,10 @@ class States:
         #: Instances that may stay between batches as values, and bytes of bodies.
         self.room, self.room_bytes = CACHE_VALUES_MAX, CACHE_BODIES_BYTES_MAX
         self._instances: OrderedDict[str, Held | None] = OrderedDict()
-        self._bodies: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
+        #: Bodies that were used since the last look at which are, and those that were not.
+        self._bodies: dict[str, bytes] = {}
+        self._idle: dict[str, bytes] = {}
+        self._bytes = self._refused = 0
         self._nodes: dict[str, NodeHeld | None] = {}
 
     def share(self, shares: int) -> None:
@@ -39,16 +41,17 @@ class States:
         """Forget everything."""
         self._instances.clear()
         self._bodies.clear()
-        self._bytes = 0
+        self._idle.clear()
+        self._bytes = self._refused = 0
         self._nodes.clear()
 
     def prefetch(self, keys: Collection[str]) -> None:
         """Have the states of these instances here; those that are not are read in one query."""
         wanted = sorted({key for key in keys if key not in self._instances})
-        missing = [key for key in wanted if key not in self._bodies]
-        read = self._load(missing) if missing else {}
-        for key in wanted:
-            body = self._bodies.get(key) or read.get(key)
+        bodies = {key: self._bodies.get(key) or self._idle.get(key) for key in wanted}
+        if missing := [key for key, body in bodies.items() if body is None]:
+            bodies.update(self._load(missing))
+        for key, body in bodies.items():
             self._instances[key] = None if body is None else HELD_CODEC.decode(body)
 
     def instance(self, key: str) -> Held | None:
@@ -82,7 +85,22 @@ class States:
         while len(self._instances) > self.room:
             self._instances.popitem(last=False)
         for key, body in bodies.items():
-            self._bytes += len(body) - len(self._bodies.pop(key, b""))
+            self._keep_body(key, body)
+        if self._refused > len(self._bodies) + len(self._idle):
+            self._bytes -= sum(map(len, self._idle.values()))
+            self._idle, self._bodies, self._refused = self._bodies, {}, 0
+
+    def _keep_body(self, key: str, body: bytes) -> None:
+        """Keep a body if there is room, or was for the one before it.
+
+        None leaves for it. Where more instances are active than there is room for, each in its
+        turn, the one unused for longest is the next that is needed. Those that nobody used leave
+        when as many were refused as are here.
+        """
+        known = self._bodies.pop(key, None) or self._idle.pop(key, b"")
+        self._bytes += len(body) - len(known)
+        if self._bytes > self.room_bytes:
+            self._bytes -= len(body)
+            self._refused += 1
+        else:
             self._bodies[key] = body
-        while self._bytes > self.room_bytes:
-            self._bytes -= len(self._bodies.popitem(last=False)[1])

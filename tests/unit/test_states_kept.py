@@ -89,16 +89,42 @@ def test_a_body_gives_way_to_the_next_of_its_instance() -> None:
     assert states.instance("a") == later
 
 
-def test_the_bodies_unused_for_longest_leave_where_they_have_too_many_bytes() -> None:
+def test_bodies_stay_where_more_come_than_there_is_room_for() -> None:
+    """Whoever made room for the newest would have none of those that come in turn."""
     reads = Reads()
     states = States(reads)
     states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
-    for names in ("ab", "a", "c"):
+    for names in ("abc", "abc", "abc"):
         states.keep(held(*names), bodies(*names), {})
 
     states.prefetch(("a", "b", "c"))
 
-    assert reads.asked == ["b"]
+    assert reads.asked == ["c"]
+
+
+def test_bodies_that_nobody_uses_make_room_after_a_while() -> None:
+    reads = Reads()
+    states = States(reads)
+    states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
+    states.keep(held("a", "b"), bodies("a", "b"), {})
+    for _ in range(8):
+        states.keep(held("b", "c"), bodies("b", "c"), {})
+
+    states.prefetch(("a", "b", "c"))
+
+    assert reads.asked == ["a"]
+
+
+def test_a_body_that_grew_out_of_the_room_is_not_kept_as_it_was() -> None:
+    reads = Reads()
+    states = States(reads)
+    states.room, states.room_bytes = 0, len(bodies("a")["a"])
+    states.keep(held("a"), bodies("a"), {})
+    states.keep(held("a"), {"a": bodies("a")["a"] + b"more"}, {})
+
+    states.prefetch(("a",))
+
+    assert reads.asked == ["a"]
 
 
 def test_a_body_that_changed_often_counts_once() -> None:
