@@ -55,6 +55,8 @@ _WHOLE = {
 _OF_VOLUMES = ("volume_snapshot_create", "volume_snapshot_delete")
 #: Operations after which a guest is what it was before.
 _AS_IT_WAS = (*_OF_VOLUMES, "snapshot", "snapshot_volume_backed", "backup")
+#: Operations after which what came, or was rescued, still is so to its host.
+_AS_FAR = (*_AS_IT_WAS, "reset_state", "pause", "unpause", "reboot_soft")
 #: States in which it has in reach all that it holds; a stopped one has it when it is started.
 _RUNNING = ("active", "paused", "resized")
 
@@ -254,11 +256,30 @@ def is_only_said(cloud: Cloud, row: InstanceRow) -> bool:
 
 def _was_reset(cloud: Cloud, row: InstanceRow, *, whatever: tuple[str, ...]) -> bool:
     """Was a reset the last operation that ended well, whatever of these came after it?"""
+    about = [r for r in _primary_sagas(cloud, row) if r.ok and r.saga not in whatever]
+    return bool(about) and about[-1].saga == "reset_state"
+
+
+def _primary_sagas(cloud: Cloud, row: InstanceRow) -> list[SagaRow]:
+    """Return the primary sagas of an instance in their order."""
     sagas = [r for r in cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
-    mine = [r for r in sagas if r.instance_uuid == row.uuid and r.is_primary and r.ok]
-    about = [r for r in mine if r.saga not in whatever]
-    last = max(about, key=lambda r: r.generation, default=None)
-    return last is not None and last.saga == "reset_state"
+    mine = [r for r in sagas if r.instance_uuid == row.uuid and r.is_primary]
+    return sorted(mine, key=lambda r: r.generation)
+
+
+def _left_by_reset(cloud: Cloud, row: InstanceRow) -> list[Role]:
+    """Name what a guest may be to its host that an operator said is active, as nova lets him.
+
+    It came, and nothing has followed that; or it was rescued. What has made an ordinary guest of it
+    since leaves neither.
+    """
+    found, sagas = list[Role](), _primary_sagas(cloud, row)
+    for name, role in (("live_migration", Role.ARRIVED), ("rescue", Role.RESCUED)):
+        began = max((r.generation for r in sagas if r.saga == name), default=None)
+        since = [r for r in sagas if began is not None and r.generation > began and r.ok]
+        if began is not None and all(r.saga in _AS_FAR for r in since):
+            found.append(role)
+    return found
 
 
 def _said(cloud: Cloud, row: InstanceRow) -> list[str]:
@@ -275,10 +296,8 @@ def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
     roles = _WHOLE[row.vm_state]
     if row.vm_state == "active" and _was_reset(cloud, row, whatever=_AS_IT_WAS):
-        # It came, and its host did not end what follows an arrival; or its host had begun to rescue
-        # it, and said so after somebody had said that it is active.
-        roles = (*roles, Role.ARRIVED, Role.RESCUED)
-    if row.vm_state == "soft-delete" and half is not None and half.role is Role.BUILDING:
+        roles = (*roles, *_left_by_reset(cloud, row))
+    if row.vm_state == "soft-delete" and half and half.role is Role.BUILDING and half.remade_by:
         # A rebuild was overtaken when the old disk was gone: there is nothing to put aside.
         is_said = row.power_state == PowerState.NOSTATE
         return [] if is_said else [f"I2: {row.uuid} has power {row.power_state}, but {half}"]

@@ -6,12 +6,14 @@ from functools import partial
 from typing import Final, cast
 
 from compute.fake_site import Failure, FailureKind
+from compute.world import Role
 from conductor import fold, step
 from events.codec import decode_command, decode_fact
 from events.commands import BuildGuest
 from events.log import Message
 from events.migration import PostCopyStarted
 from events.requests import SagaCompensated, SagaResolved
+from events.values import replace
 from projections.rows import RejectionRow
 from projections.store import RESEND_STEP
 from statemachines.held import SagaState
@@ -21,6 +23,7 @@ from statemachines.run import Run
 from statemachines.sagas import SAGAS
 from tests.simulation.invariants import at_rest
 from tests.simulation.lab import Lab, Trap
+from tests.simulation.matrix import requested
 from tests.simulation.moments import Target
 from tests.simulation.operators import is_readable
 from tests.simulation.patching import patched
@@ -195,3 +198,34 @@ def test_a_debt_that_is_resolved_while_its_host_is_away_leaves_the_state_true() 
     held = lab.held
     assert held is not None
     assert [(p.status, p.hosts) for p in held.ports] == [("detaching", (held.host,))]
+
+
+def test_a_rescued_guest_that_is_said_to_be_active_is_ordinary_once_rebooted_hard() -> None:
+    """As in nova, a reset changes what is said of the guest, and not the guest."""
+    lab, roles = Lab(), list[Role]()
+    with patched((fold, "step", lab.watch.step)):
+        make(lab, requests_of("create")[0])
+        lab.settle()
+        for action, arguments in (("rescue", {}), ("reset_state", {"state": "active"})):
+            lab.ask(replace(requested(action), arguments=arguments))
+            lab.turn()
+            lab.settle()
+        roles.append(role_of(lab))
+        assert at_rest(lab) == []
+        lab.ask(requested("reboot_hard"))
+        lab.turn()
+        lab.settle()
+        roles.append(role_of(lab))
+
+    assert at_rest(lab) == []
+    assert roles == [Role.RESCUED, Role.GUEST]
+
+
+def role_of(lab: Lab) -> Role:
+    """Return what the guest is to its host; it is active there."""
+    held = lab.held
+    assert held is not None
+    assert held.vm_state == "active"
+    half = lab.world.half(str(held.host), lab.uuid)
+    assert half is not None
+    return half.role
