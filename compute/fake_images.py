@@ -132,8 +132,10 @@ def _shelve(site: Site, instance_id: str, command: c.ShelveGuest) -> Operation:
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)
         return
-    # Memory that was saved belongs to the old disk alone: a start from here on is a boot.
-    site.world.change(half.becomes(role=Role.GUEST))
+    if half.role is not Role.SAVED:
+        # Nothing is left of what only came by a live migration, once it is off. Memory that was
+        # saved is given up by the start: who has not heard of the shelving may still resume it.
+        site.world.change(half.becomes(role=Role.GUEST))
     yield (g.GuestShelved(power_state=_OFF, image_id=command.image_id),)
 
 

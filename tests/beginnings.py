@@ -176,6 +176,7 @@ VARIANTS: dict[str, tuple[Callable[..., World], str, dict[str, typing.Any]]] = {
     "revert_resize_same_host": (partial(resized, **_STAYS), "revert_resize", {}),
     "migrate_stopped": (stopped, "migrate", {}),
     "migrate_targeted": (built, "migrate", {"host": "h3"}),
+    "shelve_suspended": (suspended, "shelve", {}),
     "reboot_hard_suspended": (suspended, "reboot_hard", {}),
     "live_migrate_paused": (paused, "live_migrate", {}),
     "live_migrate_targeted": (built, "live_migrate", {"host": "h3"}),

@@ -11,6 +11,7 @@ from compute.image_store import ImageStatus, ImageStore
 from events import commands as c
 from events import images as g
 from events import instance as i
+from events import standby as s
 from events.requests import Flavor
 from tests.contract.driver_stage import ONE, DriverStage, InAFile, InMemory
 from tests.parts import EVERYTHING, VOLUME
@@ -67,6 +68,14 @@ class ImageContract(DriverStage):
             deleted = self.do("beta", c.DeleteImage(image_id="one"))
             assert deleted == [g.ImageDeleted(image_id="one")]
             assert self.known() == {}
+
+    def test_a_suspended_guest_that_was_shelved_unheard_can_be_resumed(self) -> None:
+        self.built()
+        self.do("alpha", c.SuspendGuest())
+        shelved = self.do("alpha", c.ShelveGuest(image_id="one", image_name="n"))
+        assert shelved[-1] == g.GuestShelved(power_state=4, image_id="one")
+
+        assert self.do("alpha", c.ResumeGuest()) == [s.GuestResumed(power_state=1)]
 
     def test_an_upload_that_dies_leaves_half_an_image_that_a_deletion_clears_away(self) -> None:
         self.built()
@@ -149,15 +158,14 @@ class ImageContract(DriverStage):
         assert said == [*UPLOADS, g.GuestShelved(power_state=4, image_id="one")]
         assert self.hosts["alpha"].guests() == (Guest(ONE, 4),)
 
-    def test_a_suspended_guest_is_shelved_without_its_memory(self) -> None:
+    def test_a_suspended_guest_that_was_shelved_is_booted_without_its_memory(self) -> None:
         self.built()
         self.do("alpha", c.SuspendGuest())
         self.do("alpha", c.ShelveGuest(image_id="one", image_name="n"))
 
-        (resumed,) = self.kinds("alpha", c.ResumeGuest())
-
-        assert resumed == "GuestResumeFailed"
-        assert self.hosts["alpha"].guests() == (Guest(ONE, 4),)
+        assert self.kinds("alpha", c.StartShelvedGuest())[-1] == "ShelvedGuestStarted"
+        self.do("alpha", c.StopGuest())
+        assert self.kinds("alpha", c.ResumeGuest()) == ["GuestResumeFailed"]
 
     def test_an_offload_that_fails_on_the_way_leaves_a_guest(self) -> None:
         build = c.BuildGuest(flavor=SMALL, name="n", image="image", attachments=EVERYTHING)

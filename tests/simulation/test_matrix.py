@@ -41,6 +41,8 @@ MENDED: Final = (
     "resume/ask/before/user:reboot_hard+source:cut-off",
     "resume/ask/before/user:reboot_hard+source:power",
     "reboot_hard_suspended/ask/after-effect/source:cut-off",
+    "shelve_suspended/shelve/after-effect/operator:compensate",
+    "shelve_suspended/shelve/after-journal/source:cut-off",
     "reboot_hard_suspended/ask/before/answer:GuestRebootIgnored",
     "resize/give_back/before/answer:ResizeRevertFailed+user:stop",
     "resize/finish/before/answer:StepHostLost",
