@@ -13,6 +13,12 @@ READ_AHEAD_RECORDS_MIN: Final = 2_000
 POLL_WAIT_S: Final = 0.02
 #: Commands sent in one turn of the relay: what one flush of the producer carries well.
 RELAY_ORDERS_MAX: Final = 500
+#: Orders of a partition that a conductor keeps at hand when it has put them into the outbox, some
+#: 1.5 kB each; where there are more it keeps none, and looks into the outbox.
+ORDERS_AT_HAND_MAX: Final = 1_000
+#: Seconds after the last COMMIT in a partition for which they are trusted: a conductor that stood
+#: still may own it no longer. Less than the time in which a silent member is taken for dead.
+AT_HAND_S: Final = 5.0
 #: Choices made in one turn, in one transaction that locks the hosts: each looks at all of them.
 SCHEDULER_ORDERS_MAX: Final = 100
 #: Timers that become facts in one turn, so that a storm of them does not starve the fold.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
 
 from conductor import limits
 from conductor.commits import AtOnce, Beside
@@ -13,7 +15,7 @@ from events.log import LogGroup, LogReader, LogWriter
 from events.ports import Clock
 from events.seal import MasterKeyring
 from events.topics import Topics
-from projections.store import Store
+from projections.store import Order, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,9 @@ class Ports:
     beside: Beside = field(default_factory=AtOnce)
 
 
+_RANK: Final = attrgetter("rank")
+
+
 @dataclass(frozen=True, slots=True)
 class Office:
     """Everything that a part of a conductor is handed."""
@@ -50,3 +55,30 @@ class Office:
     options: Options
     owned: Owned
     speaker: Speaker
+
+    def next_orders(self, most: int, *, scheduler: bool) -> list[Order]:
+        """Return the first orders that wait, by rank and age: for hosts, or for the scheduler.
+
+        What a batch put into the outbox is at hand once its COMMIT is known. The outbox is looked
+        into for what this conductor did not put there, or has lost sight of; what a look finds is
+        at hand then, unless there is more of it.
+        """
+        topic, owned = self.ports.topics.instance_events, self.owned
+        now_s = self.ports.clock.monotonic_s()
+        for mine in owned.partitions.values():
+            mine.waiting(scheduler=scheduler).doubt(now_s)
+        looking = owned.acting(topic, lambda mine: mine.waiting(scheduler=scheduler).must_look)
+        found = list(self.ports.store.unsent(looking, most, scheduler=scheduler)) if looking else []
+        if len(found) < most:
+            for mine in owned.of(looking):
+                mine.waiting(scheduler=scheduler).must_look = False
+            for order in found:
+                owned.home(order).waiting(scheduler=scheduler).came([order], now_s)
+            found = []
+        at_hand = [
+            order
+            for mine in owned.of(owned.acting(topic))
+            for order in mine.waiting(scheduler=scheduler).at_hand.values()
+        ]
+        at_hand.sort(key=_RANK)
+        return found + at_hand[: most - len(found)]

@@ -6,10 +6,11 @@ act only for partitions in it, under the epoch in it, and only when they have ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conductor.fold import Fold
+from conductor.waiting import Waiting
 from events.log import TopicPartition
 from projections.store import Order
 
@@ -37,11 +38,11 @@ class Ownership:
     marked_at: int | None = None
     #: Records before this offset are tried one at a time: a batch among them was fatal. 0 for none.
     careful_to: int = 0
-    #: May the outbox hold what was not sent to a host yet, or not chosen? Until a look finds the
-    #: end of it, from a takeover on or from whatever puts an order there.
-    may_send: bool = True
-    may_choose: bool = True
-    #: May there be answers of the scheduler that the log was not told?
+    #: What was not sent to its host yet.
+    to_send: Waiting = field(default_factory=Waiting)
+    #: What the scheduler has not chosen yet.
+    to_choose: Waiting = field(default_factory=Waiting)
+    #: May there be answers of the scheduler that the log was not told, and that nobody has at hand?
     may_tell: bool = True
     #: Orders that were sent and still stand in the outbox: the next batch takes them out. If it is
     #: lost they are sent once more, and hosts know them.
@@ -56,6 +57,10 @@ class Ownership:
         """Has everything been folded that was there at the takeover?"""
         return self.fold.next_offset >= self.end_at_takeover
 
+    def waiting(self, *, scheduler: bool) -> Waiting:
+        """Return the orders that wait: for the scheduler, or for hosts."""
+        return self.to_choose if scheduler else self.to_send
+
 
 @dataclass(slots=True)
 class Owned:
@@ -67,13 +72,23 @@ class Owned:
         """Return those of some partitions that are ours still."""
         return [self.partitions[each] for each in partitions if each in self.partitions]
 
-    def acting(self, topic: str) -> Mapping[TopicPartition, int]:
-        """Return the epochs of the partitions of a topic for which one may act now."""
+    def acting(
+        self, topic: str, where: Callable[[Ownership], bool] = lambda _mine: True
+    ) -> Mapping[TopicPartition, int]:
+        """Return the epochs of the partitions of a topic for which one may act now.
+
+        Those alone of which `where` says so.
+        """
         return {
             tp: mine.epoch
             for tp, mine in self.partitions.items()
             if tp.topic == topic and mine.repaired and mine.caught_up and mine.stopped is None
+            if where(mine)
         }
+
+    def home(self, order: Order) -> Ownership:
+        """Return our partition that an order comes from."""
+        return self.partitions[TopicPartition(order.topic, order.partition)]
 
     def fold_of(self, partition: TopicPartition) -> Fold | None:
         """Return the fold of a partition of ours."""

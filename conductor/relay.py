@@ -1,7 +1,8 @@
 """The relay: sends the outbox's orders as commands, and notes what was acknowledged.
 
-What was sent leaves the outbox with the next batch, or in the next turn where there is none. At
-least once: a relay that dies in between sends again, under the same command id, and the host's
+An order is sent once it is known to be in the outbox, mostly without being read from there. What
+was sent leaves the outbox with the next batch, or in the next turn where there is none. At least
+once: a relay that dies in between sends again, under the same command id, and the host's
 inbox knows it. A zombie's late sends are harmless for the same reason and because every
 command names its generation.
 """
@@ -27,6 +28,7 @@ class Relay:
     """Sends what the outbox holds."""
 
     def __init__(self, office: Office) -> None:
+        self._office = office
         self._store = office.ports.store
         self._writer = office.ports.writer
         self._speaker = office.speaker
@@ -39,10 +41,10 @@ class Relay:
     def turn(self) -> bool:
         """Send a bounded number of orders; say whether there were any."""
         self.note_sent()
-        acting = self._acting()
-        if not acting:
+        orders = self._office.next_orders(limits.RELAY_ORDERS_MAX, scheduler=False)
+        if not orders:
             return False
-        orders = self._store.unsent(acting, limits.RELAY_ORDERS_MAX, scheduler=False)
+        acting = self._owned.acting(self._topics.instance_events)
         sendable: list[tuple[Order, Message]] = []
         homeless: list[Order] = []
         for order in orders:
@@ -55,15 +57,7 @@ class Relay:
             self._send(acting, sendable)
         if homeless:
             self._give_up(acting, homeless)
-        if len(orders) < limits.RELAY_ORDERS_MAX:
-            for mine in self._owned.of(acting):
-                mine.may_send = False
-        return bool(orders)
-
-    def _acting(self) -> Mapping[TopicPartition, int]:
-        """Return the epochs of the partitions for which there may be something to send."""
-        acting = self._owned.acting(self._topics.instance_events)
-        return {tp: epoch for tp, epoch in acting.items() if self._owned.partitions[tp].may_send}
+        return True
 
     def note_sent(self) -> None:
         """Take out of the outbox what was sent before, and went out with no batch since."""
@@ -87,7 +81,8 @@ class Relay:
             return
         now = self._clock.now_us()
         for order, _ in sendable:
-            mine = self._owned.partitions[TopicPartition(order.topic, order.partition)]
+            mine = self._owned.home(order)
+            mine.to_send.went([order.command_id])
             mine.sent.append(order)
             mine.sent_at = now
 
@@ -99,11 +94,11 @@ class Relay:
         except UnknownTopic:
             self._give_up(acting, [order])
         else:
-            self._store.sent(acting, [order], self._clock.now_us())
+            self._note(acting, [order])
 
     def _give_up(self, acting: Mapping[TopicPartition, int], orders: list[Order]) -> None:
         """A host that has no open key, or no topic, is as lost as one that is silent."""
-        self._store.sent(acting, orders, self._clock.now_us())
+        self._note(acting, orders)
         self._speaker.say(
             [
                 (
@@ -114,6 +109,12 @@ class Relay:
                 for o in orders
             ]
         )
+
+    def _note(self, acting: Mapping[TopicPartition, int], orders: list[Order]) -> None:
+        """Take orders out of the outbox at once."""
+        self._store.sent(acting, orders, self._clock.now_us())
+        for order in orders:
+            self._owned.home(order).to_send.went([order.command_id])
 
     def _message(self, order: Order) -> Message | None:
         partition = TopicPartition(order.topic, order.partition)

@@ -46,7 +46,8 @@ class Repair:
             if missing:
                 back = [o for o in orders if o.command_id in missing]
                 self._store.restore({partition: mine.epoch}, back)
-                mine.may_send = mine.may_choose = True
+                mine.to_send.look()
+                mine.to_choose.look()
 
     def _put_back_dues(self, partition: TopicPartition, mine: Ownership) -> None:
         """Whatever falls due by itself by the rules in force has its row, and nothing else has."""

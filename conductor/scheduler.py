@@ -18,7 +18,7 @@ from events.commands import ChooseDestination
 from events.decisions import DestinationChosen, NoValidHost
 from events.log import TopicPartition
 from events.requests import Flavor
-from projections.store import Decision, HostRoom, Order, Reservation
+from projections.store import Answer, Decision, HostRoom, Order, Reservation
 
 Filter = Callable[[HostRoom, ChooseDestination, SchedulerOptions], bool]
 
@@ -113,6 +113,7 @@ class Scheduler:
     """Answers `ChooseDestination`."""
 
     def __init__(self, office: Office) -> None:
+        self._office = office
         self._store = office.ports.store
         self._speaker = office.speaker
         self._topics = office.ports.topics
@@ -122,42 +123,50 @@ class Scheduler:
 
     def turn(self) -> bool:
         """Decide a bounded number of choices and tell the log; say whether there were any."""
-        acting = self._owned.acting(self._topics.instance_events)
-        if not acting:
-            return False
-        owned = self._owned.partitions
-        asked = {tp: epoch for tp, epoch in acting.items() if owned[tp].may_choose}
-        chose = bool(asked) and self._decide(asked)
-        untold = {tp: epoch for tp, epoch in acting.items() if owned[tp].may_tell}
-        return (bool(untold) and self._tell(untold)) or chose
-
-    def _decide(self, acting: Mapping[TopicPartition, int]) -> bool:
-        orders = self._store.unsent(acting, limits.SCHEDULER_ORDERS_MAX, scheduler=True)
+        topic = self._topics.instance_events
+        orders = self._office.next_orders(limits.SCHEDULER_ORDERS_MAX, scheduler=True)
         if orders:
-            for mine in self._owned.of(TopicPartition(o.topic, o.partition) for o in orders):
-                mine.may_tell = True
-            self._store.decide(acting, orders, self._choose, self._clock.now_us())
-        if len(orders) < limits.SCHEDULER_ORDERS_MAX:
-            for mine in self._owned.of(acting):
-                mine.may_choose = False
-        return bool(orders)
+            self._decide(self._owned.acting(topic), orders)
+        untold = self._owned.acting(topic, lambda mine: mine.may_tell)
+        return (bool(untold) and self._tell_again(untold)) or bool(orders)
 
-    def _tell(self, acting: Mapping[TopicPartition, int]) -> bool:
+    def _decide(self, acting: Mapping[TopicPartition, int], orders: Sequence[Order]) -> None:
+        """Choose for each order, store the answers, and tell the log.
+
+        Where it is not known how that ended, answers are looked for until the log was told: what
+        is stored is never chosen anew.
+        """
+        homes = self._owned.of({TopicPartition(o.topic, o.partition) for o in orders})
+        told = [mine for mine in homes if not mine.may_tell]
+        for mine in homes:
+            mine.may_tell = True
+        answers = self._store.decide(acting, orders, self._choose, self._clock.now_us())
+        for mine in homes:
+            mine.to_choose.went([order.command_id for order in orders])
+        self._tell(answers)
+        for mine in told:
+            mine.may_tell = False
+
+    def _tell_again(self, acting: Mapping[TopicPartition, int]) -> bool:
+        """Tell the log what is stored and may not be in it."""
         answers = self._store.answers(acting, limits.SCHEDULER_ORDERS_MAX)
         if answers:
-            self._speaker.tell(
-                [
-                    self._speaker.message(
-                        TopicPartition(a.topic, a.partition), a.instance_uuid, a.value
-                    )
-                    for a in answers
-                ]
-            )
+            self._tell(answers)
             self._store.told([a.command_id for a in answers])
         if len(answers) < limits.SCHEDULER_ORDERS_MAX:
             for mine in self._owned.of(acting):
                 mine.may_tell = False
         return bool(answers)
+
+    def _tell(self, answers: Sequence[Answer]) -> None:
+        self._speaker.tell(
+            [
+                self._speaker.message(
+                    TopicPartition(a.topic, a.partition), a.instance_uuid, a.value
+                )
+                for a in answers
+            ]
+        )
 
     def _choose(self, order: Order, rooms: Sequence[HostRoom]) -> Decision:
         ask = cast("ChooseDestination", decode_command(order.value).command)

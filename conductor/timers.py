@@ -78,7 +78,7 @@ class Timers:
             orders += [o for o in outstanding if o.command_id == timer.command_id]
         self._store.restore(acting, orders, again=True)
         for mine in self._owned.of(TopicPartition(o.topic, o.partition) for o in orders):
-            mine.may_send = True
+            mine.to_send.look()
         return {order.command_id for order in orders}
 
     def _look_slowly(self, acting: Mapping[TopicPartition, int]) -> bool:

@@ -196,9 +196,7 @@ class Worker:
             mine.repaired = False  # What falls due by itself may be other things now.
             mine.may_fall_due = None
         self.counts += mine.fold.counts - before
-        hosts = {order.host for order in batch.orders.values()}
-        mine.may_choose |= SCHEDULER_HOST in hosts
-        mine.may_send |= bool(hosts - {SCHEDULER_HOST})
+        hand_on(batch, mine, self._clock.monotonic_s())
         self._untold[batch.partition] = batch.end
         self._guard.passed(batch.partition, mine)
 
@@ -223,7 +221,7 @@ class Worker:
             if row.next_offset == batch.end:
                 self._committed(batch)
             else:
-                mine.may_send = True  # What it said was sent is in the outbox still.
+                mine.to_send.look()  # What it said was sent is in the outbox still.
                 self._stand_at(mine, row)
                 self._backlog = [
                     r for r in self._backlog if (r.topic, r.partition) != batch.partition
@@ -337,6 +335,15 @@ class Worker:
                 if mine.stopped is None:  # The first reason is the best.
                     mine.stopped = f"{why} {_CHOICES}"
                     _log.error("partition stopped: %s", mine.stopped)
+
+
+def hand_on(batch: Batch, mine: Ownership, now_s: float) -> None:
+    """Leave the orders of a batch that is in the database to whoever sends them, or chooses."""
+    for waiting in (mine.to_send, mine.to_choose):
+        waiting.went(batch.forget)
+    orders = [order for order in batch.orders.values() if order.command_id not in batch.forget]
+    mine.to_send.came([order for order in orders if order.host != SCHEDULER_HOST], now_s)
+    mine.to_choose.came([order for order in orders if order.host == SCHEDULER_HOST], now_s)
 
 
 def _partition_of(lost: PositionLost) -> TopicPartition | None:

@@ -111,9 +111,21 @@ class Target:
             case Moment.AFTER_EFFECT:
                 return name == "store.commit.done" and self.is_stored
             case Moment.AFTER_JOURNAL:
-                return name == "store.unsent" and self.is_stored
+                return self.is_stored and self._goes_on(name, subject)
             case Moment.AFTER_SEND:
                 return name == "log.append.done" and self.sends_command(subject)
+
+    def _goes_on(self, name: str, subject: object) -> bool:
+        """Say whether the conductor does now what it knows that the step asks for."""
+        if not self.orders:
+            return name.startswith("store.") and not name.startswith("store.commit")
+        return (name == "log.append" and self.sends_command(subject)) or (
+            name == "store.decide" and self._is_decided(self.orders[0], subject)
+        )
+
+    @staticmethod
+    def _is_decided(order: Order, subject: object) -> bool:
+        return any(each.command_id == order.command_id for each in cast("Any", subject)[1])
 
     def sends_command(self, subject: object) -> bool:
         """Say whether one of these messages is the step's command."""
@@ -124,9 +136,7 @@ class Target:
         match moment:
             case Moment.BEFORE | Moment.AFTER_EFFECT:
                 wanted = "store.decide" + (".done" if moment is Moment.AFTER_EFFECT else "")
-                return name == wanted and any(
-                    each.command_id == order.command_id for each in cast("Any", subject)[1]
-                )
+                return name == wanted and self._is_decided(order, subject)
             case Moment.AFTER_JOURNAL | Moment.AFTER_SEND:
                 wanted = "log.append" + (".done" if moment is Moment.AFTER_SEND else "")
                 return name == wanted and self.sends_answer(subject)

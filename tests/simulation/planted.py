@@ -107,7 +107,7 @@ def _mark_before_send() -> AbstractContextManager[None]:
         acting: Mapping[TopicPartition, int],
         sendable: list[tuple[Order, Message]],
     ) -> None:
-        self._store.sent(acting, [order for order, _ in sendable], self._clock.now_us())
+        self._note(acting, [order for order, _ in sendable])
         self._writer.append([message for _, message in sendable])
 
     return patched((Relay, "_send", send))

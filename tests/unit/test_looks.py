@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from conductor.limits import SOON_LOOK_S
 from conductor.wiring import Conductor, Options, Ports
+from events.codec import decode_fact
+from events.errors import LogUnavailable
+from events.log import LogWriter
 from projections.schema import upgrade
 from projections.sql_store import SqlStore, open_store
-from tests.stage import Stage
-from tests.unit.compute_host import KEYRING, SMALL, TOPICS
+from tests.stage import INSTANCE, Stage
+from tests.unit.compute_host import KEYRING, SMALL, TOPICS, BreakableWriter
 
 #: What the relay, the scheduler and the timers ask of a database to know whether there is work.
 LOOKS = ("unsent", "answers", "due")
@@ -42,7 +45,9 @@ class Counted:
 
 
 @contextmanager
-def conducting(stage: Stage, folder: Path) -> Iterator[tuple[Conductor, Counted]]:
+def conducting(
+    stage: Stage, folder: Path, writer: LogWriter | None = None
+) -> Iterator[tuple[Conductor, Counted]]:
     """Give a conductor on the log of a stage, at rest, and what it asks of its database."""
     url = f"sqlite:///{folder / 'rows.sqlite'}"
     upgrade(url)
@@ -50,7 +55,7 @@ def conducting(stage: Stage, folder: Path) -> Iterator[tuple[Conductor, Counted]
     ports = Ports(
         group=log.group("conductors"),
         reader=log.reader(),
-        writer=log.writer(),
+        writer=writer or log.writer(),
         store=store,
         clock=stage.cloud.clock,
         keyring=KEYRING,
@@ -86,17 +91,41 @@ def test_deadlines_are_looked_for_now_and_then(tmp_path: Path) -> None:
         assert store.looks() == {"due": 3}
 
 
-def test_whoever_asks_for_a_host_has_it_looked_for_until_the_log_is_told(tmp_path: Path) -> None:
+def test_whoever_asks_for_a_host_is_answered_without_a_look(tmp_path: Path) -> None:
     stage = Stage()
     with conducting(stage, tmp_path) as (conductor, store):
         stage.ask("create", flavor=SMALL)
         turns(conductor, 10)
 
-        assert store.looks() == {"unsent": 1, "answers": 1}
-        assert store.asked == Counter()
-        turns(conductor, 10)
+        assert store.asked["decide"] == 1
         assert store.looks() == {}
+        assert store.asked == Counter()
+        said = stage.cloud.records(stage.partition.topic)
+        facts = [type(decode_fact(each.value or b"")[1]).__name__ for each in said]
+        assert facts[-2:] == ["ActionRequested", "NoValidHost"]
         ends = stage.cloud.log.reader().end_offsets([stage.partition])
         assert {
             stage.partition: conductor.owned.partitions[stage.partition].fold.next_offset
         } == ends
+
+
+def test_an_answer_that_the_log_may_not_have_is_told_again_and_not_chosen_anew(
+    tmp_path: Path,
+) -> None:
+    stage = Stage()
+    writer = BreakableWriter(stage.cloud.log.writer())
+    with conducting(stage, tmp_path, writer) as (conductor, store):
+        writer.is_away = True
+        stage.ask("create", flavor=SMALL)
+        for _ in range(3):
+            with suppress(LogUnavailable):
+                conductor.turn()
+        writer.is_away = False
+
+        turns(conductor, 10)
+
+        assert store.asked["decide"] == 1
+        assert store.asked["told"] == 1
+        ends = [r for r in stage.cloud.records(stage.partition.topic) if r.key == INSTANCE.encode()]
+        facts = [type(decode_fact(each.value or b"")[1]).__name__ for each in ends]
+        assert facts == ["ActionRequested", "NoValidHost"]
