@@ -384,6 +384,7 @@ class Fold:
             changes=now.changes,
         )
         note_rows(now.changes, now.notes, self.partition.partition)
+        now.notes.clear()  # With them every state on the way, which nobody will ask for.
         for instance_id, held in now.held.items():
             before = now.found.get(instance_id)
             if held is None or held is before:

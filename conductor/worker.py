@@ -89,8 +89,12 @@ class Worker:
         if not self._backlog:
             self._backlog = self._poll()
         records = self._next_records()
+        has_some = bool(records)
         try:
-            worked = self._fold(records) if records else False
+            batches = self._fold(records)
+            del records  # While the batches are written as many others are read.
+            if batches:
+                self._commit(batches)
         except (StoreUnavailable, LogUnavailable, ConductorError):
             raise
         except Exception:
@@ -98,7 +102,7 @@ class Worker:
             raise
         if self._clock.monotonic_s() - self._told_at_s >= limits.TELL_LAG_S:
             self._tell_lag_tools()
-        return self._repair.turn() or worked or bool(records)
+        return self._repair.turn() or has_some
 
     def stop(self) -> None:
         """Let every partition go, cleanly: what was committed stays, nothing is half done."""
@@ -143,7 +147,7 @@ class Worker:
 
     # One transaction.
 
-    def _fold(self, records: list[Record]) -> bool:
+    def _fold(self, records: list[Record]) -> list[Batch]:
         batches: list[Batch] = []
         try:
             for partition, found in by_partition(records).items():
@@ -161,10 +165,7 @@ class Worker:
         except (StoreUnavailable, LogUnavailable):
             self._backlog = records + self._backlog
             raise
-        if not batches:
-            return False
-        self._commit(batches)
-        return True
+        return batches
 
     def _commit(self, batches: list[Batch]) -> None:
         for batch in batches:
