@@ -88,6 +88,17 @@ class Worker:
             self._resolve_doubt()
         if not self._backlog:
             self._backlog = self._poll()
+        has_some = self._work()
+        if self._clock.monotonic_s() - self._told_at_s >= limits.TELL_LAG_S:
+            self._tell_lag_tools()
+        return self._repair.turn() or has_some
+
+    def _work(self) -> bool:
+        """Fold and write what was polled; say whether it was anything.
+
+        Apart from the poll: where that waits in vain, the client's error keeps the frames of its
+        callers, with all that they hold, until the collector of cycles comes.
+        """
         records = self._next_records()
         has_some = bool(records)
         try:
@@ -100,9 +111,7 @@ class Worker:
         except Exception:
             self._guard.blame(self._owned.partitions.values())
             raise
-        if self._clock.monotonic_s() - self._told_at_s >= limits.TELL_LAG_S:
-            self._tell_lag_tools()
-        return self._repair.turn() or has_some
+        return has_some
 
     def stop(self) -> None:
         """Let every partition go, cleanly: what was committed stays, nothing is half done."""

@@ -86,7 +86,8 @@ class KafkaReader:
         self._topics: tuple[str, ...] = ()
         self._empty_since_s = 0.0
         self._patience_s = PATIENCE_S
-        #: What went wrong while records were in hand.
+        #: Few records, while more are waited for; and what went wrong meanwhile.
+        self._in_hand: list[Record] = []
         self._owed: EventsError | None = None
         with answering("connect"):
             self._consumer: Any = connected(
@@ -129,8 +130,10 @@ class KafkaReader:
             self._owed = None
             raise owed
         for _ in range(max(1, math.ceil(timeout_s / SLICE_S))):
-            if records := self._poll_slice(max_records, min(timeout_s, SLICE_S)):
-                return self._with_more(records, max_records)
+            self._in_hand = self._poll_slice(max_records, min(timeout_s, SLICE_S))
+            if self._in_hand:
+                self._take_more(max_records)
+                return self._handed_out()
         for _ in range(math.ceil(self._options.session_timeout_s / SLICE_S)):
             if not self._is_joining():
                 break
@@ -230,21 +233,29 @@ class KafkaReader:
             self._consumer._coordinator.request_rejoin()
         return self._take(max_records, timeout_s)
 
-    def _with_more(self, records: list[Record], max_records: int) -> list[Record]:
-        """Return few records together with what came since they were fetched.
+    def _take_more(self, max_records: int) -> None:
+        """Take to few records in hand what came since they were fetched.
 
         The client asks for more only when it hands records out, so a few are as old as the batch
         before them, and what came meanwhile would wait until these are written. The owner hears
         nothing of the group in between: what is in hand stays of partitions that it owns.
         """
         few = min(FEW_RECORDS, max_records)
-        if self._owner is None or len(records) >= few or self._is_joining():
-            return records
+        if self._owner is None or len(self._in_hand) >= few or self._is_joining():
+            return
         try:
-            return records + self._take(max_records - len(records), MORE_S)
+            self._in_hand += self._take(max_records - len(self._in_hand), MORE_S)
         except EventsError as error:
             self._owed = error  # For the next call: nobody would read these records again.
-            return records
+
+    def _handed_out(self) -> list[Record]:
+        """Return what is in hand.
+
+        It is in no frame while the client waits: the error of a wait in vain keeps the frames of
+        its callers, with all that they hold, until the collector of cycles comes.
+        """
+        records, self._in_hand = self._in_hand, []
+        return records
 
     def _take(self, max_records: int, timeout_s: float) -> list[Record]:
         try:

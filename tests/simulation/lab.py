@@ -17,12 +17,13 @@ from compute.errors import JournalFailed
 from compute.fake_site import Failure
 from compute.heartbeat import Heartbeat
 from compute.wiring import Parts
-from conductor.speaker import Speaker
+from events.codec import decode_fact
+from events.decisions import DestinationChosen, NoValidHost
 from events.errors import LogUnavailable
-from events.log import TopicPartition
+from events.log import Message
 from events.requests import ActionRequested
 from projections.rows import NodeRow
-from projections.store import Answer, HostRoom, StoreUnavailable
+from projections.store import HostRoom, StoreUnavailable
 from statemachines.held import Held, SagaState
 from tests.simulation.cloud import Cloud, NoRest
 from tests.simulation.database import Database
@@ -30,6 +31,7 @@ from tests.simulation.planted import QUIET
 from tests.simulation.ports import READS, Gate
 from tests.simulation.processes import HostProcess, Process, S
 from tests.simulation.store_model import StoreModel
+from tests.simulation.watch import Tap
 
 PLAN: Final = replace(
     QUIET, hosts=4, partitions=1, instances=1, is_warm=False, memory_mb=33_280, copy_polls=6
@@ -80,6 +82,29 @@ class FullStore(StoreModel):
         return () if self._obstacles.all_full else super()._rooms()
 
 
+class SlowTap(Tap):
+    """The inlet of a log to which what the scheduler says may come late."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab.log, lab.watch)
+        self._lab = lab
+
+    def append(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Append messages, or have them be on their way for as long as that takes."""
+        if not self._lab.obstacles.late_choices or not all(map(_is_choice, messages)):
+            return super().append(messages)
+        self._lab.when(lambda: not self._lab.obstacles.late_choices, partial(self._come, messages))
+        return ()
+
+    def _come(self, messages: Sequence[Message]) -> None:
+        super().append(messages)
+
+
+def _is_choice(message: Message) -> bool:
+    _, fact = decode_fact(message.value or b"")
+    return isinstance(fact, DestinationChosen | NoValidHost)
+
+
 class Lab(Cloud):
     """Two conductors, four hosts, one instance."""
 
@@ -93,7 +118,7 @@ class Lab(Cloud):
         self._pending: list[tuple[Callable[[], bool], Callable[[], None]]] = []
         super().__init__(0, plan=PLAN)
         self.store = FullStore(self.database, self.obstacles)
-        self._speaker = Speaker(self.tap, self.keyring, self.clock)
+        self.tap = SlowTap(self)
         self.uuid = self.workload.uuids[0]
         if self.settings()["allow_resize_to_same_host"] == "true":
             # Where a guest may stay it does: it is built on the roomiest host, which remains so.
@@ -126,25 +151,12 @@ class Lab(Cloud):
         obstacles = self.obstacles
         if name == "journal.write" and who.name in obstacles.full:
             raise JournalFailed(f"Expected the disk of {who.name} to take a write, but it is full")
-        if name == "store.decide.done" and obstacles.late_choices:
-            self._hold_choices_back()
         if name == "log.append" and obstacles.log_full:
             raise LogUnavailable("Expected the log to take a record, but its disk is full")
         if name.startswith("store."):
             is_write = not name.endswith(".done") and name.removeprefix("store.") not in READS
             if who.name in obstacles.no_store or (is_write and obstacles.store_full):
                 raise StoreUnavailable("Expected the database to answer, but it does not")
-
-    def _hold_choices_back(self) -> None:
-        """Have what the scheduler tells the log be on its way for as long as that takes."""
-        for said in self.database.answers.values():
-            if not said.told:
-                said.told = True
-                self.when(lambda: not self.obstacles.late_choices, partial(self._tell, said.answer))
-
-    def _tell(self, answer: Answer) -> None:
-        home = TopicPartition(answer.topic, answer.partition)
-        self.tap.append([self._speaker.message(home, answer.instance_uuid, answer.value)])
 
     def draw_parts(self, parts: Parts) -> Sequence[Agent | Emitter | Heartbeat]:
         """Give every part of a host its turn; of one that is dazed, its heart alone."""

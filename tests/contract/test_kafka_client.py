@@ -1,7 +1,8 @@
-"""Large messages on Kafka: what a broker would take is appended among others, and no more."""
+"""What of Kafka's client is gone around: how it takes large messages, and what it keeps alive."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,11 +11,16 @@ from events.errors import LogError
 from events.kafka_log import KafkaLog, KafkaOptions
 from events.kafka_log.options import MESSAGE_BYTES_MAX
 from events.kafka_log.writer import LARGE_BYTES
-from tests.contract.log_contract import OpenLog, read
+from events.log import Record
+from tests.contract.log_contract import Books, OpenLog, read
 from tests.servers.kafka import KafkaServer
 
 
 class OpenKafka(OpenLog):
+    def __init__(self, log: KafkaLog) -> None:
+        super().__init__(log)
+        self.kafka = log
+
     def delete_topic(self) -> None:
         raise NotImplementedError
 
@@ -52,3 +58,19 @@ def test_a_message_that_no_broker_would_take_is_refused_and_the_writer_goes_on(
         opened.writer.append([bomb])
 
     assert opened.append(b"after") == (0,)
+
+
+def test_a_wait_in_vain_for_more_keeps_nothing_of_what_was_handed_out(opened: OpenKafka) -> None:
+    opened.append(b"a value of one record")
+    member = opened.kafka.group(opened.topic)
+    member.subscribe([opened.topic], Books({}))
+
+    found: list[Record] = []
+    while not found:
+        found += member.poll(10, 0.2)
+
+    value = found.pop().value
+    member.poll(10, 0.2)  # The client lets go of what it read last.
+
+    assert sys.getrefcount(value) == 2  # Ours, and the question's own.
+    member.close()
