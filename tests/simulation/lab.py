@@ -91,18 +91,19 @@ class SlowTap(Tap):
 
     def append(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Append messages, or have them be on their way for as long as that takes."""
-        if not self._lab.obstacles.late_choices or not all(map(_is_choice, messages)):
+        if not self._lab.obstacles.late_choices or not all(map(self._is_choice, messages)):
             return super().append(messages)
         self._lab.when(lambda: not self._lab.obstacles.late_choices, partial(self._come, messages))
         return ()
 
+    def _is_choice(self, message: Message) -> bool:
+        if message.topic != self._lab.topics.instance_events:
+            return False  # A command.
+        _, fact = decode_fact(message.value or b"")
+        return isinstance(fact, DestinationChosen | NoValidHost)
+
     def _come(self, messages: Sequence[Message]) -> None:
         super().append(messages)
-
-
-def _is_choice(message: Message) -> bool:
-    _, fact = decode_fact(message.value or b"")
-    return isinstance(fact, DestinationChosen | NoValidHost)
 
 
 class Lab(Cloud):
