@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from conductor.speaker import Speaker
-from conductor.wiring import Conductor, Options, Ports
+from conductor.wiring import Conductor
 from events.control import RulesPublished
 from events.log import TopicPartition
 from events.topics import CONTROL_KEY
-from projections.schema import upgrade
-from projections.sql_store import SqlStore, open_store
+from projections.sql_store import SqlStore
 from projections.store import Standing
 from tests.stage import Stage
 from tests.unit.compute_host import KEYRING, PARTITIONS, TOPICS
+from tests.unit.conducted import conducting
 
 ALL = {TopicPartition(TOPICS.instance_events, n) for n in range(PARTITIONS)}
 
@@ -39,23 +39,10 @@ class Asked:
 
 
 @contextmanager
-def conducting(stage: Stage, folder: Path) -> Iterator[tuple[Conductor, Asked]]:
+def asking(stage: Stage, folder: Path) -> Iterator[tuple[Conductor, Asked]]:
     """Give a conductor on the log of a stage, and its store."""
-    url = f"sqlite:///{folder / 'rows.sqlite'}"
-    upgrade(url)
-    log = stage.cloud.log
-    store: Any = Asked(open_store(url))
-    ports = Ports(
-        group=log.group("conductors"),
-        reader=log.reader(),
-        writer=log.writer(),
-        store=store,
-        clock=stage.cloud.clock,
-        keyring=KEYRING,
-        topics=TOPICS,
-    )
-    yield Conductor(ports, Options()), store
-    store.close()
+    with conducting(stage, folder, store=Asked) as (conductor, ports):
+        yield conductor, cast("Any", ports.store)
 
 
 def publish(stage: Stage, partition: TopicPartition, **settings: str) -> None:
@@ -74,7 +61,7 @@ def rest(conductor: Conductor) -> None:
 
 
 def test_a_takeover_looks_once_for_all_its_partitions(tmp_path: Path) -> None:
-    with conducting(Stage(), tmp_path) as (conductor, store):
+    with asking(Stage(), tmp_path) as (conductor, store):
         rest(conductor)
 
         assert store.asked == [ALL]
@@ -83,7 +70,7 @@ def test_a_takeover_looks_once_for_all_its_partitions(tmp_path: Path) -> None:
 
 def test_other_settings_look_again_for_their_partition_alone(tmp_path: Path) -> None:
     stage = Stage()
-    with conducting(stage, tmp_path) as (conductor, store):
+    with asking(stage, tmp_path) as (conductor, store):
         rest(conductor)
         publish(stage, stage.partition, resize_confirm_window="60")
         rest(conductor)
@@ -95,7 +82,7 @@ def test_other_settings_that_come_before_the_repair_make_the_first_look_void(
     tmp_path: Path,
 ) -> None:
     stage = Stage()
-    with conducting(stage, tmp_path) as (conductor, store):
+    with asking(stage, tmp_path) as (conductor, store):
         while not store.asked:
             conductor.worker.turn()
         owned = conductor.owned.partitions

@@ -124,18 +124,23 @@ def test_a_resize_is_given_back_while_its_destination_is_at_work_too() -> None:
     assert (world.here.host, world.here.flavor.name) == (SOURCE, "m1.small")
 
 
+def not_given_back(operation: str, host: str, said_late: tuple[object, ...]) -> World:
+    """Have a resize undone while its last step is asked, and its host fail at giving it back."""
+    world = at(operation, "finish")
+    asked = world.outstanding(host)
+    compensate(world)
+    for fact in said_late:
+        must(world.says(host, fact, command_id=asked))
+    must(world.says(host, migration.ResizeRevertFailed(reason="busy")))
+    return world
+
+
 @pytest.mark.parametrize("said_late", [(), (migration.ResizeFinishing(),)])
 def test_a_guest_that_its_destination_cannot_give_back_has_the_size_of_its_room_there(
     said_late: tuple[object, ...],
 ) -> None:
     """Whether or not the destination says late that it was at work on the new size."""
-    world = at("resize", "finish")
-    asked = world.outstanding(DESTINATION)
-    compensate(world)
-    for fact in said_late:
-        must(world.says(DESTINATION, fact, command_id=asked))
-
-    must(world.says(DESTINATION, migration.ResizeRevertFailed(reason="busy")))
+    world = not_given_back("resize", DESTINATION, said_late)
 
     assert world.states == ("error", None)
     assert (world.here.host, world.here.flavor.name) == (DESTINATION, "m1.large")
@@ -148,13 +153,7 @@ def test_a_guest_that_its_destination_cannot_give_back_has_the_size_of_its_room_
 def test_a_guest_that_its_own_host_cannot_give_back_keeps_the_size_that_it_has(
     said_late: tuple[object, ...], vcpus: int
 ) -> None:
-    world = at("resize_same_host", "finish")
-    asked = world.outstanding(SOURCE)
-    compensate(world)
-    for fact in said_late:
-        must(world.says(SOURCE, fact, command_id=asked))
-
-    must(world.says(SOURCE, migration.ResizeRevertFailed(reason="busy")))
+    world = not_given_back("resize_same_host", SOURCE, said_late)
 
     assert world.states == ("error", None)
     assert world.here.flavor.vcpus == vcpus

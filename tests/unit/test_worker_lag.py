@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from conductor.limits import TELL_LAG_S
-from conductor.wiring import Conductor, Options, Ports
 from conductor.worker import Worker
 from events.log import LogGroup, TopicPartition
-from projections.schema import upgrade
-from projections.sql_store import open_store
 from tests.stage import Stage
-from tests.unit.compute_host import KEYRING, TOPICS
+from tests.unit.conducted import conducting
 
 Told = list[Mapping[TopicPartition, int]]
 
@@ -37,21 +34,8 @@ class Listening:
 @contextmanager
 def working(stage: Stage, folder: Path) -> Iterator[tuple[Worker, Told]]:
     """Give a worker on the log of a stage, and what it tells lag tools."""
-    url = f"sqlite:///{folder / 'rows.sqlite'}"
-    upgrade(url)
-    log, store = stage.cloud.log, open_store(url)
-    group: Any = Listening(log.group("conductors"))
-    ports = Ports(
-        group=group,
-        reader=log.reader(),
-        writer=log.writer(),
-        store=store,
-        clock=stage.cloud.clock,
-        keyring=KEYRING,
-        topics=TOPICS,
-    )
-    yield Conductor(ports, Options()).worker, group.told
-    store.close()
+    with conducting(stage, folder, group=Listening) as (conductor, ports):
+        yield conductor.worker, cast("Any", ports.group).told
 
 
 def rest(worker: Worker) -> None:
