@@ -95,13 +95,15 @@ class Views:
     def instances(
         self,
         *,
+        name: str | None = None,
         host: str | None = None,
         vm_state: str | None = None,
         deleted: bool = False,
         limit: int = ROWS_MAX,
     ) -> tuple[InstanceRow, ...]:
         """Return instances, oldest first; tombstones too with `deleted`."""
-        where = _given({_INSTANCES.host: host, _INSTANCES.vm_state: vm_state})
+        given = {_INSTANCES.display_name: name, _INSTANCES.host: host}
+        where = _given({**given, _INSTANCES.vm_state: vm_state})
         if not deleted:
             where.append(_INSTANCES.deleted == 0)
         order = (_INSTANCES.created_at, _INSTANCES.uuid)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NamedTuple, TypeVar
-from uuid import UUID
 
 from conductor.scheduler import lacks_room
 from conductor.scheduler_options import SchedulerOptions
@@ -22,6 +21,7 @@ from projections.rows import ActionRow, InstanceRow, RejectionRow, SagaRow
 from projections.view_rows import Service
 from projections.views import Views
 from regente.flavors import FLAVORS
+from regente.naming import UnknownThing, instance_meant
 from regente.requests import Appended, Requests
 from statemachines.node import FORCED_DOWN
 from statemachines.permissions import PERMISSIONS
@@ -36,10 +36,6 @@ _UP: Final = "started"
 _AT_THE_SOURCE: Final = frozenset({"confirm_resize"})
 
 Found = TypeVar("Found")
-
-
-class UnknownThing(Exception):
-    """What was named is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +62,8 @@ class Answer(NamedTuple):
     #: `accepted`, `refused` or `pending`.
     verdict: str
     saga_id: str | None
+    #: Of a refusal: the word for programs, then the sentence.
+    code: str | None
     reason: str | None
 
 
@@ -91,11 +89,11 @@ class Desk:
         """Leave the request in the log; return where, and the instance that it is about.
 
         A flavor, host or uuid that nobody knows is the judge's to refuse, so that the refusal is
-        recorded. Raises UnknownThing for an action or a name that nobody knows, and for a secret,
-        which must not come into the log; LogUnavailable.
+        recorded. Raises UnknownThing for an action or a name that nobody knows, for a name that
+        two have, and for a secret, which must not come into the log; LogUnavailable.
         """
         action = known_action(wish.action)
-        row = None if action == "create" else self._instance(wish.instance)
+        row = None if action == "create" else instance_meant(self._views, wish.instance)
         arguments = dict(wish.arguments)
         if secrets := sorted(SECRETS & arguments.keys()):
             raise UnknownThing(
@@ -135,10 +133,10 @@ class Desk:
 
         row = self._wait(judged, within_s, _POLL_S)
         if row is None:
-            return Answer(sent.request_id, instance_id, "pending", None, None)
+            return Answer(sent.request_id, instance_id, "pending", None, None, None)
         if isinstance(row, RejectionRow):
-            return Answer(sent.request_id, instance_id, "refused", None, row.reason)
-        return Answer(sent.request_id, instance_id, "accepted", row.saga_id, None)
+            return Answer(sent.request_id, instance_id, "refused", None, row.code, row.reason)
+        return Answer(sent.request_id, instance_id, "accepted", row.saga_id, None, None)
 
     def force(self, host: str, fact: NodeForcedDown | NodeForcedUp) -> bool:
         """Say of a host that it is off, or is not any more; say whether the rows say so too.
@@ -172,16 +170,6 @@ class Desk:
             if found is not None or (end_s is not None and self._clock.monotonic_s() >= end_s):
                 return found
             self._clock.sleep(poll_s)
-
-    def _instance(self, name: str) -> InstanceRow | None:
-        """Return the row of an instance; None for a uuid that nobody knows."""
-        row = self._views.instance(name)
-        if row is None and not _is_uuid(name):
-            raise UnknownThing(
-                f"Expected an instance with uuid or name {name}, but there is none:"
-                " `regente instance list` shows them."
-            )
-        return row
 
     def _fenced(self, wish: Wish) -> tuple[str, ...]:
         """Return the hosts that are off by the word of whoever asks, or that are forced down."""
@@ -224,13 +212,6 @@ def known_action(typed: str) -> str:
     action = typed.replace("-", "_")
     if action in PERMISSIONS:
         return action
-    close = get_close_matches(action, PERMISSIONS, n=3, cutoff=0.5)
+    close = get_close_matches(action, PERMISSIONS, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise UnknownThing(f"Expected one of nova's {len(PERMISSIONS)} actions, but {typed}.{hint}")
-
-
-def _is_uuid(name: str) -> bool:
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False

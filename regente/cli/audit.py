@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from regente.cli.command import Nested, Refused, ShowOne
 from regente.cli.exits import Exit
+from regente.cli.instance import uuid_of
 
 if TYPE_CHECKING:
     from conductor.auditor import Audit
@@ -83,7 +84,11 @@ class Replay(ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--instance", metavar="UUID", help="what is said of this one")
+        parser.add_argument(
+            "--instance",
+            metavar="INSTANCE",
+            help="of this one: uuid, or its name in the rows of now",
+        )
         parser.add_argument(
             "--to",
             metavar="OFFSET|TIME",
@@ -97,6 +102,7 @@ class Replay(ShowOne):
         from regente.cli.log import bound
 
         offset, us = bound(parsed_args.to)
+        uuid = parsed_args.instance and uuid_of(self, parsed_args.instance)
         found, positions = replay(self.settings, self.folder, offset=offset, us=us)
         if parsed_args.instance is None:
             counts = {name: len(rows) for name, rows in found.tables.items()}
@@ -106,11 +112,9 @@ class Replay(ShowOne):
                 Nested(dict(sorted(found.counts.items()))),
                 Nested(counts),
             )
-        rows = about(found, parsed_args.instance)
+        rows = about(found, uuid)
         if not any(rows.values()):
-            raise Refused(
-                f"Expected the log to know {parsed_args.instance} there, but it does not.", Exit.NO
-            )
+            raise Refused(f"Expected the log to know {uuid} there, but it does not.", Exit.NO)
         return tuple(rows), tuple(Nested(each) for each in rows.values())
 
 

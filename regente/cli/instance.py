@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows, iso
+from regente.cli.command import Command, Lister, Nested, Refused, ShowOne, as_one, as_rows, iso
 from regente.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -99,7 +99,10 @@ class Show(ShowOne):
 
 
 class History(ShowOne):
-    """Show what was asked of an instance, what was done for it, and what went wrong."""
+    """Show what was asked of an instance, what was done for it, and what went wrong.
+
+    A create that was refused is found by the uuid that its answer named.
+    """
 
     exits = (Exit.NO,)
 
@@ -112,13 +115,16 @@ class History(ShowOne):
     ) -> tuple[Sequence[str], tuple[object, ...]]:
         """Return its past, one list for each kind of row."""
         with self.views() as views:
-            row = known(views, parsed_args.instance)
-            past = views.history(row.uuid)
+            row = meant(views, parsed_args.instance)
+            uuid = parsed_args.instance if row is None else row.uuid
+            past = views.history(uuid)
+        if row is None and not past.rejections:
+            raise _unknown(uuid)
         lists = [
             Nested([each._asdict() for each in getattr(past, kind)], shown)
             for kind, shown in _TOLD.items()
         ]
-        return ("uuid", *_TOLD), (row.uuid, *lists)
+        return ("uuid", *_TOLD), (uuid, *lists)
 
 
 class Diagnostics(ShowOne):
@@ -162,7 +168,35 @@ def with_instance(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def known(views: Views, instance: str) -> InstanceRow:
     """Return the row of an instance by uuid or name; raises Refused where there is none."""
-    row = views.instance(instance)
+    row = meant(views, instance)
     if row is None:
-        raise Refused(f"Expected an instance {instance}, but there is none.", Exit.NO)
+        raise _unknown(instance)
     return row
+
+
+def meant(views: Views, instance: str) -> InstanceRow | None:
+    """Return the row of an instance, None for a uuid without one; raises Refused."""
+    from regente.naming import UnknownThing, instance_meant
+
+    try:
+        return instance_meant(views, instance)
+    except UnknownThing as unknown:
+        raise Refused(str(unknown), Exit.NO) from unknown
+
+
+def uuid_of(command: Command, instance: str) -> str:
+    """Return the uuid of an instance that is named; for a uuid no rows are needed."""
+    from regente.naming import is_uuid
+    from regente.state_folder import StateError
+
+    if is_uuid(instance):
+        return instance
+    try:
+        with command.views() as views:
+            return known(views, instance).uuid
+    except StateError as error:
+        raise StateError(f"{error} A name is looked up in the rows; a uuid needs none.") from error
+
+
+def _unknown(instance: str) -> Refused:
+    return Refused(f"Expected an instance {instance}, but there is none.", Exit.NO)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from regente.cli.command import Command, Refused, iso
 from regente.cli.exits import Exit
+from regente.cli.instance import uuid_of
 
 if TYPE_CHECKING:
     from events.topics import Topics
@@ -68,7 +69,7 @@ class Cat(Command):
     def _window(self, parsed_args: argparse.Namespace, topics: Topics) -> Window:
         from regente.log_view import Window
 
-        key = parsed_args.instance and self._key(parsed_args.instance)
+        key = parsed_args.instance and uuid_of(self, parsed_args.instance)
         named = parsed_args.topic
         default = (topics.instance_events,) if key else (topics.node_events, topics.instance_events)
         full = {
@@ -94,22 +95,6 @@ class Cat(Command):
             to_us=to_us,
             key=key,
         )
-
-    def _key(self, instance: str) -> str:
-        """Return the uuid of an instance that is named; what nobody knows is taken for a key."""
-        from uuid import UUID
-
-        try:
-            UUID(instance)
-        except ValueError:
-            with self.views() as views:
-                row = views.instance(instance)
-            if row is None:
-                raise Refused(
-                    f"Expected an instance {instance}, but there is none of that name.", Exit.NO
-                ) from None
-            return row.uuid
-        return instance
 
 
 def bound(text: str | None) -> tuple[int | None, int | None]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from regente.cli.command import Lister, Refused, ShowOne, as_one, as_rows
 from regente.cli.exits import Exit
+from regente.cli.instance import meant
 
 _COLUMNS: Final = (
     "id",
@@ -40,7 +41,7 @@ class List(Lister):
         with self.views() as views:
             uuid = None
             if parsed_args.instance:
-                row = views.instance(parsed_args.instance)
+                row = meant(views, parsed_args.instance)
                 uuid = parsed_args.instance if row is None else row.uuid
             found = views.migrations(
                 instance_uuid=uuid, status=parsed_args.status, limit=parsed_args.limit

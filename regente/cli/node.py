@@ -109,7 +109,8 @@ class ForceDown(ShowOne):
         self, host: str, fact: NodeForcedDown | NodeForcedUp, word: str
     ) -> tuple[Sequence[str], tuple[object, ...]]:
         """Leave a word about a host in the log and return what became of it."""
-        from regente.asking import Desk, UnknownThing
+        from regente.asking import Desk
+        from regente.naming import UnknownThing
         from regente.speaking import open_requests
 
         with self.views() as views:

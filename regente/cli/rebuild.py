@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from regente.cli.command import Nested, ShowOne, confirmed
 from regente.cli.exits import Exit
+from regente.cli.instance import uuid_of
 
 
 class Rebuild(ShowOne):
@@ -23,7 +24,7 @@ class Rebuild(ShowOne):
         """Return the parser."""
         parser = super().get_parser(prog_name)
         parser.add_argument("--dry-run", action="store_true", help="compare, and change nothing")
-        parser.add_argument("--instance", metavar="UUID", help="the rows of this one alone")
+        parser.add_argument("--instance", metavar="INSTANCE", help="the rows of this one alone")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         return parser
 
@@ -51,7 +52,7 @@ class Rebuild(ShowOne):
     def _one(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], tuple[object, ...]]:
         from regente.rebuilding import rebuild_instance
 
-        uuid: str = parsed_args.instance
+        uuid = uuid_of(self, parsed_args.instance)
         if not parsed_args.dry_run:
             confirmed(
                 f"the rows of {uuid} are replaced by those made from the log", parsed_args.yes

@@ -66,8 +66,9 @@ class Request(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], tuple[object, ...]]:
         """Return what became of the request."""
-        from regente.asking import Answer, Desk, UnknownThing, Wish
+        from regente.asking import Answer, Desk, Wish
         from regente.conducting import options_of
+        from regente.naming import UnknownThing
         from regente.speaking import open_requests
 
         wish = Wish(

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows, with_reason
 from regente.cli.exits import Exit
+from regente.cli.instance import meant
 
 _COLUMNS: Final = (
     "saga_id",
@@ -57,7 +58,7 @@ class List(Lister):
                 return as_rows(stuck, Stuck._fields)
             uuid = None
             if parsed_args.instance:
-                row = views.instance(parsed_args.instance)
+                row = meant(views, parsed_args.instance)
                 uuid = parsed_args.instance if row is None else row.uuid
             found = views.sagas(
                 instance_uuid=uuid, status=parsed_args.status, limit=parsed_args.limit
