@@ -6,7 +6,7 @@ there afterwards don't. Each statement is built once per table and kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -19,26 +19,26 @@ from projections.store import Batch
 from projections.tables import OUTBOX
 
 Values = tuple[object, ...]
+#: Names the partitions whose checkpoints were moved.
+Moved = Callable[[], frozenset[TopicPartition]]
 
 
 class Bulk(Protocol):
     """Writes and reads many rows in the transaction of a connection."""
 
-    def together(self, connection: Connection, rows_max: int) -> AbstractContextManager[None]:
+    def together(self, connection: Connection, rows_max: int) -> AbstractContextManager[bool]:
         """Give a block whose writes may be on their way together: all are done when it is left.
 
-        What one of them has to say against its rows may be heard only then. `rows_max`: the most
-        rows of one of them.
+        Says whether they are: then what one of them has to answer is heard only after the block.
+        `rows_max`: the most rows of one of them.
         """
         ...
 
-    def advance(
-        self, connection: Connection, batches: Sequence[Batch]
-    ) -> frozenset[TopicPartition]:
+    def advance(self, connection: Connection, batches: Sequence[Batch]) -> Moved:
         """Move each checkpoint from `begin` to `end` if it stands there under the batch's epoch.
 
-        Returns the partitions that were moved, and holds them locked. The batches are in order of
-        their partitions, so that two transactions never wait for each other.
+        Returns what names the partitions that were moved; they are held locked. The batches are in
+        order of their partitions, so that two transactions never wait for each other.
         """
         ...
 

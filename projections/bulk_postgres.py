@@ -17,8 +17,7 @@ from typing import Final
 import psycopg
 from sqlalchemy import Connection, Table
 
-from events.log import TopicPartition
-from projections.bulk import Shape, Values, shape_of
+from projections.bulk import Moved, Shape, Values, shape_of
 from projections.store import NEVER, Batch, Timer
 
 #: From this many rows on, arrays are quicker than a message for each row; measured.
@@ -78,17 +77,15 @@ class PostgresBulk:
     """Fulfils `Bulk`."""
 
     @contextmanager
-    def together(self, connection: Connection, rows_max: int) -> Iterator[None]:
+    def together(self, connection: Connection, rows_max: int) -> Iterator[bool]:
         """Send what is done within without waiting for each answer, where no COPY is among it."""
         if rows_max >= COPY_ROWS_MIN:
-            yield
+            yield False
             return
         with _session(connection).pipeline():
-            yield
+            yield True
 
-    def advance(
-        self, connection: Connection, batches: Sequence[Batch]
-    ) -> frozenset[TopicPartition]:
+    def advance(self, connection: Connection, batches: Sequence[Batch]) -> Moved:
         """Move each checkpoint that stands where its batch begins, under the batch's epoch."""
         rows = [
             (
@@ -103,13 +100,12 @@ class PostgresBulk:
             )
             for each in batches
         ]
-        with _session(connection).pipeline():
-            if len(batches) > 1:
-                # In order: an UPDATE locks in whatever order its plan has.
-                _run(connection, _LOCK, _arrays([each.partition for each in batches]))
-            moved = _run(connection, _ADVANCE, _arrays(rows)).fetchall()
-        ours = {each.partition for each in batches}
-        return frozenset(each for each in ours if tuple(each) in set(moved))
+        # In order: an UPDATE locks in whatever order its plan has, and what stands under another
+        # epoch not at all, while rows may be behind it on the way already.
+        _run(connection, _LOCK, _arrays([each.partition for each in batches]))
+        moved = _run(connection, _ADVANCE, _arrays(rows))
+        ours = {tuple(each.partition): each.partition for each in batches}
+        return lambda: frozenset(ours[each] for each in moved.fetchall())
 
     def end_stuck(self, connection: Connection) -> None:
         """End the sessions of owners that stand still while they hold checkpoints."""

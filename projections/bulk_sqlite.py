@@ -13,8 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Table
 
-from events.log import TopicPartition
-from projections.bulk import Shape, Values, shape_of
+from projections.bulk import Moved, Shape, Values, shape_of
 from projections.store import NEVER, Batch, Timer
 from projections.tables import OUTBOX
 
@@ -35,15 +34,14 @@ _START_TIMER: Final = (
 class SqliteBulk:
     """Fulfils `Bulk`."""
 
-    def together(self, connection: Connection, rows_max: int) -> AbstractContextManager[None]:
+    def together(self, connection: Connection, rows_max: int) -> AbstractContextManager[bool]:
         """Nothing is on its way here: each write is done when it returns."""
-        return nullcontext()
+        return nullcontext(enter_result=False)
 
-    def advance(
-        self, connection: Connection, batches: Sequence[Batch]
-    ) -> frozenset[TopicPartition]:
+    def advance(self, connection: Connection, batches: Sequence[Batch]) -> Moved:
         """Move each checkpoint that stands where its batch begins, under the batch's epoch."""
-        return frozenset(each.partition for each in batches if _is_advanced(connection, each))
+        moved = frozenset(each.partition for each in batches if _is_advanced(connection, each))
+        return lambda: moved
 
     def end_stuck(self, connection: Connection) -> None:
         """Nobody is ended here: whoever has begun holds the whole file."""

@@ -6,14 +6,17 @@ Knows the settings of both databases and what a URL may look like; knows no tabl
 from __future__ import annotations
 
 import sqlite3
+import time
+from functools import partial
 from typing import Final
 
 from psycopg import Connection as PostgresConnection
+from psycopg import Error as PostgresError
 from psycopg.types.numeric import Int8BinaryDumper
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from projections.store import StoreError
 
@@ -25,11 +28,16 @@ LOCK_MS: Final = 20_000
 #: that was paused in the middle of a COPY when others take its partitions (`Bulk.end_stuck`).
 IDLE_IN_TRANSACTION_MS: Final = 15_000
 CONNECT_S: Final = 10
+#: A connection that nobody used for so long is asked whether it lives before it is trusted; what
+#: breaks sooner is found by the statement itself, and tried again like every broken transaction.
+UNUSED_S: Final = 1.0
 
 #: Execution option of transactions that only read; on SQLite the others take the write lock first.
 READING: Final = "regente_reading"
 
 _POSTGRES: Final = "postgresql+psycopg"
+#: Where the pool keeps when a connection was last used.
+_USED_AT_S: Final = "regente_used_at_s"
 
 
 class UnusableUrl(StoreError):
@@ -92,9 +100,31 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgres(url: URL) -> Engine:
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
-    engine = create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    engine = create_engine(url, connect_args=arguments)
     event.listen(engine, "connect", _open_postgres)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_look_for_life, engine.dialect))
     return engine
+
+
+def _note_use(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[_USED_AT_S] = time.monotonic()
+
+
+def _look_for_life(
+    dialect: Dialect,
+    connection: PostgresConnection[tuple[object, ...]],
+    entry: ConnectionPoolEntry,
+    _fairy: object,
+) -> None:
+    """Replace every connection of the pool where one that was not used for a while is dead."""
+    used_at_s = entry.info.get(_USED_AT_S)
+    if used_at_s is None or time.monotonic() - used_at_s < UNUSED_S:
+        return
+    try:
+        dialect.do_ping(connection)  # type: ignore[arg-type]  # psycopg's own is what it takes
+    except PostgresError as error:
+        raise InvalidatePoolError from error
 
 
 def _open_postgres(connection: PostgresConnection[tuple[object, ...]], _record: object) -> None:

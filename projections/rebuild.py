@@ -36,7 +36,7 @@ from projections.tables import (
     indexes_of,
     row_table,
 )
-from projections.transactions import reading, writing
+from projections.transactions import snapshotting, writing
 
 #: What the second set of tables is called while it stands beside the first.
 SUFFIX: Final = "__new"
@@ -109,7 +109,7 @@ def load(
             _fill(engine, _TABLES[name], rows)
         if engine.dialect.name == "postgresql":
             _index_beside(engine)
-        with reading(engine) as connection:
+        with snapshotting(engine) as connection:
             digests = [digest_of(n, read_values(connection, n, t)) for n, t in _TABLES.items()]
     return Certificate(checkpoints=tuple(sorted(checkpoints)), digests=tuple(digests))
 

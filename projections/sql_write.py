@@ -6,7 +6,7 @@ given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, tuple_, update
@@ -41,15 +41,15 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
     ordered = sorted(batches, key=lambda each: each.partition)
     names = {each.partition for each in batches}
     assert len(names) == len(batches), f"Expected one batch of each partition, but {names} of more"
-    moved = bulk.advance(connection, ordered)
-    if lost := [each for each in ordered if each.partition not in moved]:
-        raise Fenced([each.partition for each in lost], _fenced(connection, lost[0]))
     changes = _merged([each.changes for each in ordered])
     forget = {each for batch in ordered for each in batch.forget}
     orders = [each for b in ordered for each in b.orders.values() if each.command_id not in forget]
     dues_count = sum(len(b.dues) for b in ordered)
     rows_max = max(dues_count, len(orders), *map(len, changes.values()))
-    with bulk.together(connection, rows_max):
+    with bulk.together(connection, rows_max) as is_together:
+        moved = bulk.advance(connection, ordered)
+        if not is_together:
+            _refuse_fenced(connection, ordered, moved())
         _write_rows(connection, bulk, changes)
         if sent := {k: at for b in ordered for k, at in b.sent.items() if k not in forget}:
             bulk.start_timers(connection, sent)
@@ -57,6 +57,15 @@ def commit(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None
         _write_dues(connection, bulk, ordered)
         if forget:
             bulk.forget(connection, _OF_A_COMMAND, sorted(forget))
+    if is_together:
+        _refuse_fenced(connection, ordered, moved())
+
+
+def _refuse_fenced(
+    connection: Connection, batches: Sequence[Batch], moved: Collection[TopicPartition]
+) -> None:
+    if lost := [each for each in batches if each.partition not in moved]:
+        raise Fenced([each.partition for each in lost], _fenced(connection, lost[0]))
 
 
 def _write_dues(connection: Connection, bulk: Bulk, batches: Sequence[Batch]) -> None:

@@ -39,9 +39,16 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a transaction that only reads; raises StoreUnavailable, SchemaMismatch."""
+    """Give a connection that only reads; raises StoreUnavailable, SchemaMismatch.
+
+    Each statement shows a moment of its own, as in every transaction at PostgreSQL's READ
+    COMMITTED; so none is begun there, whose begin and end would each be waited for.
+    """
+    options: dict[str, object] = {READING: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "AUTOCOMMIT"}
     with _translated(), engine.connect() as connection:
-        yield from _within(connection.execution_options(**{READING: True}))
+        yield from _within(connection.execution_options(**options))
 
 
 @contextmanager
