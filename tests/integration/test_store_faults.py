@@ -13,6 +13,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from projections import bulk_postgres, schema
+from projections import engine as engines
+from projections.bulk_postgres import COPY_ROWS_MIN
 from projections.engine import open_engine
 from projections.sql_store import SqlStore
 from projections.store import Fenced, SchemaMismatch, StoreUnavailable
@@ -87,7 +89,10 @@ def test_a_lost_answer_to_commit_is_found_out_by_the_checkpoint(engine: Engine) 
     assert store.states(["i1"]) == {"i1": b"body"}
 
 
-def test_a_server_that_was_restarted_is_used_again_without_a_word(engine: Engine, url: str) -> None:
+def test_a_server_that_was_restarted_is_used_again_without_a_word(
+    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "UNUSED_S", 0.0)
     store = SqlStore(engine)
     owned = own(store)
 
@@ -95,6 +100,37 @@ def test_a_server_that_was_restarted_is_used_again_without_a_word(engine: Engine
 
     store.commit([batch(owned)])
     assert store.checkpoints()[0].next_offset == 1
+
+
+def test_a_connection_that_was_just_used_is_found_broken_once(
+    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "UNUSED_S", 3600.0)
+    store = SqlStore(engine)
+    owned = own(store)
+
+    cut_off_everybody(url)
+
+    with pytest.raises(StoreUnavailable) as unavailable:
+        store.commit([batch(owned, rows=[state("i1")])])
+    assert unavailable.value.retriable
+    assert store.states(["i1"]) == {}
+    store.commit([batch(owned, rows=[state("i1")])])
+    assert store.states(["i1"]) == {"i1": b"body"}
+
+
+@pytest.mark.parametrize("rows", [1, COPY_ROWS_MIN])
+def test_a_fenced_batch_leaves_none_of_its_rows_however_they_go(engine: Engine, rows: int) -> None:
+    store = SqlStore(engine)
+    owned = own(store)
+    names = [f"i{n}" for n in range(rows)]
+    store.take_over([P0])
+
+    with pytest.raises(Fenced, match=r"at offset 0, epoch 1, but it is at 0, epoch 2\.$"):
+        store.commit([batch(owned, rows=[state(each) for each in names])])
+
+    assert store.states(names) == {}
+    assert store.checkpoints()[0].next_offset == 0
 
 
 def test_a_serialization_failure_is_of_the_world(engine: Engine) -> None:
@@ -128,6 +164,20 @@ def in_a_pipeline(zombie: psycopg.Connection[tuple[object, ...]]) -> None:
     pgconn.flush()
 
 
+def until_it_waits(url: str, zombie: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Leave the server aware that this session waits for its client."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    found: object = None
+    with psycopg.connect(plain, autocommit=True) as connection:
+        for _ in range(10_000):
+            found = connection.execute(
+                "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [zombie.info.backend_pid]
+            ).fetchone()
+            if found == ("ClientRead",):
+                return
+    raise AssertionError(f"Expected the session to wait for its client, but {found}")
+
+
 @pytest.mark.parametrize("standing", [in_a_copy, in_a_pipeline])
 def test_an_owner_that_stands_still_in_the_middle_of_a_write_does_not_stop_a_takeover(
     engine: Engine,
@@ -143,6 +193,7 @@ def test_an_owner_that_stands_still_in_the_middle_of_a_write_does_not_stop_a_tak
     zombie = psycopg.connect(plain)
     zombie.execute("UPDATE checkpoints SET next_offset = 1")
     standing(zombie)
+    until_it_waits(url, zombie)
 
     (checkpoint,) = store.take_over([P0]).values()
 
