@@ -214,7 +214,9 @@ def _assemble(site: Site, instance_id: str, command: c.BuildGuest) -> Check:
 
 
 def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
-    if not ((half := half_of(site, instance_id)) and half.role in PRESENT):
+    # Of disks that a move left on the guest's own host a hard reboot makes a guest again.
+    roles = RESTORABLE if command.hard else PRESENT
+    if not ((half := half_of(site, instance_id)) and half.role in roles):
         yield (failed(command, None, f"there is no guest on {site.host}"),)
         return
     yield (i.RebootPending(),)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from statemachines.claims import owner_has_guest
+from statemachines.claims import keep_one_size, owner_has_guest
 from statemachines.conservation import may_claim
 from statemachines.held import Held
 from statemachines.interpreter import begin_side, owe
@@ -60,9 +60,15 @@ def let_strays_go(run: Run) -> None:
 
 
 def clear_leavings(run: Run) -> None:
-    """Have every host clean up that has room claimed of a guest that its owner has."""
+    """Have every host clean up that has room claimed of a guest that its owner has.
+
+    Of two sizes on the owner itself the guest keeps the one that it has, once it is well and no
+    resize waits to be confirmed.
+    """
     held = run.held
     if held.vm_state not in _NOT_WELL:
+        if held.saga is None and held.vm_state != VmState.RESIZED and owner_has_guest(held):
+            keep_one_size(run)
         left = _left_of_well(held)
     elif is_owner_back(run):
         left = _left_by_takeover(held)

@@ -2,7 +2,8 @@
 
 Generated from the sagas' tables (`cells`): a new operation is in it as soon as its table is. A cell
 brings an operation to a step in the lab, lets its blows fall at their moments, heals what they
-broke, runs to rest, and asks whether every law holds; then the instance is deleted, and nothing may
+broke, runs to rest, and asks whether every law holds. A guest that is left in error though its
+disks are at its home is rebooted hard and has to run; then the instance is deleted, and nothing may
 be left.
 """
 
@@ -16,6 +17,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+from compute.fake_effects import RESTORABLE
 from conductor import fold
 from events.codec import decode_fact
 from events.requests import ActionRequested
@@ -44,6 +46,8 @@ from tests.simulation.troubles import CONDUCTORS, HOSTS, Trouble, Victim
 
 #: The second blow of a pair falls when the next command begins, and after so long in any case.
 SECOND_AFTER_S: Final = 30
+#: A second blow may fall upon the first.
+REBOOTS_MAX: Final = 3
 
 
 class State(StrEnum):
@@ -120,6 +124,8 @@ class _Run:
                     return Result(cell, State.NOT_APPLICABLE, (reason,))
                 broken += [*self._unsaid(), *quiet(lab)]
                 if not broken:
+                    broken += self._started_again()
+                if not broken:
                     lab.workload.delete_all()
                     lab.settle()
                     broken += empty(lab)
@@ -127,6 +133,22 @@ class _Run:
                 broken.append(f"{type(error).__name__}: {error}")
         state = State.FAILED if broken else State.PASSED
         return Result(cell, state, tuple(broken), lab.operators.was_needed)
+
+    def _started_again(self) -> list[str]:
+        """See that a guest in error whose disks are at its home runs after a hard reboot."""
+        lab, held = self._lab, self._lab.held
+        if held is None or held.vm_state != "error" or held.host is None:
+            return []
+        half = lab.world.half(held.host, lab.uuid)
+        if half is None or half.role not in RESTORABLE:
+            return []
+        for _ in range(REBOOTS_MAX):
+            lab.ask(requested("reboot_hard"))
+            lab.settle()
+            held = lab.held
+            if held is not None and held.vm_state == "active":
+                return quiet(lab)
+        return [f"Expected a guest of what is {half.role} on {half.host}, but {held}"]
 
     def _missing(self) -> str | None:
         """Say what did not come in the course of this; None where all did."""

@@ -46,6 +46,9 @@ MENDED: Final = (
     "reboot_hard_suspended/ask/before/answer:GuestRebootIgnored",
     "resize/give_back/before/answer:ResizeRevertFailed+user:stop",
     "resize/finish/before/answer:StepHostLost",
+    "resize/finish/before/answer:ResizeFinishFailed",
+    "resize/migrate/after-effect/source:stop",
+    "resize_same_host/finish/after-journal/source:stop+user:live_migrate_abort",
 )
 STEPS: Final = [(name, step) for name, table in operations().items() for step in table.steps]
 

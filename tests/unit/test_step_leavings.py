@@ -39,6 +39,23 @@ def test_a_guest_that_is_well_again_leaves_nothing_elsewhere(action: str) -> Non
     check_end(world)
 
 
+def test_of_two_sizes_on_one_host_a_guest_that_is_well_again_keeps_its_own() -> None:
+    world = begin("resize_same_host")
+    while world.saga.step != "finish":
+        world.succeed(world.letters[0])
+    must(world.says(SOURCE, migration.ResizeFinishFailed(power_state=0, reason="no disk")))
+    assert world.states == ("error", None)
+    assert [c.host for c in world.here.claims] == [SOURCE, SOURCE]
+
+    must(world.request("reboot_hard"))
+    world.settle()
+
+    assert world.states == ("active", None)
+    (claim,) = world.here.claims
+    assert (claim.host, claim.vcpus) == (SOURCE, world.here.flavor.vcpus)
+    check_end(world)
+
+
 def test_an_operation_that_fails_again_leaves_the_old_disks_alone() -> None:
     world = stranded()
     must(world.request("reboot_hard"))
