@@ -7,6 +7,7 @@ replicas; no transactions. What the client raises leaves here as an error of `ev
 
 from __future__ import annotations
 
+from events.errors import LogError
 from events.kafka_log.admin import KafkaAdmin
 from events.kafka_log.options import KafkaOptions
 from events.kafka_log.reader import KafkaReader
@@ -27,11 +28,23 @@ class KafkaLog:
 
     def reader(self) -> KafkaReader:
         """Return a reader of chosen partitions."""
-        return KafkaReader(self.options, None)
+        return self._reader(None)
 
     def group(self, group_id: str) -> KafkaReader:
         """Return a member of a consumer group."""
-        return KafkaReader(self.options, group_id)
+        return self._reader(group_id)
+
+    def _reader(self, group_id: str | None) -> KafkaReader:
+        if self.options.fetcher == "kafka-python":
+            return KafkaReader(self.options, group_id)
+        try:
+            from events.kafka_log.librdkafka import FetchingReader
+        except ImportError as error:
+            raise LogError(
+                "Expected confluent-kafka where [kafka] fetcher is librdkafka, but it is not"
+                " installed: install regente[librdkafka]."
+            ) from error
+        return FetchingReader(self.options, group_id)
 
     def admin(self) -> KafkaAdmin:
         """Return what makes and lists topics."""

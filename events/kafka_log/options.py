@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 #: What `create` asks of a topic besides partitions and retention. Uncompressed: the broker unpacks
 #: what a producer packed, and refuses what is too large then, so that no reader meets a bomb.
@@ -27,6 +27,13 @@ LINGER_MS: Final = 5
 #: A member that is handed fewer records looks once more, for so many seconds, for what came since.
 FEW_RECORDS: Final = 100
 MORE_S: Final = 0.001
+#: librdkafka: how long a fetch may wait at the broker, and one that found the queue full for room.
+WAIT_MS: Final = 100
+QUEUE_LOOK_MS: Final = 2
+#: What it may hold ahead, KiB of all partitions: two batches of usual facts.
+QUEUE_KIB: Final = 16 << 10
+#: How often the other client looks for news of the group, s.
+GROUP_LOOK_S: Final = 0.05
 #: A topic that was made again is noticed after at most this long, even if nobody tells us.
 METADATA_AGE_MS: Final = 30_000
 #: Seconds that a member may be given nothing before it joins again, doubled up to the second.
@@ -34,6 +41,10 @@ PATIENCE_S: Final = 3.0
 PATIENCE_MAX_S: Final = 300.0
 #: A poll looks for news of the group at least this often.
 SLICE_S: Final = 0.1
+
+
+#: Clients that can fetch; the second comes with the extra of its name.
+Fetcher = Literal["kafka-python", "librdkafka"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,5 +62,7 @@ class KafkaOptions:
     poll_interval_max_s: float = 300.0
     #: Replicas of the topics that we make; -1 leaves it to the brokers.
     replication: int = -1
+    #: Who fetches records.
+    fetcher: Fetcher = "kafka-python"
     #: More of the client's own settings: `security_protocol`, `ssl_cafile`, `sasl_mechanism` …
     client: Mapping[str, object] = field(default_factory=dict)

@@ -276,6 +276,7 @@ class KafkaReader:
         while owner is not None and self._changes:
             kind, partitions = self._changes[0]
             if kind == "revoked":
+                self._let_go(partitions)
                 owner.revoked(partitions)
             elif still := ours(self._still_ours(partitions)):
                 self._begin(owner.assigned(still))
@@ -286,6 +287,9 @@ class KafkaReader:
             if still := self._still_ours([partition]):
                 self._consumer.seek(still[0], offset)
                 self._consumer.resume(still[0])
+
+    def _let_go(self, partitions: Iterable[TopicPartition]) -> None:
+        """The client fetches nothing more of what was revoked."""
 
     def _still_ours(self, partitions: Iterable[TopicPartition]) -> list[Any]:
         assigned = self._consumer.assignment()

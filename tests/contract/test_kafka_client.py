@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+import kafka as client
 import pytest
+from kafka import errors as broken
 
-from events.errors import LogError
+from events.errors import LogError, PositionLost
 from events.kafka_log import KafkaLog, KafkaOptions
 from events.kafka_log.options import MESSAGE_BYTES_MAX
 from events.kafka_log.writer import LARGE_BYTES
 from events.log import Record
-from tests.contract.log_contract import Books, OpenLog, read
+from tests.contract.log_contract import Books, OpenLog, read, values
 from tests.servers.kafka import KafkaServer
 
 
@@ -73,4 +75,32 @@ def test_a_wait_in_vain_for_more_keeps_nothing_of_what_was_handed_out(opened: Op
     member.poll(10, 0.2)  # The client lets go of what it read last.
 
     assert sys.getrefcount(value) == 2  # Ours, and the question's own.
+    member.close()
+
+
+def test_what_fails_while_records_are_in_hand_is_said_after_them(
+    opened: OpenKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.append(b"1")
+    member = opened.kafka.group(opened.topic)
+    member.subscribe([opened.topic], Books({}))
+    answer = member._consumer.poll
+    handed_out: list[object] = []
+
+    def poll(*args: object) -> object:
+        if len(handed_out) == 1:  # Just behind the first records.
+            handed_out.append("lost")
+            lost = client.TopicPartition(opened.topic, 1)
+            raise broken.OffsetOutOfRangeError({lost: 7})
+        found = answer(*args)
+        handed_out.extend(found)
+        return found
+
+    monkeypatch.setattr(member._consumer, "poll", poll)
+
+    records = read(member, 1)
+
+    assert values(records) == [b"1"]
+    with pytest.raises(PositionLost):
+        member.poll(10, 0.2)
     member.close()

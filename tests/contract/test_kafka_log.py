@@ -12,10 +12,9 @@ from typing import Any
 
 import kafka as client
 import pytest
-from kafka import errors as broken
 from kafka.admin import KafkaAdminClient
 
-from events.errors import LogUnavailable, PositionLost, UnknownTopic
+from events.errors import LogUnavailable, UnknownTopic
 from events.kafka_log import KafkaAdmin, KafkaLog, KafkaOptions, KafkaReader
 from events.log import TopicPartition
 from tests.contract.log_contract import PATIENCE_S, Books, LogContract, OpenLog, read, values
@@ -55,9 +54,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, f"Expected within {PATIENCE_S} s, but it isn't so."
 
 
-@pytest.fixture(scope="module")
-def options(kafka: KafkaServer) -> KafkaOptions:
-    return KafkaOptions(bootstrap=kafka.bootstrap, session_timeout_s=3.0)
+@pytest.fixture(scope="module", params=["kafka-python", "librdkafka"])
+def options(kafka: KafkaServer, request: pytest.FixtureRequest) -> KafkaOptions:
+    return KafkaOptions(bootstrap=kafka.bootstrap, session_timeout_s=3.0, fetcher=request.param)
 
 
 @pytest.fixture
@@ -298,33 +297,6 @@ class TestKafkaGroup:
 
         assert failures == 1
         reader.close()
-
-    def test_what_fails_while_records_are_in_hand_is_said_after_them(
-        self, opened: OpenKafkaLog, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        opened.append(b"1")
-        member = opened.kafka.group(opened.topic)
-        member.subscribe([opened.topic], Books({}))
-        answer = member._consumer.poll
-        handed_out: list[object] = []
-
-        def poll(*args: object) -> object:
-            if len(handed_out) == 1:  # Just behind the first records.
-                handed_out.append("lost")
-                lost = client.TopicPartition(opened.topic, 1)
-                raise broken.OffsetOutOfRangeError({lost: 7})
-            found = answer(*args)
-            handed_out.extend(found)
-            return found
-
-        monkeypatch.setattr(member._consumer, "poll", poll)
-
-        records = read(member, 1)
-
-        assert values(records) == [b"1"]
-        with pytest.raises(PositionLost):
-            member.poll(10, 0.2)
-        member.close()
 
     def test_what_was_committed_for_lag_tools_never_decides_where_to_read(
         self, opened: OpenKafkaLog, operator: KafkaAdminClient
