@@ -27,9 +27,9 @@ from tests.servers.postgres import PostgresServer
 #: What can be measured by itself, and the lines of the table that come of it.
 MEASURES: Final[Mapping[str, tuple[Callable[[Places], list[Figure]], tuple[str, ...]]]] = {
     "counted": (counted.measure, ("G",)),
-    "backlog": (backlog.measure, ("0", "1", "9")),
-    "latency": (latency.measure, ("4",)),
-    "sagas": (sagas.measure, ("5",)),
+    "backlog": (backlog.measure, ("0", "1", "1r", "9")),
+    "latency": (latency.measure, ("4", "4r")),
+    "sagas": (sagas.measure, ("5", "5r")),
     "auditing": (auditing.measure, ("6",)),
     "further": (auditing.measure_further, ("6b",)),
     "growth": (growth.measure, ("7",)),

@@ -20,23 +20,31 @@ def measure(places: Places) -> list[Figure]:
     embedded = filled(file, "backlog", instances=scale.instances, facts_each=scale.facts_each)
     yardstick: list[float] = []
     whole: list[Took] = []
+    fetched: list[Took] = []
     small: list[Took] = []
+    by_librdkafka = kafka.fetched_by("librdkafka")
     for run in range(scale.runs):
         yardstick.append(apart(lean_backlog, kafka, places.database(f"lean{run}")))
         whole.append(apart(service_backlog, kafka, places.database(f"whole{run}")))
+        fetched.append(apart(service_backlog, by_librdkafka, places.database(f"fetched{run}")))
         small.append(
             apart(service_backlog, embedded, f"sqlite:///{places.folder}/rows{run}.sqlite")
         )
-    return figures(kafka, yardstick, whole, small)
+    return figures(kafka, yardstick, whole, fetched, small)
 
 
 def figures(
-    load: Load, yardstick: list[float], whole: list[Took], small: list[Took]
+    load: Load,
+    yardstick: list[float],
+    whole: list[Took],
+    fetched: list[Took],
+    small: list[Took],
 ) -> list[Figure]:
     """Return the figures of runs that were taken turn about."""
     conditions = {"facts": load.facts, "partitions": PARTITIONS}
     lean_rates = [load.facts / s for s in yardstick]
     rates = [load.facts / took.wall_s for took in whole]
+    fetched_rates = [load.facts / took.wall_s for took in fetched]
     small_rates = [load.facts / took.wall_s for took in small]
     return [
         Figure(
@@ -55,6 +63,15 @@ def figures(
             ratios=paired(rates, lean_rates),
             target="≥ 0.6, beyond ≥ 1",
             conditions=conditions | {"cpu_us_per_fact": cpu_us(load, whole)},
+        ),
+        Figure(
+            line="1r",
+            name="the same, librdkafka fetches",
+            unit="facts/s",
+            runs=fetched_rates,
+            to="lean",
+            ratios=paired(fetched_rates, lean_rates),
+            conditions=conditions | {"cpu_us_per_fact": cpu_us(load, fetched)},
         ),
         Figure(
             line="9",

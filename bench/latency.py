@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
@@ -25,6 +26,7 @@ from bench.lives import Mix, Seen, messages
 from bench.load import HOSTS, KEYRING, PARTITIONS, Load, begun
 from bench.places import Places
 from conductor.collector import collect_seldom
+from events.kafka_log.options import Fetcher
 from events.ports import SystemClock
 
 RATE: Final = 500
@@ -34,6 +36,8 @@ WARM_S: Final = 2
 Commits = list[tuple[float, dict[int, int]]]
 #: p50 and p99 from the journal on, p50 and p99 from the append on; ms.
 Quantiles = tuple[float, float, float, float]
+#: Reads a load into a database, and says when how much was committed.
+Read = Callable[[Load, str], Commits]
 #: Where a machine keeps files in memory.
 MEMORY: Final = "/dev/shm"  # a directory of random name within it is ours
 #: What each of these is called.
@@ -46,11 +50,16 @@ NAMES: Final = (
 
 
 def measure(places: Places) -> list[Figure]:
-    """Return p50 and p99 of the service over those of the lean pipeline."""
-    found: dict[str, list[Quantiles]] = {"lean": [], "service": []}
+    """Return p50 and p99 of the service over those of the lean pipeline, by either fetcher."""
+    contestants: tuple[tuple[str, Read, Fetcher], ...] = (
+        ("lean", lean_commits, "kafka-python"),
+        ("service", service_commits, "kafka-python"),
+        ("fetching", service_commits, "librdkafka"),
+    )
+    found: dict[str, list[Quantiles]] = {name: [] for name, _, _ in contestants}
     for run in range(places.scale.runs):
-        for name, read in (("lean", lean_commits), ("service", service_commits)):
-            load = _load(places, f"latency{run}{name}")
+        for name, read, fetcher in contestants:
+            load = _load(places, f"latency{run}{name}").fetched_by(fetcher)
             with (
                 tempfile.TemporaryDirectory(dir=_disk_of_hosts(places)) as folder,
                 ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool,
@@ -59,7 +68,8 @@ def measure(places: Places) -> list[Figure]:
                 said = pool.submit(paced, load, Path(folder))
                 found[name].append(quantiles(said.result(), reading.result()))
     return [
-        _figure(name, [r[n] for r in found["service"]], [r[n] for r in found["lean"]])
+        _figure(line, f"{name}{what}", [r[n] for r in found[ours]], [r[n] for r in found["lean"]])
+        for line, ours, what in (("4", "service", ""), ("4r", "fetching", ", librdkafka fetches"))
         for n, name in enumerate(NAMES)
     ]
 
@@ -69,9 +79,9 @@ def _disk_of_hosts(places: Places) -> str:
     return MEMORY if Path(MEMORY).is_dir() else places.folder
 
 
-def _figure(name: str, ours: list[float], theirs: list[float]) -> Figure:
+def _figure(line: str, name: str, ours: list[float], theirs: list[float]) -> Figure:
     return Figure(
-        line="4",
+        line=line,
         name=f"{RATE} facts/s of {HOSTS} hosts, {name}",
         unit="ms",
         runs=ours,

@@ -7,7 +7,7 @@ table of what the lives did to the two states goes with them, for a pipeline tha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from conductor.rulebook import Rulebook
 from conductor.speaker import Speaker
 from events.control import KeyOpened
 from events.kafka_log import KafkaLog, KafkaOptions
+from events.kafka_log.options import Fetcher
 from events.log import Log, Message, TopicPartition
 from events.ports import SystemClock
 from events.seal import MasterKeyring
@@ -44,6 +45,9 @@ class Load:
     #: (vm_state, task_state, what happened) → (vm_state, task_state), as rows.
     transitions: list[list[str | None]] = field(default_factory=list)
 
+    #: Who fetches for the service.
+    fetcher: Fetcher = "kafka-python"
+
     @property
     def topics(self) -> Topics:
         """The topics of this load."""
@@ -51,7 +55,11 @@ class Load:
 
     def log(self) -> Log:
         """Open the log."""
-        return open_log(self.address)
+        return open_log(self.address, self.fetcher)
+
+    def fetched_by(self, fetcher: Fetcher) -> Load:
+        """Return the same load, fetched by this client."""
+        return replace(self, fetcher=fetcher)
 
     def ends(self) -> dict[TopicPartition, int]:
         """Return the end of every partition of the instance topic."""
@@ -63,11 +71,11 @@ class Load:
             reader.close()
 
 
-def open_log(address: str) -> Log:
+def open_log(address: str, fetcher: Fetcher = "kafka-python") -> Log:
     """Return the log at an address: a file where it is a path, brokers otherwise."""
     if "/" in address:
         return SqliteLog(Path(address), SystemClock())
-    return KafkaLog(KafkaOptions(bootstrap=address))
+    return KafkaLog(KafkaOptions(bootstrap=address, fetcher=fetcher))
 
 
 def begun(address: str, prefix: str, *, hosts: int, partitions: int = PARTITIONS) -> Topics:

@@ -31,6 +31,7 @@ from conductor.collector import collect_seldom
 from conductor.wiring import Conductor
 from events.codec import decode_command, encode_fact
 from events.envelope import API, COMPUTE, Address, Meta
+from events.kafka_log.options import Fetcher
 from events.log import LogReader, LogWriter, Message, TopicPartition
 from events.node import HeartbeatSent
 from events.ports import SystemClock
@@ -47,36 +48,44 @@ _LAST: Final = {"create": "BuildGuest", "live_migrate": "CleanUpSource"}
 
 
 def measure(places: Places) -> list[Figure]:
-    """Return live migrations a second."""
-    runs: list[float] = []
-    cpu_ms: dict[str, list[float]] = {}
+    """Return live migrations a second, by either fetcher."""
+    fetchers: tuple[tuple[str, Fetcher], ...] = (("5", "kafka-python"), ("5r", "librdkafka"))
+    runs: dict[str, list[float]] = {line: [] for line, _ in fetchers}
+    cpu_ms: dict[str, dict[str, list[float]]] = {line: {} for line, _ in fetchers}
     for run in range(places.scale.long_runs):
-        prefix = f"sagas{run}"
-        topics = begun(places.kafka, prefix, hosts=HOSTS)
-        admin = open_log(places.kafka).admin()
-        admin.create([topics.command_spec(f"host{n}") for n in range(HOSTS)])
-        admin.close()
-        append(places.kafka, [said_by_host(topics, n, ROOMY) for n in range(HOSTS)])
-        load = Load(address=places.kafka, prefix=prefix, facts=0, accepted=0)
-        url = service.new_database(places.database(prefix))
-        took_s, cpu_s = apart(migrated, load, url, places.scale.sagas)
-        runs.append(places.scale.sagas / took_s)
-        for name, each_s in cpu_s.items():
-            cpu_ms.setdefault(name, []).append(rounded(1e3 * each_s / places.scale.sagas))
+        for line, fetcher in fetchers:
+            took_s, cpu_s = _run(places, f"sagas{run}{fetcher}", fetcher)
+            runs[line].append(places.scale.sagas / took_s)
+            for name, each_s in cpu_s.items():
+                each_ms = rounded(1e3 * each_s / places.scale.sagas)
+                cpu_ms[line].setdefault(name, []).append(each_ms)
     return [
         Figure(
-            line="5",
-            name="live-migration sagas, from request to end",
+            line=line,
+            name="live-migration sagas, from request to end"
+            + ("" if fetcher == "kafka-python" else f", {fetcher} fetches"),
             unit="sagas/s",
-            runs=runs,
+            runs=runs[line],
             target="≥ 10 × DBOS's workflows",
             conditions={
                 "sagas": places.scale.sagas,
                 "hosts": HOSTS,
-                "cpu_ms_per_saga": cpu_ms,
+                "cpu_ms_per_saga": cpu_ms[line],
             },
         )
+        for line, fetcher in fetchers
     ]
+
+
+def _run(places: Places, prefix: str, fetcher: Fetcher) -> tuple[float, dict[str, float]]:
+    topics = begun(places.kafka, prefix, hosts=HOSTS)
+    admin = open_log(places.kafka).admin()
+    admin.create([topics.command_spec(f"host{n}") for n in range(HOSTS)])
+    admin.close()
+    append(places.kafka, [said_by_host(topics, n, ROOMY) for n in range(HOSTS)])
+    load = Load(address=places.kafka, prefix=prefix, facts=0, accepted=0, fetcher=fetcher)
+    url = service.new_database(places.database(prefix))
+    return apart(migrated, load, url, places.scale.sagas)
 
 
 def migrated(load: Load, url: str, count: int) -> tuple[float, dict[str, float]]:
