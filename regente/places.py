@@ -44,6 +44,7 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         answer_timeout_s=kafka.answer_timeout,
         session_timeout_s=kafka.session_timeout,
         replication=kafka.replication_factor,
+        fetcher=kafka.fetcher,
         client=dict(kafka.client),
     )
 

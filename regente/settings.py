@@ -71,6 +71,9 @@ class Kafka(_Group):
     replication_factor: int = Field(
         default=-1, ge=-1, description="replicas of the topics that we make; -1: as brokers have it"
     )
+    fetcher: Literal["kafka-python", "librdkafka"] = Field(
+        default="kafka-python", description="who fetches records; librdkafka is an extra"
+    )
     client: dict[str, str | int | bool] = Field(
         default_factory=dict,
         description="more of the client's own settings: security_protocol, ssl_cafile …",
