@@ -26,6 +26,7 @@ from statemachines.demands import circumstances, lack, wins
 from statemachines.doubts import is_new
 from statemachines.dues import named, request_of
 from statemachines.held import Asked, Head, Held, SagaState
+from statemachines.late_moves import has_moved_late
 from statemachines.leading_out import refusal as refusal_of_operator
 from statemachines.parking import is_set_aside
 from statemachines.permissions import PERMISSIONS, refusal
@@ -122,7 +123,7 @@ def _judge_unasked(held: Held, envelope: Envelope[object], rules: Rules) -> Verd
     may = may_have(held) if held.vm_state != VmState.DELETED else ()
     if type(envelope.fact).__name__ in SAID_OF_ATTACHMENTS and envelope.host in may:
         return _ACCEPTED  # Said too late to lead anywhere.
-    if _has_nothing_left(held, envelope, rules):
+    if _has_nothing_left(held, envelope, rules) or has_moved_late(held, envelope):
         return _ACCEPTED  # Too late for its saga, and its host's last word on the guest.
     return reject(envelope, "not-asked", f"no saga waits for this of {envelope.host}")
 

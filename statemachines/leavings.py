@@ -19,11 +19,13 @@ from statemachines.claims import keep_one_size, owner_has_guest
 from statemachines.conservation import may_claim
 from statemachines.held import Held
 from statemachines.interpreter import begin_side, owe
+from statemachines.late_moves import HANDED_OVER
 from statemachines.owing import evidence_against, is_owner_back
 from statemachines.run import Run
 from statemachines.saga import Owe, Saga
 from statemachines.sagas.attachments import PORT_DEBT, VOLUME_DEBT
 from statemachines.sagas.sides import FENCE
+from statemachines.sagas.start_up import START_UP
 from statemachines.sides import beside
 from statemachines.states import VmState
 
@@ -66,6 +68,10 @@ def clear_leavings(run: Run) -> None:
     resize waits to be confirmed.
     """
     held = run.held
+    if run.verdict.saga is None and run.name == HANDED_OVER:
+        # It moved behind everybody's back: its new home says first how it is there.
+        begin_side(run, beside(run, START_UP, held.host, {"started": "false"}))
+        return
     if held.vm_state not in _NOT_WELL:
         if held.saga is None and held.vm_state != VmState.RESIZED and owner_has_guest(held):
             keep_one_size(run)

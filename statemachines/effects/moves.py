@@ -50,8 +50,8 @@ def _destination_chosen(run: Run, saga: SagaState | None) -> None:
 def _moved_to_destination(run: Run, saga: SagaState | None) -> None:
     """The one place where a move changes the owner."""
     move = run.held.move
-    destination = saga.destination if saga is not None else None
     assert move is not None
+    destination = saga.destination if saga is not None else move.destination
     assert destination is not None
     held = replace(run.held, host=destination, node=move.dest_node or destination)
     run.held = activated(held, destination)

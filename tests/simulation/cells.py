@@ -29,6 +29,8 @@ INTERRUPTIONS: Final = (
 BREAKING: Final = "reboot_hard"
 #: What a user asks meanwhile without a second blow: it takes over as a reset does.
 ALONE: Final = ("soft_delete",)
+#: A reset to a state of its own: of `active` the owner's guest stays, whatever else there is.
+RESET_TO_ACTIVE: Final = "reset_state=active"
 USER: Final = "user"
 #: What the step's command is answered with, as often as it is asked.
 ANSWER: Final = "answer"
@@ -127,7 +129,7 @@ def _single(operation: str, step: Step) -> Iterator[Cell]:
         for trouble in Trouble:
             for moment in Moment:
                 yield Cell(operation, step.name, moment, Blow(victim, trouble))
-    for action in (*INTERRUPTIONS, *ALONE):
+    for action in (*INTERRUPTIONS, *ALONE, RESET_TO_ACTIVE):
         for moment in ASKING:
             yield Cell(operation, step.name, moment, Blow(USER, action))
     for word in failures_of(step):
@@ -144,6 +146,9 @@ def _pairs(operation: str, step: str) -> Iterator[Cell]:
     of_users = [Blow(USER, each) for each in INTERRUPTIONS]
     for first, second in product([*of_hosts, *of_users], repeat=2):
         yield Cell(operation, step, Moment.BEFORE, first, second)
+    for other in of_hosts:
+        yield Cell(operation, step, Moment.BEFORE, other, Blow(USER, RESET_TO_ACTIVE))
+        yield Cell(operation, step, Moment.BEFORE, Blow(USER, RESET_TO_ACTIVE), other)
     for moment in LATER:
         for pair in product(of_hosts, of_users):
             for first, second in (pair, pair[::-1]):
@@ -190,7 +195,8 @@ def _never_falls(table: Saga, step: Step, cell: Cell, blow: Blow) -> str | None:
     if blow.victim == OPERATOR:
         return None
     if blow.victim == USER:
-        return None if blow.trouble in BY_ACTION else f"{blow.trouble} is not carried out yet"
+        is_known = _action_of(blow) in BY_ACTION
+        return None if is_known else f"{blow.trouble} is not carried out yet"
     if blow.victim == ANSWER:
         at = (step,) if blow is cell.first else steps_after(table, step, cell.first.trouble)
         reasons = [provoking.why_not(s, blow.trouble) for s in at if blow.trouble in failures_of(s)]
@@ -199,6 +205,11 @@ def _never_falls(table: Saga, step: Step, cell: Cell, blow: Blow) -> str | None:
         return reason
     is_absent = blow.victim == Victim.DESTINATION and not _has_destination(table)
     return "the operation has no destination" if is_absent else None
+
+
+def _action_of(blow: Blow) -> str:
+    """Return the action that a user asks for; what it names beside stands behind `=`."""
+    return blow.trouble.partition("=")[0]
 
 
 def _has_destination(table: Saga) -> bool:

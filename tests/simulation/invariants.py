@@ -6,7 +6,6 @@ Each function returns the laws that it found broken, as sentences that begin wit
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from compute.fake_attachments import attached_on, holds
@@ -15,9 +14,6 @@ from compute.world import PRESENT, Attached, Role
 from conductor import replay as replaying
 from conductor.auditor import verify
 from conductor.replay import Replay
-from events.codec import decode_fact
-from events.envelope import COMPUTE
-from events.errors import BadRecord
 from events.log import TopicPartition
 from events.topics import partition_of
 from projections.rows import (
@@ -36,6 +32,7 @@ from statemachines.recording import OVER
 from tests.simulation.image_laws import images_at_rest
 from tests.simulation.notice_laws import Told
 from tests.simulation.patching import patched
+from tests.simulation.record_laws import chains_at_rest, misrouted_at_rest
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -97,10 +94,11 @@ def quiet(cloud: Cloud) -> list[str]:
         *_closed(cloud),
         *_claims(cloud),
         *_world(cloud),
+        *_elsewhere(cloud),
         *_power(cloud),
         *_attachments(cloud),
-        *_chains(cloud),
-        *_misrouted(cloud),
+        *chains_at_rest(cloud),
+        *misrouted_at_rest(cloud),
         *images_at_rest(cloud),
     ]
 
@@ -199,8 +197,10 @@ def _claims(cloud: Cloud) -> list[str]:
         else:
             continue
         if Counter(wanted) - Counter(hosts) or any(
-            # What a move that stranded left there takes room until the instance is deleted.
-            each in wanted or cloud.world.half(each, row.uuid) is None
+            # What a move that stranded left there takes room until the instance is deleted; what
+            # was only said to be active, until its owner has it.
+            each in wanted
+            or (cloud.world.half(each, row.uuid) is None and not is_only_said(cloud, row))
             for each in Counter(hosts) - Counter(wanted)
         ):
             broken.append(f"I9: {row.uuid} {row.vm_state} claims {hosts}, but needs {wanted}")
@@ -224,6 +224,16 @@ def _world(cloud: Cloud) -> list[str]:
         if row.vm_state in _WHOLE and held is not None:
             broken += _said(cloud, row) if is_only_said(cloud, row) else _whole(cloud, row, held)
     return broken
+
+
+def _elsewhere(cloud: Cloud) -> list[str]:
+    """I2: no guest runs on a host that its row does not name, whatever the row's state."""
+    on = {row.uuid: row.host for row in cloud.watch.instances()}
+    return [
+        f"I2: {uuid} is on {on.get(uuid)}, but runs on {hosts}"
+        for uuid, hosts in cloud.world.running().items()
+        if set(hosts) - {on.get(uuid)}
+    ]
 
 
 def _power(cloud: Cloud) -> list[str]:
@@ -352,43 +362,6 @@ def _said_to_be_on(held: Held, host: str) -> list[str]:
             *(a.accelerator.accelerator_id for a in held.accelerators if host in a.hosts),
         )
     )
-
-
-def _chains(cloud: Cloud) -> list[str]:
-    """I11: what a head says was heard stands in the log, without a gap."""
-    said: dict[tuple[str, str], set[int]] = {}
-    for number in range(cloud.plan.partitions):
-        tp = TopicPartition(cloud.topics.instance_events, number)
-        for record in cloud.log.partition(tp).records:
-            if (found := _numbered(record.value or b"")) is not None:
-                source, uuid, sequence = found
-                said.setdefault((source, uuid), set()).add(sequence)
-    broken = []
-    for row in cloud.watch.instances():
-        held = cloud.watch.held(row.uuid)
-        for head in () if held is None else held.heads:
-            heard = said.get((head.source, row.uuid), set())
-            missing = set(range(1, head.sequence + 1)) - heard
-            if missing:
-                broken.append(f"I11: {head.source} about {row.uuid}: {sorted(missing)} missing")
-    return broken
-
-
-@lru_cache(maxsize=16_384)
-def _numbered(value: bytes) -> tuple[str, str, int] | None:
-    """Return which host's fact about which instance this is, and its number; None if it is none."""
-    try:
-        meta, _ = decode_fact(value)
-    except BadRecord:
-        return None
-    is_of_host = meta.source.startswith(COMPUTE)
-    return (meta.source, meta.instance_id, meta.sequence) if is_of_host else None
-
-
-def _misrouted(cloud: Cloud) -> list[str]:
-    """K9: a record in a topic for which it was not sealed is in quarantine."""
-    rows = cloud.database.rows["quarantine"]
-    return [f"K9: {key} was believed" for key in cloud.watch.misrouted if key not in rows]
 
 
 def empty(cloud: Cloud) -> list[str]:

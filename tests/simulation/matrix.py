@@ -135,9 +135,12 @@ class _Run:
         return Result(cell, state, tuple(broken), lab.operators.was_needed)
 
     def _started_again(self) -> list[str]:
-        """See that a guest in error whose disks are at its home runs after a hard reboot."""
+        """See that a guest in error whose disks are at its home runs after a hard reboot.
+
+        Of one that was never launched nova refuses it: it can only be deleted.
+        """
         lab, held = self._lab, self._lab.held
-        if held is None or held.vm_state != "error" or held.host is None:
+        if held is None or held.vm_state != "error" or held.host is None or not held.launched_at:
             return []
         half = lab.world.half(held.host, lab.uuid)
         if half is None or half.role not in RESTORABLE:
@@ -148,7 +151,8 @@ class _Run:
             held = lab.held
             if held is not None and held.vm_state == "active":
                 return quiet(lab)
-        return [f"Expected a guest of what is {half.role} on {half.host}, but {held}"]
+        states = None if held is None else (held.vm_state, held.task_state, held.power_state)
+        return [f"Expected a guest of what is {half.role} on {half.host}, but {states}"]
 
     def _missing(self) -> str | None:
         """Say what did not come in the course of this; None where all did."""
@@ -307,8 +311,9 @@ class _Run:
 
 
 def requested(action: str) -> ActionRequested:
-    """Return what a user asks meanwhile."""
-    arguments = {"state": "error"} if action == "reset_state" else {}
+    """Return what a user asks meanwhile; of a reset the state, where it is not `error`."""
+    action, _, state = action.partition("=")
+    arguments = {"state": state or "error"} if action == "reset_state" else {}
     return ActionRequested(
         action=action, user_id="user", project_id="project", is_admin=True, arguments=arguments
     )
