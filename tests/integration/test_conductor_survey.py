@@ -3,6 +3,7 @@ full of guests that a control plane does not know keep them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -23,9 +24,9 @@ from events.codec import decode_fact
 from events.log import TopicPartition
 from events.memory_log import MemoryLog
 from events.seal import MasterKeyring
-from events.topics import Topics
+from events.topics import CONTROL_KEY, Topics
 from projections import schema
-from projections.rows import InstanceRow, NodeRow, RejectionRow
+from projections.rows import TABLES, InstanceRow, NodeRow, QuarantineRow, RejectionRow
 from tests.e2e.cloud import SMALL, Cloud, instances, rows
 from tests.integration.test_conductor_host_watch import HandClock
 
@@ -279,6 +280,25 @@ def commands_of(site: Site) -> list[str]:
     return [host for host, found in ends.items() if any(found.values())]
 
 
+def written(site: Site) -> dict[str, int]:
+    """Count the rows of every table that is a function of the log and has any."""
+    found = {name: len(rows(site.store, name)) for name in TABLES}
+    return {name: count for name, count in found.items() if count}
+
+
+def said(site: Site) -> Counter[tuple[str, str]]:
+    """Count what was said of instances, rules and keys apart: (who, fact)."""
+    log, found = site.cloud.log, Counter[tuple[str, str]]()
+    assert isinstance(log, MemoryLog)
+    for number in range(site.cloud.partitions):
+        at = TopicPartition(site.cloud.topics.instance_events, number)
+        for record in log.partition(at).records:
+            meta, fact = decode_fact(record.value or b"")
+            if record.key != CONTROL_KEY.encode():
+                found[meta.source, type(fact).__name__] += 1
+    return found
+
+
 def test_an_empty_log_and_database_meet_hosts_full_of_guests_and_nothing_is_destroyed(
     site: Site,
 ) -> None:
@@ -294,6 +314,9 @@ def test_an_empty_log_and_database_meet_hosts_full_of_guests_and_nothing_is_dest
     refused = [r for r in rows(site.store, "rejections") if isinstance(r, RejectionRow)]
     assert {r.code for r in refused} == {"unknown-instance"}
     assert {r.subject for r in refused} == set(before)
+    # Each host says once what it has; that is refused, and there is no other row, nor a decision.
+    assert written(site) == {"rejections": len(before), "nodes": len(before)}
+    assert said(site) == {(f"compute/{host}", "GuestFound"): 1 for host in site.cloud.hosts}
 
 
 def test_an_empty_database_is_filled_from_the_log_and_destroys_nothing(
@@ -352,3 +375,8 @@ def test_a_wrong_topic_prefix_meets_hosts_full_of_guests_and_nothing_is_destroye
         assert site.world.running() == before
         assert commands_of(site) == []
         assert instances(site.store) == {}
+        # Sealed by another master key: what they say is no fact, not even that they started.
+        assert written(site).keys() == {"quarantine"}
+        codes = {r.code for r in rows(site.store, "quarantine") if isinstance(r, QuarantineRow)}
+        assert codes == {"bad-mac"}
+        assert said(site).keys() == {("compute/host1", "GuestFound")}
