@@ -11,16 +11,21 @@ BATCH_RECORDS_MAX: Final = 10_000
 READ_AHEAD_RECORDS_MIN: Final = 2_000
 #: Seconds that a poll may wait for records when there is nothing else to do.
 POLL_WAIT_S: Final = 0.02
-#: Commands sent in one turn of the relay: what one flush of the producer carries well.
-RELAY_ORDERS_MAX: Final = 500
+#: Commands sent in one turn of the relay, in a tenth of a second: of what a batch asks for all that
+#: goes at once is answered at once, so that the next batches are as large.
+RELAY_ORDERS_MAX: Final = 2_000
 #: Orders of a partition that a conductor keeps at hand when it has put them into the outbox, some
 #: 1.5 kB each; where there are more it keeps none, and looks into the outbox.
 ORDERS_AT_HAND_MAX: Final = 1_000
 #: Seconds after the last COMMIT in a partition for which they are trusted: a conductor that stood
 #: still may own it no longer. Less than the time in which a silent member is taken for dead.
 AT_HAND_S: Final = 5.0
-#: Choices made in one turn, in one transaction that locks the hosts: each looks at all of them.
-SCHEDULER_ORDERS_MAX: Final = 100
+#: Choices made in one turn, in one transaction that locks the hosts. Each looks at all of them, so
+#: there are fewer where hosts are many, down to those for which the transaction is worth its price.
+SCHEDULER_ORDERS_MIN: Final = 100
+SCHEDULER_ORDERS_MAX: Final = 2_000
+#: Looks at a host in one turn that more choices than the fewest may take, a tenth of a second.
+SCHEDULER_LOOKS_MAX: Final = 100_000
 #: Timers that become facts in one turn, so that a storm of them does not starve the fold.
 TIMERS_MAX: Final = 200
 #: Heartbeats read in one turn.

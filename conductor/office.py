@@ -68,8 +68,10 @@ class Office:
         for mine in owned.partitions.values():
             mine.waiting(scheduler=scheduler).doubt(now_s)
         looking = owned.acting(topic, lambda mine: mine.waiting(scheduler=scheduler).must_look)
-        found = list(self.ports.store.unsent(looking, most, scheduler=scheduler)) if looking else []
-        if len(found) < most:
+        # No more than may be at hand: what a look finds to the end shall not be too much at once.
+        seen = min(most, limits.ORDERS_AT_HAND_MAX)
+        found = list(self.ports.store.unsent(looking, seen, scheduler=scheduler)) if looking else []
+        if len(found) < seen:
             for mine in owned.of(looking):
                 mine.waiting(scheduler=scheduler).must_look = False
             for order in found:

@@ -109,6 +109,12 @@ def select_destination(
     return max(left, key=lambda room: (ram_weigher(room), room.host))
 
 
+def choices_max(hosts_count: int) -> int:
+    """Return how many choices a turn may take among so many hosts; 0 for nobody knows yet."""
+    looks = limits.SCHEDULER_LOOKS_MAX // hosts_count if hosts_count else 0
+    return max(limits.SCHEDULER_ORDERS_MIN, min(looks, limits.SCHEDULER_ORDERS_MAX))
+
+
 class Scheduler:
     """Answers `ChooseDestination`."""
 
@@ -120,11 +126,13 @@ class Scheduler:
         self._clock = office.ports.clock
         self._owned = office.owned
         self._options = office.options.scheduler
+        #: As many as there were at the last choice.
+        self._hosts_count = 0
 
     def turn(self) -> bool:
         """Decide a bounded number of choices and tell the log; say whether there were any."""
         topic = self._topics.instance_events
-        orders = self._office.next_orders(limits.SCHEDULER_ORDERS_MAX, scheduler=True)
+        orders = self._office.next_orders(choices_max(self._hosts_count), scheduler=True)
         if orders:
             self._decide(self._owned.acting(topic), orders)
         untold = self._owned.acting(topic, lambda mine: mine.may_tell)
@@ -169,6 +177,7 @@ class Scheduler:
         )
 
     def _choose(self, order: Order, rooms: Sequence[HostRoom]) -> Decision:
+        self._hosts_count = len(rooms)
         ask = cast("ChooseDestination", decode_command(order.value).command)
         found = select_destination(rooms, ask, self._options)
         if isinstance(found, str):

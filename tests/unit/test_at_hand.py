@@ -108,8 +108,18 @@ def test_what_was_answered_before_it_went_does_not_go(desk: Desk) -> None:
     assert desk.waits() == {"c1", "c3"}
 
 
-@pytest.mark.parametrize("count", [limits.RELAY_ORDERS_MAX + 1, limits.ORDERS_AT_HAND_MAX + 1])
-def test_of_more_than_go_at_once_each_goes_once(desk: Desk, count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "at_once"),
+    [
+        (limits.RELAY_ORDERS_MAX + 1, limits.RELAY_ORDERS_MAX),
+        (limits.ORDERS_AT_HAND_MAX + 1, limits.RELAY_ORDERS_MAX),
+        (limits.ORDERS_AT_HAND_MAX, limits.ORDERS_AT_HAND_MAX - 1),
+    ],
+)
+def test_of_more_than_go_at_once_each_goes_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, count: int, at_once: int
+) -> None:
+    monkeypatch.setattr(limits, "RELAY_ORDERS_MAX", at_once)
     names = [f"c{n:04}" for n in range(count)]
     desk.commit([order(each) for each in names])
 
