@@ -54,7 +54,7 @@ def measure(places: Places) -> list[Figure]:
     cpu_ms: dict[str, dict[str, list[float]]] = {line: {} for line, _ in fetchers}
     for run in range(places.scale.long_runs):
         for line, fetcher in fetchers:
-            took_s, cpu_s = _run(places, f"sagas{run}{fetcher}", fetcher)
+            took_s, cpu_s = once(places, f"sagas{run}{fetcher}", fetcher)
             runs[line].append(places.scale.sagas / took_s)
             for name, each_s in cpu_s.items():
                 each_ms = rounded(1e3 * each_s / places.scale.sagas)
@@ -77,7 +77,13 @@ def measure(places: Places) -> list[Figure]:
     ]
 
 
-def _run(places: Places, prefix: str, fetcher: Fetcher) -> tuple[float, dict[str, float]]:
+def once(
+    places: Places, prefix: str, fetcher: Fetcher = "kafka-python"
+) -> tuple[float, dict[str, float]]:
+    """Return the seconds of one run, on topics and a database of its own, and of whose processors.
+
+    Its scale says how many sagas.
+    """
     topics = begun(places.kafka, prefix, hosts=HOSTS)
     admin = open_log(places.kafka).admin()
     admin.create([topics.command_spec(f"host{n}") for n in range(HOSTS)])

@@ -7,17 +7,19 @@ all that the service does.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.engine import make_url
 
+from bench import sagas
 from bench.backlog import service_backlog
 from bench.contest import Figure, apart, paired
 from bench.load import Load, filled
@@ -202,23 +204,31 @@ def nova_figure(nova: Sequence[float], ours: Sequence[float]) -> Figure:
 
 
 def workflows(places: Places) -> list[Figure]:
-    """Return DBOS's workflows of ten steps."""
-    rates = [
-        run(
-            "dbos",
-            "dbos_workflows.py",
-            {"url": places.database(f"dbos{n}"), "workflows": WORKFLOWS},
-        )["workflows_per_s"]
-        for n in range(places.scale.runs)
-    ]
+    """Return DBOS's workflows of ten steps, and the service's live migrations beside them."""
+    ours: list[float] = []
+    rates: list[float] = []
+    for n in range(places.scale.runs):
+        ours.append(places.scale.sagas / sagas.once(places, f"beside{n}")[0])
+        given = {"url": places.database(f"dbos{n}"), "workflows": WORKFLOWS}
+        rates.append(run("dbos", "dbos_workflows.py", given)["workflows_per_s"])
     return [
+        Figure(
+            line="5a",
+            name="live-migration sagas, the same minutes",
+            unit="sagas/s",
+            runs=ours,
+            to="line 5b",
+            ratios=paired(ours, rates),
+            target="≥ 10 ×, beyond ≥ 25 ×",
+            conditions={"sagas": places.scale.sagas},
+        ),
         Figure(
             line="5b",
             name="DBOS 3.4.0: workflows of ten steps, four threads",
             unit="workflows/s",
             runs=rates,
             conditions={"workflows": WORKFLOWS},
-        )
+        ),
     ]
 
 
@@ -231,19 +241,33 @@ def measured_with_nova(places: Places) -> list[Figure]:
         return backlog(places, broker)
 
 
+#: What can be measured by itself, and the lines of the table that come of it.
+MEASURES: Final[Mapping[str, tuple[Callable[[Places], list[Figure]], tuple[str, ...]]]] = {
+    "backlog": (measured_with_nova, ("2a", "2b", "2c", "2d", "2e")),
+    "workflows": (workflows, ("5a", "5b")),
+}
+
+
 def main() -> int:
-    """Measure, print the table, and keep it."""
-    with (
-        KafkaServer() as kafka,
-        PostgresServer(settings=POSTGRES) as postgres,
-        tempfile.TemporaryDirectory(prefix="regente-bench-") as folder,
-    ):
-        places = Places(
-            kafka=kafka.bootstrap, postgres=postgres, folder=folder, scale=Scale(runs=RUNS)
-        )
-        figures = [*measured_with_nova(places), *workflows(places)]
-    print(table([each.plain() for each in figures]), flush=True)
-    keep(figures, ("2a", "2b", "2c", "2d", "2e", "5b"))
+    """Measure, print the tables, and keep them."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="measure", help="all without")
+    parser.add_argument("--dry", action="store_true", help="print, but keep nothing")
+    options = parser.parse_args()
+    for name in options.measures or MEASURES:
+        measure, lines = MEASURES[name]
+        with (
+            KafkaServer() as kafka,
+            PostgresServer(settings=POSTGRES) as postgres,
+            tempfile.TemporaryDirectory(prefix="regente-bench-") as folder,
+        ):
+            scale = Scale(runs=RUNS)
+            figures = measure(
+                Places(kafka=kafka.bootstrap, postgres=postgres, folder=folder, scale=scale)
+            )
+        print(table([each.plain() for each in figures]), flush=True)
+        if not options.dry:
+            keep(figures, lines)
     return 0
 
 
