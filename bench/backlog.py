@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from bench import lean, service
 from bench.contest import Figure, Took, apart, paired
 from bench.load import PARTITIONS, Load, filled
 from bench.places import Places
+from tests.servers.postgres import conninfo_of
 
 
 def measure(places: Places) -> list[Figure]:
@@ -101,8 +100,3 @@ def lean_backlog(load: Load, url: str) -> float:
 def service_backlog(load: Load, url: str) -> Took:
     """Return what the service took on an empty database."""
     return service.backlog(load, service.new_database(url))
-
-
-def conninfo_of(url: str) -> str:
-    """Return a database's URL as psycopg wants it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import psycopg
 
 from bench import service
-from bench.backlog import conninfo_of
 from bench.contest import Figure, Took, apart, measured, paired, rounded
 from bench.crowd import Crowd
 from bench.load import HOSTS, PARTITIONS, Load, append, begun
 from bench.places import Places
 from conductor.collector import collect_seldom
 from events.ports import SystemClock
+from tests.servers.postgres import conninfo_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Final
 
 from bench import lean, service
-from bench.backlog import conninfo_of
 from bench.contest import Figure, paired
 from bench.hosts import Times, speak
 from bench.lives import Mix, Seen, messages
@@ -28,6 +27,7 @@ from bench.places import Places
 from conductor.collector import collect_seldom
 from events.kafka_log.options import Fetcher
 from events.ports import SystemClock
+from tests.servers.postgres import conninfo_of
 
 RATE: Final = 500
 #: Seconds at the beginning that do not count: the first fetches and plans.

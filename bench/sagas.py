@@ -20,7 +20,6 @@ from uuid import UUID
 import psycopg
 
 from bench import service
-from bench.backlog import conninfo_of
 from bench.contest import Figure, apart, rounded
 from bench.heartbeats import REPORT_INTERVAL_S, ROOMY, said_by_host
 from bench.lives import ANSWERS, FLAVOR
@@ -38,6 +37,7 @@ from events.ports import SystemClock
 from events.requests import ActionRequested
 from events.seal import FIRST, Key, digest, sealed_message
 from events.topics import Topics, partition_of
+from tests.servers.postgres import conninfo_of
 
 #: Seconds that all of it may take; it takes a few.
 PATIENCE_S: Final = 120.0

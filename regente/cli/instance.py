@@ -114,11 +114,11 @@ class History(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], tuple[object, ...]]:
         """Return its past, one list for each kind of row."""
+        uuid = uuid_of(self, parsed_args.instance)
         with self.views() as views:
-            row = meant(views, parsed_args.instance)
-            uuid = parsed_args.instance if row is None else row.uuid
+            is_known = views.instance(uuid) is not None
             past = views.history(uuid)
-        if row is None and not past.rejections:
+        if not is_known and not past.rejections:
             raise _unknown(uuid)
         lists = [
             Nested([each._asdict() for each in getattr(past, kind)], shown)
@@ -168,20 +168,15 @@ def with_instance(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def known(views: Views, instance: str) -> InstanceRow:
     """Return the row of an instance by uuid or name; raises Refused where there is none."""
-    row = meant(views, instance)
-    if row is None:
-        raise _unknown(instance)
-    return row
-
-
-def meant(views: Views, instance: str) -> InstanceRow | None:
-    """Return the row of an instance, None for a uuid without one; raises Refused."""
     from regente.naming import UnknownThing, instance_meant
 
     try:
-        return instance_meant(views, instance)
+        row = instance_meant(views, instance)
     except UnknownThing as unknown:
         raise Refused(str(unknown), Exit.NO) from unknown
+    if row is None:
+        raise _unknown(instance)
+    return row
 
 
 def uuid_of(command: Command, instance: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from regente.cli.command import Lister, Refused, ShowOne, as_one, as_rows
 from regente.cli.exits import Exit
-from regente.cli.instance import meant
+from regente.cli.instance import uuid_of
 
 _COLUMNS: Final = (
     "id",
@@ -38,11 +38,8 @@ class List(Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], list[tuple[object, ...]]]:
         """Return one row for each."""
+        uuid = parsed_args.instance and uuid_of(self, parsed_args.instance)
         with self.views() as views:
-            uuid = None
-            if parsed_args.instance:
-                row = meant(views, parsed_args.instance)
-                uuid = parsed_args.instance if row is None else row.uuid
             found = views.migrations(
                 instance_uuid=uuid, status=parsed_args.status, limit=parsed_args.limit
             )

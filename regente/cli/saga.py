@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from regente.cli.command import Lister, Nested, Refused, ShowOne, as_one, as_rows, with_reason
 from regente.cli.exits import Exit
-from regente.cli.instance import meant
+from regente.cli.instance import uuid_of
 
 _COLUMNS: Final = (
     "saga_id",
@@ -51,15 +51,12 @@ class List(Lister):
         from events.ports import SystemClock
         from projections.view_rows import Stuck
 
+        uuid = parsed_args.instance and uuid_of(self, parsed_args.instance)
         with self.views() as views:
             if parsed_args.stuck:
                 now_us = SystemClock().now_us()
                 stuck = views.stuck(now_us, overdue_s=parsed_args.overdue, limit=parsed_args.limit)
                 return as_rows(stuck, Stuck._fields)
-            uuid = None
-            if parsed_args.instance:
-                row = meant(views, parsed_args.instance)
-                uuid = parsed_args.instance if row is None else row.uuid
             found = views.sagas(
                 instance_uuid=uuid, status=parsed_args.status, limit=parsed_args.limit
             )

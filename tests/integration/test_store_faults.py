@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from sqlalchemy import Engine, event
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from projections import bulk_postgres, schema
@@ -20,6 +19,7 @@ from projections.sql_store import SqlStore
 from projections.store import Fenced, SchemaMismatch, StoreUnavailable
 from projections.transactions import writing
 from tests.contract.store_data import P0, P1, batch, own, state
+from tests.servers.postgres import conninfo_of
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresServer
@@ -41,8 +41,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 def cut_off_everybody(url: str) -> None:
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
+    with psycopg.connect(conninfo_of(url), autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -166,9 +165,8 @@ def in_a_pipeline(zombie: psycopg.Connection[tuple[object, ...]]) -> None:
 
 def until_it_waits(url: str, zombie: psycopg.Connection[tuple[object, ...]]) -> None:
     """Leave the server aware that this session waits for its client."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     found: object = None
-    with psycopg.connect(plain, autocommit=True) as connection:
+    with psycopg.connect(conninfo_of(url), autocommit=True) as connection:
         for _ in range(10_000):
             found = connection.execute(
                 "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [zombie.info.backend_pid]
@@ -189,8 +187,7 @@ def test_an_owner_that_stands_still_in_the_middle_of_a_write_does_not_stop_a_tak
     monkeypatch.setattr(bulk_postgres, "STUCK_S", 0.0)
     store = SqlStore(engine)
     epochs = own(store)
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    zombie = psycopg.connect(plain)
+    zombie = psycopg.connect(conninfo_of(url))
     zombie.execute("UPDATE checkpoints SET next_offset = 1")
     standing(zombie)
     until_it_waits(url, zombie)
@@ -207,8 +204,7 @@ def test_a_reader_of_the_checkpoints_is_not_taken_for_an_owner(
     monkeypatch.setattr(bulk_postgres, "STUCK_S", 0.0)
     store = SqlStore(engine)
     own(store)
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain) as auditor:
+    with psycopg.connect(conninfo_of(url)) as auditor:
         auditor.execute("SELECT FROM checkpoints")
 
         store.take_over([P0])

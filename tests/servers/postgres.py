@@ -35,6 +35,11 @@ HINT = (
 )
 
 
+def conninfo_of(url: str | URL) -> str:
+    """Return a database's URL as psycopg wants it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 class _Server(Protocol):
     def start(self) -> URL: ...
 
@@ -86,8 +91,7 @@ class PostgresServer:
         )
 
     def _execute(self, statement: sql.Composed) -> None:
-        plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(plain, autocommit=True) as connection:
+        with psycopg.connect(conninfo_of(self._url), autocommit=True) as connection:
             connection.execute(statement)
 
     def __enter__(self) -> Self:
