@@ -30,9 +30,9 @@ SCHEDULER_LOOKS_MAX: Final = 100_000
 TIMERS_MAX: Final = 200
 #: Heartbeats read in one turn.
 HEARTBEATS_MAX: Final = 5_000
-#: Instances whose state a worker keeps as a value between batches, 2 to 5 kB each, shared among its
-#: partitions: about as many as a batch touches.
-CACHE_VALUES_MAX: Final = 4_000
+#: Instances whose state a worker keeps as a value between batches, 2 to 7 kB each, shared among its
+#: partitions: as many as are at work where batches are small. More of them is no quicker.
+CACHE_VALUES_MAX: Final = 500
 #: Bytes of states that it keeps as they are stored, shared among its partitions: of 30,000
 #: instances or so, in 37 MB of memory. Others are read again, in one query a batch.
 CACHE_BODIES_BYTES_MAX: Final = 28_000_000

@@ -16,7 +16,7 @@ from statemachines.held import Head, Held
 
 #: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones
 #: the auditor finds it.
-DIGESTS_MAX: Final = 16
+DIGESTS_MAX: Final = 8
 #: Writers remembered of one instance.
 HEADS_MAX: Final = 64
 
@@ -84,7 +84,7 @@ def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
     if old is None or old.enrolment != envelope.enrolment:
         digests: tuple[bytes, ...] = (envelope.digest,)
     else:
-        digests = (*old.digests, envelope.digest)[-DIGESTS_MAX:]
+        digests = digests_with(old.digests, envelope.digest)
     head = Head(
         source=meta.source,
         enrolment=envelope.enrolment,
@@ -93,6 +93,11 @@ def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
         digests=digests,
     )
     return _with(heads, old, head)
+
+
+def digests_with(digests: tuple[bytes, ...], newest: bytes) -> tuple[bytes, ...]:
+    """Return the last hashes of a chain that has gone on by one."""
+    return (*digests, newest)[-DIGESTS_MAX:]
 
 
 def with_head(held: Held, head: Head) -> Held:

@@ -13,7 +13,7 @@ from events import node
 from events.envelope import API, CONDUCTOR, Envelope
 from events.register import NODE_FACTS
 from events.values import replace
-from statemachines.chain import DIGESTS_MAX, Place, place
+from statemachines.chain import Place, digests_with, place
 from statemachines.held import Head
 from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
 
@@ -169,7 +169,7 @@ def _with_head(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
         enrolment=envelope.enrolment,
         boot_epoch=meta.boot_epoch,
         sequence=meta.sequence,
-        digests=(*digests, envelope.digest)[-DIGESTS_MAX:],
+        digests=digests_with(digests, envelope.digest),
     )
     if old is not None and old.enrolment != envelope.enrolment:
         # Its numbers begin anew.
