@@ -51,8 +51,8 @@ matrix: $(READY) ## every operation, step, victim, trouble and moment: CELL=… 
 draw: $(READY) ## the diagrams in docs/diagrams, from the tables
 	$(BIN)/regente machine draw --all docs/diagrams
 
-test-containers: $(READY) ## contract and integration tests on servers in containers
-	REGENTE_TEST_TIER=containers $(PYTEST) tests/contract tests/integration
+test-containers: $(READY) ## contract, integration and end-to-end tests on servers in containers
+	REGENTE_TEST_TIER=containers $(PYTEST) tests/contract tests/integration tests/e2e
 
 # pip-tools is wanted here only, so it stays out of the lock that it writes.
 lock-peers: $(READY) ## write the lock files of bench/peers again from their .in files

@@ -1,4 +1,4 @@
-"""Real servers for the tests that ask for them: the fixtures `kafka` and `postgres`.
+"""Real servers for tests that ask for them: the fixtures `kafka`, `kafka_cluster`, `postgres`.
 
 A server is started when the first test asks for it, lives as long as the session, and is named in
 the summary. With xdist a session is a worker; so that one broker serves a whole run, every test
@@ -25,6 +25,7 @@ if ROOT not in sys.path:  # a bare `pytest` doesn't put it there
 
 if TYPE_CHECKING:
     from tests.servers.kafka import KafkaServer
+    from tests.servers.kafka_cluster import KafkaCluster
     from tests.servers.postgres import PostgresServer
 
 # Its asserts shall explain themselves, though it is no test module.
@@ -49,6 +50,20 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[KafkaServer]:
         with KafkaServer() as server:
             request.config.stash[STARTED]["Kafka"] = server.tier
             yield server
+    except TierMissing as missing:
+        _go_without(missing)
+
+
+@pytest.fixture
+def kafka_cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
+    """Three brokers for one test, which may kill them."""
+    from tests.servers.kafka_cluster import KafkaCluster
+    from tests.servers.tiers import TierMissing
+
+    try:
+        with KafkaCluster() as cluster:
+            request.config.stash[STARTED]["Kafka that loses a broker"] = cluster.tier
+            yield cluster
     except TierMissing as missing:
         _go_without(missing)
 

@@ -1,31 +1,61 @@
 """A real Kafka of several brokers, one of which may die: `with KafkaCluster() as cluster: …`.
 
-Every topic is kept by all nodes, and a record is acknowledged when a majority has it. Run by `java`
-alone: what is tested is what clients make of a broker's death, which is the same in a container.
+Every topic is kept by all nodes, and a record is acknowledged when a majority has it. A node is a
+container where this machine's tier is containers, else a process of `java`; never somebody else's
+broker, for one is killed.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests.servers.kafka_node import HINT, KafkaNode, Plan, identity_of, is_java_here
-from tests.servers.tiers import TierMissing, free_ports
+from tests.servers.kafka import IMAGE
+from tests.servers.kafka_contained import ContainedNode
+from tests.servers.kafka_node import (
+    HINT,
+    KAFKA_VERSION,
+    KafkaNode,
+    Plan,
+    identity_of,
+    is_java_here,
+)
+from tests.servers.tiers import TierMissing, free_ports, is_docker_here
 
+HEAP_MB = 320
 ANSWER_S = 90.0
 POLL_S = 0.2
 
 
-class KafkaCluster:
-    """Brokers that answer at `bootstrap` while the context is open."""
+class _Node(Protocol):
+    @property
+    def bootstrap(self) -> str: ...
 
-    def __init__(self, *, count: int = 3, heap_mb: int = 320) -> None:
+    @property
+    def is_running(self) -> bool: ...
+
+    def launch(self) -> None: ...
+
+    def wait_until_it_listens(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class KafkaCluster:
+    """Brokers that answer at `bootstrap` while the context is open; `tier` says what they are."""
+
+    def __init__(self, *, count: int = 3) -> None:
+        self.tier, make = _choose()
+        self.tier = f"{count} × {self.tier}"
         ports = free_ports(2 * count)
         brokers, controllers = ports[:count], ports[count:]
         name = ",".join(map(str, ports))
@@ -33,16 +63,15 @@ class KafkaCluster:
             (n, controller, identity_of(f"{name}/{n}"))
             for n, controller in enumerate(controllers, start=1)
         )
-        self.nodes = {
-            n: KafkaNode(
-                heap_mb=heap_mb,
-                plan=Plan(
+        self.nodes: dict[int, _Node] = {
+            n: make(
+                Plan(
                     node_id=n,
                     broker=broker,
                     controller=controller,
                     cluster_id=identity_of(name),
                     voters=voters,
-                ),
+                )
             )
             for (n, controller, _), broker in zip(voters, brokers, strict=True)
         }
@@ -75,8 +104,6 @@ class KafkaCluster:
         return KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=5000)
 
     def __enter__(self) -> Self:
-        if not is_java_here():
-            raise TierMissing(HINT)
         try:
             for node in self.nodes.values():
                 node.launch()
@@ -101,3 +128,14 @@ class KafkaCluster:
             if node.is_running:
                 node.kill()  # A clean stop waits for a quorum that the last two have not.
             node.stop()
+
+
+def _choose() -> tuple[str, Callable[[Plan], _Node]]:
+    """Return what a node is on this machine, and who makes one; raises TierMissing."""
+    if is_docker_here(IMAGE):
+        return f"container of {IMAGE}", ContainedNode
+    if not is_java_here():
+        raise TierMissing(HINT)
+    return f"Apache Kafka {KAFKA_VERSION} by java", lambda plan: KafkaNode(
+        plan=plan, heap_mb=HEAP_MB
+    )

@@ -43,7 +43,6 @@ advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{cont
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={data}
 num.partitions=6
 auto.create.topics.enable=false
 log.message.timestamp.type=LogAppendTime
@@ -78,20 +77,25 @@ class Plan:
     #: Every node's controller, this one's too: id, port, id of its directory. Empty: it is alone.
     voters: tuple[tuple[int, int, str], ...] = ()
 
-    def properties(self, data: Path) -> str:
-        """Return what the node reads at its start."""
+    def settings(self) -> dict[str, str]:
+        """Return what the node obeys, but for the folder of its data."""
         controllers = [port for _, port, _ in self.voters] or [self.controller]
         copies = len(controllers)
         text = _PROPERTIES + (_OF_CLUSTER if self.voters else "")
-        return text.format(
+        filled = text.format(
             node_id=self.node_id,
             broker=self.broker,
             controller=self.controller,
             controllers=",".join(f"127.0.0.1:{port}" for port in controllers),
-            data=data,
             copies=copies,
             copies_min=copies // 2 + 1,
         )
+        return dict(line.split("=", 1) for line in filled.splitlines())
+
+    def properties(self, data: Path) -> str:
+        """Return what the node reads at its start."""
+        settings = {**self.settings(), "log.dirs": str(data)}
+        return "".join(f"{name}={value}\n" for name, value in settings.items())
 
     def format_arguments(self) -> list[str]:
         """Return what the format tool has to be told beside the properties."""
