@@ -226,11 +226,12 @@ def _reboot(site: Site, instance_id: str, command: c.RebootGuest) -> Operation:
         failure = yield from take_hold(site, instance_id, command, command.attachments)
     is_ignored = failure is not None and failure.kind is FailureKind.IGNORE
     after = PowerState.SHUTDOWN if failure and not is_ignored else PowerState.RUNNING
-    # A hard reboot defines the guest anew, also one that came by a live migration and was not; what
-    # runs after it has no memory saved, however it went.
+    # A hard reboot defines the guest anew, in its instance's size, also one that came by a live
+    # migration and was not; what runs after it has no memory saved, however it went.
     is_anew = command.hard and (failure is None or (is_ignored and half.role is Role.SAVED))
-    role = Role.GUEST if is_anew else None
-    half = half.becomes(role=role, power_state=after)
+    half = half.becomes(power_state=after)
+    if is_anew:
+        half = half.becomes(role=Role.GUEST, flavor=command.flavor)
     site.world.change(half)
     if failure:
         yield (failed(command, half, failure.reason, failure.kind),)

@@ -89,8 +89,8 @@ def _is_stopped(command: object, half: Half | None) -> bool:
 
 def _is_rebooted(command: object, half: Half | None) -> bool:
     assert isinstance(command, c.RebootGuest), f"Expected RebootGuest, but {command!r}"
-    is_defined = half is not None and (half.role is Role.GUEST or not command.hard)
-    return is_defined and _is_in(PowerState.RUNNING)(command, half)
+    is_anew = half is not None and (half.role, half.flavor) == (Role.GUEST, command.flavor)
+    return (is_anew or not command.hard) and _is_in(PowerState.RUNNING)(command, half)
 
 
 def _has_nothing(command: object, half: Half | None) -> bool:

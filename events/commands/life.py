@@ -37,9 +37,10 @@ class StartGuest(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RebootGuest(Struct, frozen=True, kw_only=True, gc=False):
-    """Reboot the guest; a hard reboot takes hold anew of all that it holds."""
+    """Reboot the guest; a hard one defines it anew, in this size, with all that it holds."""
 
     hard: bool
+    flavor: Flavor
     attachments: Attachments = NOTHING_ATTACHED
 
 

@@ -90,7 +90,7 @@ class AttachmentsContract(DriverStage):
             *("VolumeDetached", "PortUnbound", "AcceleratorUnbound"),
             "SourceCleanedUp",
         ]
-        reboot = c.RebootGuest(hard=True, attachments=EVERYTHING)
+        reboot = c.RebootGuest(hard=True, flavor=SMALL, attachments=EVERYTHING)
         assert self.kinds("beta", reboot) == ["RebootPending", "RebootStarted", "GuestRebooted"]
 
     def test_an_evacuation_takes_hold_at_the_destination_and_turns_the_traffic(self) -> None:

@@ -40,7 +40,9 @@ class StandbyContract(DriverStage):
         self.built()
         self.do("alpha", c.SuspendGuest())
 
-        assert self.do("alpha", c.RebootGuest(hard=True))[-1] == i.GuestRebooted(power_state=1)
+        assert self.do("alpha", c.RebootGuest(hard=True, flavor=SMALL))[-1] == i.GuestRebooted(
+            power_state=1
+        )
         assert self.kinds("alpha", c.SuspendGuest()) == ["GuestSuspended"]
 
     @pytest.mark.parametrize("is_off", [False, True])

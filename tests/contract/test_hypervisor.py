@@ -22,7 +22,7 @@ EVERY_COMMAND = (
     c.DestroyGuest(evidence="deleted"),
     c.StopGuest(),
     c.StartGuest(),
-    c.RebootGuest(hard=False),
+    c.RebootGuest(hard=False, flavor=SMALL),
     c.PauseGuest(),
     c.UnpauseGuest(),
     c.SuspendGuest(),
@@ -142,7 +142,7 @@ class HypervisorContract(DriverStage):
     def test_a_reboot_is_told_in_nova_s_order(self) -> None:
         self.built()
 
-        assert self.do("alpha", c.RebootGuest(hard=True)) == [
+        assert self.do("alpha", c.RebootGuest(hard=True, flavor=SMALL)) == [
             i.RebootPending(),
             i.RebootStarted(),
             i.GuestRebooted(power_state=1),

@@ -29,10 +29,12 @@ from statemachines.conservation import missing_room
 from statemachines.held import Held
 from statemachines.power_sync import out_of_step
 from statemachines.recording import OVER
+from tests.simulation.history import primary_sagas, was_reset
 from tests.simulation.image_laws import images_at_rest
 from tests.simulation.notice_laws import Told
 from tests.simulation.patching import patched
 from tests.simulation.record_laws import chains_at_rest, misrouted_at_rest
+from tests.simulation.size_laws import sizes_at_rest
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Cloud
@@ -100,6 +102,7 @@ def quiet(cloud: Cloud) -> list[str]:
         *chains_at_rest(cloud),
         *misrouted_at_rest(cloud),
         *images_at_rest(cloud),
+        *sizes_at_rest(cloud),
     ]
 
 
@@ -260,21 +263,8 @@ def is_only_said(cloud: Cloud, row: InstanceRow) -> bool:
     """
     has_guest = row.host is not None and row.power_state != PowerState.NOSTATE
     return (
-        row.vm_state == "active" and not has_guest and _was_reset(cloud, row, whatever=_OF_VOLUMES)
+        row.vm_state == "active" and not has_guest and was_reset(cloud, row, whatever=_OF_VOLUMES)
     )
-
-
-def _was_reset(cloud: Cloud, row: InstanceRow, *, whatever: tuple[str, ...]) -> bool:
-    """Was a reset the last operation that ended well, whatever of these came after it?"""
-    about = [r for r in _primary_sagas(cloud, row) if r.ok and r.saga not in whatever]
-    return bool(about) and about[-1].saga == "reset_state"
-
-
-def _primary_sagas(cloud: Cloud, row: InstanceRow) -> list[SagaRow]:
-    """Return the primary sagas of an instance in their order."""
-    sagas = [r for r in cloud.database.rows["sagas"].values() if isinstance(r, SagaRow)]
-    mine = [r for r in sagas if r.instance_uuid == row.uuid and r.is_primary]
-    return sorted(mine, key=lambda r: r.generation)
 
 
 def _left_by_reset(cloud: Cloud, row: InstanceRow) -> list[Role]:
@@ -283,7 +273,7 @@ def _left_by_reset(cloud: Cloud, row: InstanceRow) -> list[Role]:
     It came, and nothing has followed that; or it was rescued. What has made an ordinary guest of it
     since leaves neither.
     """
-    found, sagas = list[Role](), _primary_sagas(cloud, row)
+    found, sagas = list[Role](), primary_sagas(cloud, row)
     for name, role in (("live_migration", Role.ARRIVED), ("rescue", Role.RESCUED)):
         began = max((r.generation for r in sagas if r.saga == name), default=None)
         since = [r for r in sagas if began is not None and r.generation > began and r.ok]
@@ -305,7 +295,7 @@ def _said(cloud: Cloud, row: InstanceRow) -> list[str]:
 def _whole(cloud: Cloud, row: InstanceRow, held: Held) -> list[str]:
     half = cloud.world.half(row.host or "", row.uuid)
     roles = _WHOLE[row.vm_state]
-    if row.vm_state == "active" and _was_reset(cloud, row, whatever=_AS_IT_WAS):
+    if row.vm_state == "active" and was_reset(cloud, row, whatever=_AS_IT_WAS):
         roles = (*roles, *_left_by_reset(cloud, row))
     if row.vm_state == "soft-delete" and half and half.role is Role.BUILDING and half.remade_by:
         # A rebuild was overtaken when the old disk was gone: there is nothing to put aside.

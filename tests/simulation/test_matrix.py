@@ -49,6 +49,9 @@ MENDED: Final = (
     "resize/finish/before/answer:ResizeFinishFailed",
     "resize/migrate/after-effect/source:stop",
     "resize_same_host/finish/after-journal/source:stop+user:live_migrate_abort",
+    "resize_same_host/take_back/before/answer:RevertFinishFailed+user:stop",
+    "resize_same_host/finish/before/answer:ResizeFinishFailed+source:crash",
+    "resize_same_host/finish/before/source:cut-off+user:reset_state=active",
 )
 STEPS: Final = [(name, step) for name, table in operations().items() for step in table.steps]
 

@@ -77,7 +77,7 @@ SCENES: dict[str, Scene] = {
     "destroy": (c.DestroyGuest(evidence="deleted"), Role.GUEST, ON, None),
     "stop": (c.StopGuest(), Role.GUEST, ON, None),
     "start": (c.StartGuest(), Role.GUEST, OFF, None),
-    "reboot": (c.RebootGuest(hard=True), Role.GUEST, ON, None),
+    "reboot": (c.RebootGuest(hard=True, flavor=SMALL), Role.GUEST, ON, None),
     "pause": (c.PauseGuest(), Role.GUEST, ON, None),
     "unpause": (c.UnpauseGuest(), Role.GUEST, PowerState.PAUSED, None),
     "suspend": (c.SuspendGuest(), Role.GUEST, ON, None),

@@ -170,9 +170,9 @@ def test_a_new_attempt_goes_on_with_what_has_begun() -> None:
 def test_a_new_attempt_at_what_is_achieved_asks_the_driver() -> None:
     host = Host()
     host.has()
-    first = host.ask(c.RebootGuest(hard=False), attempt=1)
+    first = host.ask(c.RebootGuest(hard=False, flavor=SMALL), attempt=1)
     host.settle()
-    second = host.ask(c.RebootGuest(hard=False), attempt=2)
+    second = host.ask(c.RebootGuest(hard=False, flavor=SMALL), attempt=2)
     host.settle()
 
     assert host.answers(second) == [i.GuestRebooted(power_state=1)]

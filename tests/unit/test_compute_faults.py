@@ -31,7 +31,11 @@ SCENES: dict[str, tuple[object, Role | None, Role | None]] = {
     "DestroyGuest": (c.DestroyGuest(evidence="deleted"), Role.GUEST, None),
     "StopGuest": (c.StopGuest(), Role.GUEST, None),
     "StartGuest": (c.StartGuest(attachments=EVERYTHING), Role.GUEST, None),
-    "RebootGuest": (c.RebootGuest(hard=True, attachments=EVERYTHING), Role.GUEST, None),
+    "RebootGuest": (
+        c.RebootGuest(hard=True, flavor=SMALL, attachments=EVERYTHING),
+        Role.GUEST,
+        None,
+    ),
     "PauseGuest": (c.PauseGuest(), Role.GUEST, None),
     "UnpauseGuest": (c.UnpauseGuest(), Role.GUEST, None),
     "SuspendGuest": (c.SuspendGuest(), Role.GUEST, None),

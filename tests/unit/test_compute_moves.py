@@ -3,11 +3,13 @@ from __future__ import annotations
 import pytest
 
 from compute.fake_driver import FakeOptions
+from compute.fake_outcomes import outcome
 from compute.hypervisor import PowerState
 from compute.world import Role
 from events import commands as c
 from events import instance as i
 from events import migration as m
+from events.requests import Flavor
 from tests.unit.compute_host import (
     GUEST,
     LARGE,
@@ -287,9 +289,34 @@ def test_a_hard_reboot_defines_a_guest_that_arrived_and_was_never_finished() -> 
     host = Host()
     host.has(Role.ARRIVED)
 
-    host.ask(c.RebootGuest(hard=True))
+    host.ask(c.RebootGuest(hard=True, flavor=SMALL))
     host.settle()
 
     half = host.half()
     assert half is not None
     assert half.role is Role.GUEST
+
+
+@pytest.mark.parametrize(("hard", "size"), [(True, LARGE), (False, SMALL)])
+def test_only_a_hard_reboot_makes_the_guest_in_the_size_that_it_names(
+    hard: bool, size: Flavor
+) -> None:
+    host = Host()
+    host.has(Role.GUEST)
+
+    host.ask(c.RebootGuest(hard=hard, flavor=LARGE))
+    host.settle()
+
+    half = host.half()
+    assert half is not None
+    assert half.flavor == size
+
+
+def test_a_guest_in_another_size_has_not_been_rebooted_hard_when_the_agent_is_back() -> None:
+    host = Host()
+    host.has(Role.GUEST)
+    letter = host.ask(c.RebootGuest(hard=True, flavor=LARGE))
+
+    *_, ending = outcome(host.cloud.world, host.name, letter)
+
+    assert isinstance(ending, i.GuestRebootFailed)

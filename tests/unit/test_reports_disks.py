@@ -10,9 +10,9 @@ import pytest
 
 from compute.world import Role
 from statemachines.resume import resume
-from tests.plays import ask, breaks, come_back, lose, server
+from tests.plays import ask, breaks, come_back, disable, lose, server
 from tests.stage import INSTANCE, Stage, said
-from tests.story import LARGE
+from tests.story import LARGE, SMALL
 
 
 def rebooted(stage: Stage, host: str, memory_mb: int) -> None:
@@ -71,6 +71,35 @@ def test_the_source_of_a_resize_was_away_when_it_had_given_the_disks_away() -> N
     come_back("host1")(stage)
 
     rebooted(stage, "host1", 2048)
+
+
+def resized_at_home_unheard() -> Stage:
+    """Return a stage whose guest has the new size on its one host, and its row the old one.
+
+    The host finished the resize, and was lost before it could say so.
+    """
+    stage = server(allow_resize_to_same_host="true")
+    disable("host2")(stage)
+    stage.begin()
+    stage.ask("resize", flavor=LARGE)
+    stage.until(said("ResizeMigrated"))
+    stage.hosts["host1"].writer.is_away = True
+    stage.until(lambda s: s.halves["host1"] == "guest")
+    lose("host1")(stage)
+    for letter in resume(stage.held):
+        stage.send(letter)
+    stage.settle()
+    stage.hosts["host1"].writer.is_away = False
+    come_back("host1")(stage)
+    half = stage.cloud.world.half("host1", INSTANCE)
+    assert half is not None
+    assert (half.flavor, stage.here.flavor) == (LARGE, SMALL)
+    return stage
+
+
+def test_after_a_resize_that_broke_off_at_home_a_hard_reboot_takes_the_size_of_the_row() -> None:
+    """The resize failed and the flavor is the old one again, but the guest has the new memory."""
+    rebooted(resized_at_home_unheard(), "host1", SMALL.memory_mb)
 
 
 @pytest.mark.parametrize("action", ["reboot_soft", "start"])
