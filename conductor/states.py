@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC
 from conductor.limits import CACHE_BODIES_BYTES_MAX, CACHE_VALUES_MAX
+from conductor.shelf import Shelf
 from statemachines.held import Held
 from statemachines.node import NodeHeld
 
@@ -17,42 +17,47 @@ Load = Callable[[Collection[str]], Mapping[str, bytes]]
 class States:
     """Instances or hosts by key, as they were after the last batch that is known to be written.
 
-    Instances that were used last are here as values, many more as the bodies that were written: a
-    body takes a third of the memory, and is decoded in a fraction of what reading it takes.
+    Some instances are here as values, many more as the bodies that were written: a body takes a
+    fourth of the memory, and is decoded in a fraction of what reading it takes.
     """
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        #: Instances that may stay between batches as values, and bytes of bodies.
-        self.room, self.room_bytes = CACHE_VALUES_MAX, CACHE_BODIES_BYTES_MAX
-        self._instances: OrderedDict[str, Held | None] = OrderedDict()
-        #: Bodies that were used since the last look at which are, and those that were not.
-        self._bodies: dict[str, bytes] = {}
-        self._idle: dict[str, bytes] = {}
-        self._bytes = self._refused = 0
+        #: Of the batch in hand.
+        self._instances: dict[str, Held | None] = {}
+        self.values = Shelf[Held](CACHE_VALUES_MAX, _one)
+        self.bodies = Shelf[bytes](CACHE_BODIES_BYTES_MAX, len)
         self._nodes: dict[str, NodeHeld | None] = {}
 
     def share(self, shares: int) -> None:
         """Take one of so many shares of the memory for states."""
-        self.room = CACHE_VALUES_MAX // shares
-        self.room_bytes = CACHE_BODIES_BYTES_MAX // shares
+        self.values.room = CACHE_VALUES_MAX // shares
+        self.bodies.room = CACHE_BODIES_BYTES_MAX // shares
 
     def clear(self) -> None:
         """Forget everything."""
         self._instances.clear()
-        self._bodies.clear()
-        self._idle.clear()
-        self._bytes = self._refused = 0
+        self.values.clear()
+        self.bodies.clear()
         self._nodes.clear()
 
     def prefetch(self, keys: Collection[str]) -> None:
         """Have the states of these instances here; those that are not are read in one query."""
-        wanted = sorted({key for key in keys if key not in self._instances})
-        bodies = {key: self._bodies.get(key) or self._idle.get(key) for key in wanted}
-        if missing := [key for key, body in bodies.items() if body is None]:
-            bodies.update(self._load(missing))
-        for key, body in bodies.items():
-            self._instances[key] = None if body is None else HELD_CODEC.decode(body)
+        missing = []
+        for key in keys:
+            if key in self._instances:
+                continue
+            if (held := self.values.get(key)) is not None:
+                self._instances[key] = held
+            elif (body := self.bodies.get(key)) is not None:
+                self._instances[key] = HELD_CODEC.decode(body)
+            else:
+                missing.append(key)
+        if missing:
+            found = self._load(sorted(missing))
+            for key in missing:
+                body = found.get(key)
+                self._instances[key] = None if body is None else HELD_CODEC.decode(body)
 
     def instance(self, key: str) -> Held | None:
         """Return the state of an instance; None for one that is not known."""
@@ -74,33 +79,18 @@ class States:
         bodies: Mapping[str, bytes],
         nodes: Mapping[str, NodeHeld | None],
     ) -> None:
-        """Go on from these; the instances unused for longest leave where there are too many.
+        """Go on from these, as far as there is room for them; the batch in hand is over.
 
         `bodies`: of each instance that has changed.
         """
         for key, held in instances.items():
-            self._instances[key] = held
-            self._instances.move_to_end(key)
-        self._nodes.update(nodes)
-        while len(self._instances) > self.room:
-            self._instances.popitem(last=False)
+            if held is not None:
+                self.values.put(key, held)
         for key, body in bodies.items():
-            self._keep_body(key, body)
-        if self._refused > len(self._bodies) + len(self._idle):
-            self._bytes -= sum(map(len, self._idle.values()))
-            self._idle, self._bodies, self._refused = self._bodies, {}, 0
+            self.bodies.put(key, body)
+        self._instances = {}
+        self._nodes.update(nodes)
 
-    def _keep_body(self, key: str, body: bytes) -> None:
-        """Keep a body if there is room, or was for the one before it.
 
-        None leaves for it. Where more instances are active than there is room for, each in its
-        turn, the one unused for longest is the next that is needed. Those that nobody used leave
-        when as many were refused as are here.
-        """
-        known = self._bodies.pop(key, None) or self._idle.pop(key, b"")
-        self._bytes += len(body) - len(known)
-        if self._bytes > self.room_bytes:
-            self._bytes -= len(body)
-            self._refused += 1
-        else:
-            self._bodies[key] = body
+def _one(_held: Held) -> int:
+    return 1

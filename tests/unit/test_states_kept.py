@@ -44,33 +44,37 @@ def bodies(*names: str) -> dict[str, bytes]:
     return {name: HELD_CODEC.encode(at(name)) for name in names}
 
 
-def test_the_instances_unused_for_longest_leave_and_are_read_again() -> None:
+def states_of(reads: Reads, *, values: int, bodies: int = 10_000) -> States:
+    """Return states with room for so many values, and so many bodies."""
+    states = States(reads)
+    states.values.room, states.bodies.room = values, bodies * len(HELD_CODEC.encode(at("a")))
+    return states
+
+
+def test_what_a_batch_looked_up_is_read_once() -> None:
     reads = Reads()
     states = States(reads)
-    states.room = 2
-    states.keep(dict.fromkeys(("a", "b", "c")), {}, {})
 
-    states.prefetch(("a", "b", "c"))
+    states.prefetch(("a", "b"))
 
-    assert reads.asked == ["a"]
+    assert (states.instance("a"), states.instance("b")) == (None, None)
+    assert reads.asked == ["a", "b"]
 
 
-def test_a_batch_larger_than_the_room_is_kept_in_part() -> None:
+def test_values_stay_where_more_come_than_there_is_room_for() -> None:
     reads = Reads()
-    states = States(reads)
-    states.room = 1
-    states.keep(dict.fromkeys(("a", "b")), {}, {})
-    states.keep({"a": None}, {}, {})
+    states = states_of(reads, values=1, bodies=0)
+    for _ in range(2):
+        states.keep(held("a", "b"), bodies("a", "b"), {})
 
-    states.prefetch(("a",))
+    states.prefetch(("a", "b"))
 
-    assert reads.asked == []
+    assert reads.asked == ["b"]
 
 
 def test_a_value_that_left_is_made_of_its_body_and_not_read() -> None:
     reads = Reads()
-    states = States(reads)
-    states.room = 1
+    states = states_of(reads, values=1)
     states.keep(held("a", "b"), bodies("a", "b"), {})
 
     states.prefetch(("a", "b"))
@@ -80,8 +84,7 @@ def test_a_value_that_left_is_made_of_its_body_and_not_read() -> None:
 
 
 def test_a_body_gives_way_to_the_next_of_its_instance() -> None:
-    states = States(Reads())
-    states.room = 0
+    states = states_of(Reads(), values=0)
     later = at("a", updated_at=2)
     states.keep(held("a"), bodies("a"), {})
     states.keep({"a": later}, {"a": HELD_CODEC.encode(later)}, {})
@@ -92,8 +95,7 @@ def test_a_body_gives_way_to_the_next_of_its_instance() -> None:
 def test_bodies_stay_where_more_come_than_there_is_room_for() -> None:
     """Whoever made room for the newest would have none of those that come in turn."""
     reads = Reads()
-    states = States(reads)
-    states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
+    states = states_of(reads, values=0, bodies=2)
     for names in ("abc", "abc", "abc"):
         states.keep(held(*names), bodies(*names), {})
 
@@ -104,8 +106,7 @@ def test_bodies_stay_where_more_come_than_there_is_room_for() -> None:
 
 def test_bodies_that_nobody_uses_make_room_after_a_while() -> None:
     reads = Reads()
-    states = States(reads)
-    states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
+    states = states_of(reads, values=0, bodies=2)
     states.keep(held("a", "b"), bodies("a", "b"), {})
     for _ in range(8):
         states.keep(held("b", "c"), bodies("b", "c"), {})
@@ -117,8 +118,7 @@ def test_bodies_that_nobody_uses_make_room_after_a_while() -> None:
 
 def test_a_body_that_grew_out_of_the_room_is_not_kept_as_it_was() -> None:
     reads = Reads()
-    states = States(reads)
-    states.room, states.room_bytes = 0, len(bodies("a")["a"])
+    states = states_of(reads, values=0, bodies=1)
     states.keep(held("a"), bodies("a"), {})
     states.keep(held("a"), {"a": bodies("a")["a"] + b"more"}, {})
 
@@ -129,8 +129,7 @@ def test_a_body_that_grew_out_of_the_room_is_not_kept_as_it_was() -> None:
 
 def test_a_body_that_changed_often_counts_once() -> None:
     reads = Reads()
-    states = States(reads)
-    states.room, states.room_bytes = 0, 2 * len(bodies("a")["a"])
+    states = states_of(reads, values=0, bodies=2)
     for names in ("a", "a", "a", "b"):
         states.keep(held(*names), bodies(*names), {})
 
@@ -155,4 +154,5 @@ def test_partitions_share_the_memory() -> None:
 
     states.share(4)
 
-    assert (states.room, states.room_bytes) == (CACHE_VALUES_MAX // 4, CACHE_BODIES_BYTES_MAX // 4)
+    assert states.values.room == CACHE_VALUES_MAX // 4
+    assert states.bodies.room == CACHE_BODIES_BYTES_MAX // 4
