@@ -26,7 +26,7 @@ from projections.rows import (
     Row,
     SagaRow,
 )
-from statemachines.conservation import broken_laws, missing_room, stray_room
+from statemachines.conservation import broken_laws, doubled_room, missing_room, stray_room
 from statemachines.held import Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
@@ -144,10 +144,11 @@ def _most(node: NodeRow, options: SchedulerOptions) -> tuple[int, int, int]:
 
 
 def _claims_and_moves(rows: _Rows) -> Iterator[str]:
-    """Every claim is the owner's, an open destination's or owed; every owner has one."""
+    """Every claim is the owner's, an open move's or owed; every owner has one, and of one size."""
     for uuid in sorted(rows.states):
         held = rows.states[uuid]
-        yield from (*broken_laws(held), *stray_room(held), *missing_room(held))
+        for law in (broken_laws, stray_room, missing_room, doubled_room):
+            yield from law(held)
     for row in rows.of("claims", ClaimRow):
         its = rows.states.get(row.instance_uuid)
         if its is None or not any(

@@ -13,6 +13,9 @@ from statemachines.held import Claim, Held
 from statemachines.recording import OVER
 from statemachines.states import VmState
 
+#: What there is of a guest may be anywhere that has room for it.
+_UNWELL = frozenset({VmState.ERROR, VmState.SOFT_DELETED, VmState.DELETED})
+
 
 def broken_laws(held: Held) -> tuple[str, ...]:
     """Say which laws the state breaks, each in a sentence; empty where it keeps them all.
@@ -32,8 +35,7 @@ def stray_room(held: Held) -> tuple[str, ...]:
     A host with room claimed owns the instance, is an open destination of it, or owes something.
     What a move that stranded left behind takes room until the instance is well or deleted.
     """
-    is_unwell = held.vm_state in (VmState.ERROR, VmState.SOFT_DELETED, VmState.DELETED)
-    if is_unwell or not owner_has_guest(held):
+    if held.vm_state in _UNWELL or not owner_has_guest(held):
         return ()  # It may be all that is left of the guest.
     return tuple(f"Expected of instance {held.instance_id} {each}" for each in _stray(held))
 
@@ -51,6 +53,23 @@ def missing_room(held: Held) -> tuple[str, ...]:
     if size in sizes:
         return ()
     room = f"room for {size} on {held.host}, where it is {held.vm_state}, but {sizes or 'none'}"
+    return (f"Expected of instance {held.instance_id} {room}",)
+
+
+def doubled_room(held: Held) -> tuple[str, ...]:
+    """Say that the owner has room claimed of more than one size, in a sentence; empty for no.
+
+    Two sizes on one host are a resize that stays there, until it is confirmed, reverted or over.
+    What else may be claimed there is what the owner owes of an earlier time.
+    """
+    is_moving = held.saga is not None or held.vm_state == VmState.RESIZED
+    if is_moving or held.vm_state in _UNWELL or not owner_has_guest(held):
+        return ()
+    sizes = [_size(claim) for claim in held.claims if claim.host == held.host]
+    owing = {side.target for side in held.sides} | {each.source for each in held.tombstones}
+    if len(sizes) < 2 or held.host in owing:
+        return ()
+    room = f"room for {_size(held.flavor)} alone on {held.host}, as no resize is open, but {sizes}"
     return (f"Expected of instance {held.instance_id} {room}",)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from conductor.bodies import HELD_CODEC
+from events.values import replace
 from regente.cli.app import run
 from tests.unit.test_cli_cloud import Cloud
 
@@ -51,6 +53,35 @@ def test_verify_names_the_law_that_rows_break(cloud: Cloud, change: str, law: st
     found = json.loads(out)
     assert (status, found["laws_kept"]) == (1, False)
     assert all(sentence.startswith("Expected ") for sentence in found["laws"][law])
+    assert cloud.command("rebuild", "--yes")[0] == 0
+
+
+def test_verify_names_two_sizes_that_are_claimed_on_one_host(cloud: Cloud) -> None:
+    cloud.ask("create", "web2", flavor="m1.small")
+    cloud.until_idle()
+    with sqlite3.connect(cloud.embedded.folder.rows) as rows:
+        bodies = rows.execute("SELECT instance_uuid, body FROM instance_states").fetchall()
+        states = {uuid: HELD_CODEC.decode(body) for uuid, body in bodies}
+        (held,) = (each for each in states.values() if each.name == "web2")
+        (claim,) = held.claims
+        larger = replace(claim, saga_id="00000000-0000-4000-8000-000000000001", vcpus=4)
+        body = HELD_CODEC.encode(replace(held, claims=(claim, larger)))
+        place = (held.instance_id,)
+        rows.execute("UPDATE instance_states SET body = ? WHERE instance_uuid = ?", (body, *place))
+        rows.execute(
+            "INSERT INTO claims SELECT instance_uuid, ?, host, ?, memory_mb, disk_gb, created_at"
+            " FROM claims WHERE instance_uuid = ?",
+            (larger.saga_id, larger.vcpus, *place),
+        )
+    rows.close()
+
+    status, out = cloud.command("audit", "verify", "-f", "json")
+
+    laws = {law: found for law, found in json.loads(out)["laws"].items() if found != "kept"}
+    assert (status, list(laws)) == (1, ["claims are confirmed or released"])
+    (sentence,) = laws["claims are confirmed or released"]
+    assert f"Expected of instance {held.instance_id} room for " in sentence
+    assert f"alone on {held.host}, as no resize is open" in sentence
     assert cloud.command("rebuild", "--yes")[0] == 0
 
 

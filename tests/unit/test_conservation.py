@@ -6,7 +6,13 @@ import pytest
 
 from conductor.step import step
 from events.values import replace
-from statemachines.conservation import broken_laws, may_claim, missing_room, stray_room
+from statemachines.conservation import (
+    broken_laws,
+    doubled_room,
+    may_claim,
+    missing_room,
+    stray_room,
+)
 from statemachines.held import Claim, Held
 from tests.beginnings import ACTIONS, begin, built, resized, situations
 from tests.story import LARGE, must
@@ -31,12 +37,14 @@ def test_an_operation_keeps_every_law_after_each_fact(action: str) -> None:
         held = step(held, envelope, world.rules).after
         assert held is not None
         assert (*broken_laws(held), *stray_room(held), *missing_room(held)) == ()
+        assert doubled_room(held) == ()
 
 
 def test_every_step_of_every_saga_keeps_every_law() -> None:
     states = [world.here for world in situations().values()]
 
     assert [each for each in states if broken_laws(each) or stray_room(each)] == []
+    assert [each for each in states if doubled_room(each)] == []
 
 
 def test_room_where_nothing_of_the_guest_should_be_is_named() -> None:
@@ -68,6 +76,25 @@ def test_room_is_claimed_once_by_a_saga_on_a_host() -> None:
     (sentence,) = broken_laws(with_claim(held, held.claims[0]))
 
     assert "one claim per host and saga" in sentence
+
+
+def test_two_sizes_on_one_host_are_named_where_no_resize_is_open() -> None:
+    world = begin("resize_same_host")
+    while world.saga.step != "finish":
+        assert doubled_room(world.here) == ()
+        world.succeed(world.letters[0])
+    world.settle()
+    both = world.here.claims
+    assert (world.here.vm_state, [claim.host for claim in both]) == ("resized", ["h1", "h1"])
+    assert doubled_room(world.here) == ()
+    must(world.request("confirm_resize"))
+    world.settle()
+    assert doubled_room(world.here) == ()
+
+    (sentence,) = doubled_room(replace(world.here, claims=both))
+
+    assert "room for (4, 8192, 80) alone on h1" in sentence
+    assert "[(1, 2048, 20), (4, 8192, 80)]" in sentence
 
 
 def test_both_ends_of_a_resize_that_waits_may_take_room_until_it_is_confirmed() -> None:
