@@ -208,7 +208,13 @@ class KafkaNode:
 
     def freeze(self) -> None:
         """Leave the broker alive and silent, as a long pause of its machine would."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # A signal that was sent has stopped nobody yet: threads of a broker on a busy machine go on
+        # to answer. The kernel says it when the last one stands.
+        found = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        is_stopped = found is not None and found.si_code == os.CLD_STOPPED
+        assert is_stopped, f"Expected a broker that stands still, but {found}"
 
     def thaw(self) -> None:
         """Let the broker go on where it was frozen."""
