@@ -46,17 +46,17 @@ def lack(held: Held, fact: ActionRequested) -> Lack | None:
         case "resize" | "migrate" | "live_migrate" | "suspend" if held.accelerators:
             return "accelerators", f"nova does not {fact.action} a guest that has accelerators"
         case "resize" if fact.flavor is None:
-            return "bad-request", "a resize names its flavor"
+            return "bad-request", "it names no flavor"
         case "reset_state" if fact.arguments.get("state") not in ("active", "error"):
-            return "bad-request", "a reset-state names active or error"
+            return "bad-request", "its state is neither active nor error"
         case "force_stop" if held.vm_state in _WAITING:
             return "vm-state", f"a forced stop of what is {held.vm_state} forgets what it waits for"
         case "set_admin_password" if not fact.arguments.get("secret_ref"):
-            return "bad-request", "a password is named by its secret_ref"
+            return "bad-request", "it has no secret_ref, by which a password is named"
         case "evacuate" if fact.arguments.get("target_state") not in (None, "active", "stopped"):
-            return "bad-request", "the target_state of an evacuation is active or stopped"
+            return "bad-request", "its target_state is neither active nor stopped"
         case "evacuate" if fact.arguments.get("priority", DEFAULT) not in PRIORITIES:
-            return "bad-request", "the priority of an evacuation is 0 to 9"
+            return "bad-request", "its priority is none of 0 to 9"
         case "evacuate" if hosts := _unfenced(held, fact):
             return "not-fenced", f"nobody vouched that {', '.join(hosts)} is off: it may run there"
         case action if action in _RUNS_IT and (host := _may_run_at(held, fact)):

@@ -74,7 +74,7 @@ def _rebuild(held: Held, request: ActionRequested) -> Lack | None:
     if len(image) > NAME_MAX:
         return "bad-request", f"its image has {len(image)} characters, not 1 to {NAME_MAX}"
     if image and not held.image:
-        return "bad-request", "it was booted from a volume, which no image replaces"
+        return "bad-request", "the instance was booted from a volume, which no image replaces"
     return None
 
 

@@ -206,15 +206,20 @@ def _judge_action(
             return Rejected(
                 "unknown-instance", f"Instance {envelope.meta.instance_id} could not be found."
             )
-        if (refused := bad_input(held, fact)) is not None:
-            return Rejected(refused.code, refused.sentence)
-        if fact.flavor is None:
-            return reject(envelope, "bad-request", "a create names its flavor")
-        wrong = wrong_in(fact)
-        return _ACCEPTED if wrong is None else reject(envelope, "bad-request", wrong)
+        return _judge_create(envelope, fact)
     if fact.action == "create":
-        return reject(envelope, "exists", f"it exists in vm_state {held.vm_state}")
+        return reject(envelope, "exists", f"the instance exists in vm_state {held.vm_state}")
     return _judge_circumstances(held, envelope, fact, rules)
+
+
+def _judge_create(envelope: Envelope[object], fact: requests.ActionRequested) -> Verdict:
+    if (refused := bad_input(None, fact)) is not None:
+        return Rejected(refused.code, refused.sentence)
+    if fact.flavor is None:
+        return reject(envelope, "bad-request", "it names no flavor")
+    if (wrong := wrong_in(fact)) is not None:
+        return reject(envelope, "bad-request", f"what it names is wrong: {wrong}")
+    return _ACCEPTED
 
 
 def _judge_circumstances(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from events.envelope import Envelope
+from events.requests import ActionRequested
 from statemachines.held import SagaState
 from statemachines.machine import Arrow
 
@@ -44,6 +45,9 @@ Verdict = Accepted | Duplicate | Early | Rejected
 
 
 def reject(envelope: Envelope[object], code: str, but: str) -> Rejected:
-    """Return a rejection of a fact, in words that name it."""
-    name, subject = type(envelope.fact).__name__, envelope.meta.instance_id
-    return Rejected(code, f"Expected {name} about {subject} to follow, but {but}")
+    """Return a rejection of a fact, in words that name it; of a request, what it asks for."""
+    fact, subject = envelope.fact, envelope.meta.instance_id
+    if isinstance(fact, ActionRequested):
+        asked = f"request {envelope.meta.request_id} to {fact.action} instance {subject}"
+        return Rejected(code, f"Expected {asked}, but {but}")
+    return Rejected(code, f"Expected {type(fact).__name__} about {subject} to follow, but {but}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from conductor.step import Outcome
@@ -224,6 +226,21 @@ def test_what_was_set_aside_is_the_folders_business_and_changes_no_state() -> No
     )
 
     assert replace(world.here, updated_at=before.updated_at) == before
+
+
+def test_a_refused_request_is_named_by_its_id_and_by_what_it_asks_for() -> None:
+    world = begin("stop")
+    world.settle()
+
+    verdict = world.request("resize").verdict
+
+    assert isinstance(verdict, Rejected)
+    (asked,) = re.findall(
+        r"^Expected request (\S+) to resize instance (\S+), but", verdict.sentence
+    )
+    assert world.last is not None
+    assert asked == (world.history[-1].meta.request_id, world.instance_id)
+    assert verdict.sentence.endswith(", but it names no flavor")
 
 
 def test_every_rejection_has_a_sentence_with_the_instance_in_it() -> None:

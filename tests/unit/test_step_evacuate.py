@@ -151,7 +151,7 @@ def test_a_target_state_that_nobody_knows_is_refused() -> None:
     code, sentence = refusal(world)
 
     assert code == "bad-request"
-    assert "active or stopped" in sentence
+    assert "neither active nor stopped" in sentence
 
 
 def test_from_error_it_ends_active() -> None:
