@@ -144,7 +144,15 @@ def _standby() -> Words:
 def _reboot(saga: str) -> Words:
     return {
         (saga, "RebootPending"): (first("instance.reboot.start", view=View.AFTER),),
-        (saga, "GuestRebootFailed"): (failed("instance.reboot.error", "InstanceNotRunning"),),
+        # Nova swallows what left the guest running, and goes on to the end; what left it off it
+        # raises, and nobody tells of that but the state.
+        (saga, "GuestRebootIgnored"): (
+            failed(
+                "instance.reboot.error",
+                "InstanceRebootFailure",
+                "Failed to reboot instance: {reason}",
+            ),
+        ),
         (saga, "=done"): (
             # A host that died meanwhile may answer with the ending alone.
             first("instance.reboot.start", By.OWNER, only=_was_not_pending),
