@@ -8,7 +8,7 @@ It only reads. Whether the rules are right otherwise is the tests' business.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -17,11 +17,12 @@ from typing import Any, Final, Protocol, cast
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC, RULES_CODEC, StateCodec
 from conductor.conservation import Violation, violations_of
-from conductor.further import instances_of, unchanged
+from conductor.further import Rows, changed_rows, check_unchanged, instances_of
 from conductor.replay import Replay, Replayed, Tables
 from conductor.scheduler_options import SchedulerOptions
 from events.errors import BadRecord
 from events.log import TopicPartition
+from projections.digests import Entries
 from projections.kept import Keeper, Kept, KeptUnusable, NotKept, Said
 from projections.rows import TABLES, Key, Row
 from projections.store import Checkpoint
@@ -32,7 +33,7 @@ _BODIES: Final[dict[str, StateCodec[Any]]] = {"instance_states": HELD_CODEC, "no
 LISTED_MAX: Final = 1_000
 
 
-class Snapshot(Protocol):
+class Snapshot(Rows, Protocol):
     """Rows and checkpoints of one moment."""
 
     @property
@@ -40,8 +41,8 @@ class Snapshot(Protocol):
         """Every checkpoint."""
         ...
 
-    def values(self, table: str) -> Iterator[list[tuple[object, ...]]]:
-        """Yield the values of the rows of a table, many at a time, in whatever order."""
+    def digested(self) -> AbstractContextManager[Callable[[], Entries]]:
+        """Give what returns a mark and a digest of every row; nothing is read until it has."""
         ...
 
 
@@ -115,29 +116,44 @@ def verify(
     """
     with store.snapshot() as snapshot:
         if keeper is None:
-            return _from_start(snapshot, replay, options, None)
-        try:
-            with keeper.last() as kept:
-                return _further(snapshot, replay, options, keeper, kept)
-        except KeptUnusable as why:
-            audit = _from_start(snapshot, replay, options, keeper)
-            audit.from_start = str(why)
-            return audit
+            return _from_start(snapshot, replay, options)
+        # The database makes them while the log is folded.
+        with snapshot.digested() as digests:
+            try:
+                with keeper.last() as kept:
+                    return _further(snapshot, replay, options, _Keeping(keeper, digests), kept)
+            except KeptUnusable as why:
+                audit = _from_start(snapshot, replay, options, _Keeping(keeper, digests))
+                audit.from_start = str(why)
+                return audit
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """Where is kept what was found, and what returns the digests of all rows."""
+
+    keeper: Keeper
+    digests: Callable[[], Entries]
 
 
 def _from_start(
-    snapshot: Snapshot, replay: Replay, options: SchedulerOptions | None, keeper: Keeper | None
+    snapshot: Snapshot,
+    replay: Replay,
+    options: SchedulerOptions | None,
+    keeping: _Keeping | None = None,
 ) -> Audit:
     audit, rows = _begun(snapshot)
     found = replay.fold_to(audit.positions)
     _take(audit, found, rows)
+    entries = {} if keeping is None else keeping.digests()
     tables: Tables = {}
     for table in TABLES:
         tables[table] = compare(audit, table, found.tables[table], snapshot.values(table))
         audit.rows[table] = len(tables[table])
     audit.violations = violations_of(tables, options)
-    if keeper is not None and audit.is_well and rows:
-        _keep(audit, keeper, Said(found.checkpoints, audit.counts, audit.odd, tables, found.gone))
+    if keeping is not None and audit.is_well and rows:
+        about = (found.checkpoints, audit.counts, audit.odd)
+        _keep(audit, keeping.keeper, Said(*about, tables, found.gone, entries))
     return audit
 
 
@@ -145,7 +161,7 @@ def _further(
     snapshot: Snapshot,
     replay: Replay,
     options: SchedulerOptions | None,
-    keeper: Keeper,
+    keeping: _Keeping,
     kept: Kept,
 ) -> Audit:
     """Go on from what was kept; raises KeptUnusable where anything does not fit."""
@@ -157,18 +173,18 @@ def _further(
     audit.odd = kept.odd + found.odd
     tables: Tables = {}
     instances = instances_of(found)
+    entries = keeping.digests()
     for table in TABLES:
-        values, there = snapshot.values(table), tables.setdefault(table, {})
-        audit.rows[table], new = unchanged(
-            table, values, found, kept, instances=instances, there=there
-        )
+        there = tables.setdefault(table, {})
+        new = changed_rows(table, snapshot, found, instances, there)
+        audit.rows[table] = check_unchanged(table, entries[table], found, kept, new)
         compare(audit, table, found.tables[table], [list(new.values())])
     claims = tables["claims"]
     tables["claims"] = {key: row for key, row in claims.items() if key[0] in instances}
     audit.violations = violations_of(tables, options, claims)
     if audit.is_well:
-        said = Said(found.checkpoints, audit.counts, audit.odd, found.tables, found.gone)
-        _keep(audit, keeper, said, kept)
+        about = (found.checkpoints, audit.counts, audit.odd)
+        _keep(audit, keeping.keeper, Said(*about, found.tables, found.gone, entries), kept)
     return audit
 
 

@@ -1,25 +1,40 @@
 """A verify that goes on from the last one that ended well, instead of from the start of the log.
 
 What was folded then is not folded again: the log's own chain, which is compared where the rows
-stand now, says that nothing before was exchanged for what is folded after it. All rows are read all
-the same: one that the log has not changed since must have the digest that was kept, any other must
-be what the fold says. Where anything does not fit, KeptUnusable says so, and the caller begins at
-the start, which names the table, key and column.
+stand now, says that nothing before was exchanged for what is folded after it. Every row has a
+digest all the same: one that the log has not changed since must have the one that was kept, and
+any other is read, and must be what the fold says. Where anything does not fit, KeptUnusable says
+so, and the caller begins at the start, which names the table, key and column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import cast
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol, cast
 
 from conductor.replay import Replayed
-from projections.kept import Kept, KeptUnusable, digest_of_row
+from projections.digests import ENTRY_BYTES, by_mark, mark_of
+from projections.kept import Kept, KeptUnusable
 from projections.rows import TABLES, Key, Row
 
 #: Columns that name the instance of a row, the first that a table has.
-_NAMES = ("instance_uuid", "uuid")
+_NAMES = ("instance_uuid", "uuid", "resource_id")
 #: Tables of which the laws need every row.
 _WHOLE = frozenset({"nodes", "claims"})
+
+Values = Iterator[list[tuple[object, ...]]]
+
+
+class Rows(Protocol):
+    """The rows of one moment."""
+
+    def values(self, table: str) -> Values:
+        """Yield the values of the rows of a table, many at a time, in whatever order."""
+        ...
+
+    def picked(self, table: str, column: str, names: Collection[str]) -> Values:
+        """Yield the values of those rows of a table that have one of the names in a column."""
+        ...
 
 
 def instances_of(found: Replayed) -> frozenset[str]:
@@ -27,41 +42,55 @@ def instances_of(found: Replayed) -> frozenset[str]:
     return frozenset(str(key[0]) for key in found.tables["instance_states"])
 
 
-def unchanged(
-    table: str,
-    rows: Iterable[Sequence[tuple[object, ...]]],
-    found: Replayed,
-    kept: Kept,
-    *,
-    instances: Collection[object],
-    there: dict[Key, Row],
-) -> tuple[int, dict[Key, Row]]:
-    """Return how many rows a table has, and those that the fold has changed.
+def changed_rows(
+    table: str, rows: Rows, found: Replayed, instances: Collection[str], there: dict[Key, Row]
+) -> dict[Key, Row]:
+    """Return the rows of a table that the database has of those that the fold has touched.
 
-    Every other row is as it was kept, or KeptUnusable is raised. Rows of the `instances` that
-    changed, and every row of a table that the laws need whole, are left in `there`.
+    Rows of the `instances` that changed, and every row of a table that the laws need whole, are
+    left in `there`.
     """
     row_type, width = TABLES[table]
-    changed, gone = found.tables[table], found.gone[table]
-    touched = changed.keys() | gone
-    column = next((row_type._fields.index(n) for n in _NAMES if n in row_type._fields), -1)
-    every = table in _WHOLE or column < 0
-    known, new, count = kept.digests(table), dict[Key, Row](), 0
-    for some in rows:
-        count += len(some)
-        # Of most rows nothing is asked but which instance they are of, and their digest.
-        old = [] if every else [row for row in some if row[column] not in instances]
-        near = some if every else [row for row in some if row[column] in instances]
-        mine = [(cast("Key", row[:width]), row_type._make(row)) for row in near]
-        new.update((key, row) for key, row in mine if key in touched)
-        old += [row for key, row in mine if key not in touched]
-        if table in _WHOLE or not every:
-            there.update(mine)
-        if not known.issuperset(digests := list(map(digest_of_row, old))):
-            other = next(row[:width] for row, d in zip(old, digests, strict=True) if d not in known)
-            raise KeptUnusable(f"Expected row {other} of {table} as it was kept, but it is another")
-    # A row has its key in it, so that no two have one digest: who is not there shows in the number.
-    absent = len(known) - kept.count(table, (*changed, *gone)) - (count - len(new))
-    if absent:
-        raise KeptUnusable(f"Expected {absent} more rows of {table}, but they are not there")
-    return count, new
+    touched = found.tables[table].keys() | found.gone[table]
+    column = next((name for name in _NAMES if name in row_type._fields), None)
+    every = table in _WHOLE or column is None
+    if every and not touched and table not in _WHOLE:
+        return {}
+    values = (
+        rows.values(table) if column is None or every else rows.picked(table, column, instances)
+    )
+    mine = {cast("Key", row[:width]): row_type._make(row) for some in values for row in some}
+    if table in _WHOLE or not every:
+        there.update(mine)
+    return {key: row for key, row in mine.items() if key in touched}
+
+
+def check_unchanged(
+    table: str, entries: Sequence[bytes], found: Replayed, kept: Kept, changed: Collection[Key]
+) -> int:
+    """Return how many rows a table has; raises KeptUnusable where one is not as it should be.
+
+    Every row that the fold has not touched must have the digest that was kept of it, and every such
+    digest its row. Of those that the fold touched exactly those `changed` must be there.
+    """
+    stand, known = by_mark(entries), by_mark(kept.entries(table))
+    count = sum(map(len, entries)) // ENTRY_BYTES
+    if count != len(stand):
+        raise KeptUnusable(f"Expected {count} rows of {table}, but some have one key")
+    there = 0
+    for key in found.tables[table].keys() | found.gone[table]:
+        mark = mark_of(key)
+        there += stand.pop(mark, None) is not None
+        known.pop(mark, None)
+    if stand != known:
+        others = len(stand.items() ^ known.items())
+        raise KeptUnusable(
+            f"Expected every row of {table} that the log has not changed since as it was kept,"
+            f" but {others} digests are others, absent or new"
+        )
+    if there != len(changed):
+        raise KeptUnusable(
+            f"Expected {there} rows of {table} that the log has changed since to be of the"
+            f" instances that it speaks of, but {len(changed)} are"
+        )
+    return count

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
@@ -20,7 +20,7 @@ from events.codec import decode_closely, decode_fact, registry
 from events.decisions import RecordSetAside
 from events.envelope import CONDUCTOR, Meta
 from events.errors import BadRecord
-from events.log import LogReader, Record, TopicPartition
+from events.log import LogReader, Record, TopicInfo, TopicPartition
 from events.seal import MasterKeyring, unseal
 from events.topics import Topics
 from projections.kept import Kept, KeptUnusable
@@ -51,6 +51,15 @@ class LogCutOff(Exception):
     """The log did not give the records up to the position that was asked for."""
 
 
+class _Held(NamedTuple):
+    """What the log holds of each partition when a fold begins, and how far an earlier one came."""
+
+    infos: Mapping[str, TopicInfo]
+    begins: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+    known: Mapping[TopicPartition, Checkpoint]
+
+
 class _FoldedToo(Exception):
     """A record was folded before the word that sets it aside was read."""
 
@@ -79,9 +88,22 @@ class Replay:
         """Return every partition of the event topics."""
         return [
             TopicPartition(topic, p)
-            for topic in (self._topics.node_events, self._topics.instance_events)
-            for p in range(self._reader.topic(topic).partitions)
+            for topic, info in self._infos().items()
+            for p in range(info.partitions)
         ]
+
+    def _infos(self) -> dict[str, TopicInfo]:
+        topics = (self._topics.node_events, self._topics.instance_events)
+        return {topic: self._reader.topic(topic) for topic in topics}
+
+    def _held(self, after: Kept | None) -> _Held:
+        """Ask of all partitions at once."""
+        known = [] if after is None else after.checkpoints
+        infos = self._infos()
+        every = [TopicPartition(t, p) for t, info in infos.items() for p in range(info.partitions)]
+        begins = self._reader.begin_offsets(every)
+        ends = self._reader.end_offsets(every)
+        return _Held(infos, begins, ends, {TopicPartition(c.topic, c.partition): c for c in known})
 
     def fold_to(
         self, positions: Mapping[TopicPartition, int], after: Kept | None = None
@@ -101,28 +123,26 @@ class Replay:
         self, positions: Mapping[TopicPartition, int], after: Kept | None, *, look_ahead: bool
     ) -> Replayed:
         """Fold all partitions; raises _FoldedToo only where it did not look ahead."""
-        found = Replayed()
-        known = (
-            {TopicPartition(c.topic, c.partition): c for c in after.checkpoints} if after else {}
-        )
+        found, held = Replayed(), self._held(after)
         if after is not None:
             found.tables["parked"] = {tuple(row[:PARKED_KEY]): row for row in after.parked()}
-        for partition in self.partitions():
-            end, begin = positions.get(partition, 0), known.get(partition)
-            self._fold(found, partition, end, after, begin, look_ahead=look_ahead)
+        for partition in held.ends:
+            end = positions.get(partition, 0)
+            self._fold(found, held, partition, end, after, look_ahead=look_ahead)
         return found
 
     def _fold(
         self,
         found: Replayed,
+        held: _Held,
         partition: TopicPartition,
         end: int,
         after: Kept | None,
-        begin: Checkpoint | None,
         *,
         look_ahead: bool,
     ) -> None:
-        info = self._reader.topic(partition.topic)
+        begin = held.known.get(partition)
+        info = held.infos[partition.topic]
         tables = found.tables
         of_nodes = partition.topic == self._topics.node_events
         fold = Fold(
@@ -136,9 +156,11 @@ class Replay:
         fold.besides.clear()
         start = 0 if begin is None else begin.next_offset
         first = start if look_ahead else max(start, end)
-        fold.aside = set_aside_in(self._reader, self._keyring, partition, first)
+        fold.aside = set_aside_in(
+            self._reader, self._keyring, partition, first, held.ends[partition]
+        )
         if after is not None:
-            self._check_going_on(partition, begin, end, fold.aside)
+            _check_going_on(held, partition, begin, end, fold.aside)
         if begin is not None:
             fold.stand_at(
                 next_offset=start,
@@ -170,29 +192,6 @@ class Replay:
             )
         )
 
-    def _check_going_on(
-        self,
-        partition: TopicPartition,
-        begin: Checkpoint | None,
-        end: int,
-        aside: Collection[int],
-    ) -> None:
-        """Raise KeptUnusable where the log of a partition does not simply go on."""
-        name = f"{partition.topic}/{partition.partition}"
-        if begin is None:
-            raise KeptUnusable(f"Expected {name} in what was kept, but it is not there")
-        start = begin.next_offset
-        if begin.topic_id != self._reader.topic(partition.topic).topic_id:
-            raise KeptUnusable(f"Expected the topic of {name} as it was, but it was made anew")
-        if end < start:
-            raise KeptUnusable(f"Expected the rows of {name} at {start} or later, but at {end}")
-        if self._reader.begin_offsets([partition])[partition] > start:
-            raise KeptUnusable(f"Expected {name} to hold {start}, but it was cut behind it")
-        if early := [offset for offset in aside if offset < start]:
-            raise KeptUnusable(
-                f"Expected nothing before {start} of {name} to be set aside since, but {early}"
-            )
-
     def _decode_closely(self, found: Replayed) -> Decode:
         """Return what decodes, and notes the position of what an encoder would write otherwise."""
 
@@ -203,6 +202,30 @@ class Replay:
             return meta, fact
 
         return decode
+
+
+def _check_going_on(
+    held: _Held,
+    partition: TopicPartition,
+    begin: Checkpoint | None,
+    end: int,
+    aside: Collection[int],
+) -> None:
+    """Raise KeptUnusable where the log of a partition does not simply go on."""
+    name = f"{partition.topic}/{partition.partition}"
+    if begin is None:
+        raise KeptUnusable(f"Expected {name} in what was kept, but it is not there")
+    start = begin.next_offset
+    if begin.topic_id != held.infos[partition.topic].topic_id:
+        raise KeptUnusable(f"Expected the topic of {name} as it was, but it was made anew")
+    if end < start:
+        raise KeptUnusable(f"Expected the rows of {name} at {start} or later, but at {end}")
+    if held.begins[partition] > start:
+        raise KeptUnusable(f"Expected {name} to hold {start}, but it was cut behind it")
+    if early := [offset for offset in aside if offset < start]:
+        raise KeptUnusable(
+            f"Expected nothing before {start} of {name} to be set aside since, but {early}"
+        )
 
 
 def waiting_for_schema(tables: Tables, partition: TopicPartition) -> list[str]:
@@ -217,11 +240,16 @@ def waiting_for_schema(tables: Tables, partition: TopicPartition) -> list[str]:
 
 
 def set_aside_in(
-    reader: LogReader, keyring: MasterKeyring, partition: TopicPartition, begin: int = 0
+    reader: LogReader,
+    keyring: MasterKeyring,
+    partition: TopicPartition,
+    begin: int = 0,
+    end: int | None = None,
 ) -> frozenset[int]:
-    """Return the offsets of a partition from `begin` on that were set aside, to its present end."""
+    """Return the offsets of a partition from `begin` on that were set aside, to an end or now's."""
     aside: set[int] = set()
-    end = reader.end_offsets([partition])[partition]
+    if end is None:
+        end = reader.end_offsets([partition])[partition]
     for records in read_to(reader, partition, end, begin):
         aside |= set_aside_among(records, keyring)
     return frozenset(aside)
@@ -248,6 +276,8 @@ def read_to(
     reader: LogReader, partition: TopicPartition, end: int, begin: int = 0
 ) -> Iterator[list[Record]]:
     """Yield the records of a partition from `begin` to `end`; raises LogCutOff."""
+    if begin >= end:
+        return
     begin = max(begin, reader.begin_offsets([partition])[partition])
     if begin >= end:
         return

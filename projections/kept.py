@@ -17,16 +17,16 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from hashlib import blake2b, file_digest
+from hashlib import file_digest
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import msgspec
 
-from projections.rows import TABLES, InstanceStateRow, Key, NodeRow, ParkedRow, Row
+from projections.digests import Entries
+from projections.rows import InstanceStateRow, Key, NodeRow, ParkedRow, Row
 from projections.store import Checkpoint
 
-DIGEST_BYTES: Final = 16
 #: Keys that are looked up at a time.
 LOOKED_UP: Final = 500
 #: Tables whose rows hold a state of the fold, and the number of its column.
@@ -36,8 +36,7 @@ _BODIES: Final = {
 }
 _DDL: Final = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE digests ("table" TEXT, "key" BLOB, digest BLOB NOT NULL, PRIMARY KEY ("table", "key"))
- WITHOUT ROWID;
+CREATE TABLE digests ("table" TEXT NOT NULL, entries BLOB NOT NULL);
 CREATE TABLE bodies ("table" TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY ("table", name))
  WITHOUT ROWID;
 CREATE TABLE parked ("key" BLOB PRIMARY KEY, "row" BLOB NOT NULL) WITHOUT ROWID;
@@ -57,6 +56,8 @@ class Said(NamedTuple):
     rows: Mapping[str, Mapping[Key, Row]]
     #: Keys of rows that are there no more since then.
     gone: Mapping[str, Collection[Key]]
+    #: A mark and a digest of every row that is there.
+    entries: Entries
 
 
 class KeptUnusable(Exception):
@@ -65,11 +66,6 @@ class KeptUnusable(Exception):
 
 class NotKept(Exception):
     """What was found could not be kept; the sentence names the file and says why."""
-
-
-def digest_of_row(values: tuple[object, ...]) -> bytes:
-    """Return the digest of the values of one row."""
-    return blake2b(_packed(values), digest_size=DIGEST_BYTES).digest()
 
 
 def name_of_key(key: Key) -> bytes:
@@ -108,20 +104,10 @@ class Kept:
             found.update(self._database.execute(statement, (table, *some)).fetchall())
         return found
 
-    def digests(self, table: str) -> frozenset[bytes]:
-        """Return the digest of every row of a table."""
-        statement = 'SELECT digest FROM digests WHERE "table" = ?'
-        return frozenset(d for (d,) in self._database.execute(statement, (table,)).fetchall())
-
-    def count(self, table: str, keys: Collection[Key]) -> int:
-        """Return how many rows of a table have one of these keys."""
-        wanted, count = sorted(map(name_of_key, keys)), 0
-        for start in range(0, len(wanted), LOOKED_UP):
-            some = wanted[start : start + LOOKED_UP]
-            marks = ",".join("?" * len(some))
-            statement = f'SELECT count(*) FROM digests WHERE "table" = ? AND "key" IN ({marks})'
-            count += self._database.execute(statement, (table, *some)).fetchone()[0]
-        return count
+    def entries(self, table: str) -> list[bytes]:
+        """Return a mark and a digest of every row of a table."""
+        statement = 'SELECT entries FROM digests WHERE "table" = ?'
+        return [some for (some,) in self._database.execute(statement, (table,)).fetchall()]
 
     def parked(self) -> Iterator[ParkedRow]:
         """Yield the records that waited."""
@@ -257,23 +243,23 @@ def _write(database: sqlite3.Connection, said: Said) -> None:
             "INSERT OR REPLACE INTO about VALUES (?, ?)",
             [(name, _packed(value)) for name, value in about.items()],
         )
-        for table, keys in said.gone.items():
-            _forget(database, table, keys)
-        for table in TABLES:
+        database.execute("DELETE FROM digests")
+        database.executemany(
+            "INSERT INTO digests VALUES (?, ?)",
+            ((table, some) for table, every in said.entries.items() for some in every),
+        )
+        for table in (*_BODIES, "parked"):
+            _forget(database, table, said.gone.get(table, ()))
             _put(database, table, said.rows.get(table, {}))
 
 
 def _put(database: sqlite3.Connection, table: str, rows: Mapping[Key, Row]) -> None:
-    database.executemany(
-        "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)",
-        ((table, name_of_key(key), digest_of_row(row)) for key, row in rows.items()),
-    )
     if (column := _BODIES.get(table)) is not None:
         database.executemany(
             "INSERT OR REPLACE INTO bodies VALUES (?, ?, ?)",
             ((table, key[0], row[column]) for key, row in rows.items()),
         )
-    if table == "parked":
+    else:
         database.executemany(
             "INSERT OR REPLACE INTO parked VALUES (?, ?)",
             ((name_of_key(key), _packed(tuple(row))) for key, row in rows.items()),
@@ -281,10 +267,9 @@ def _put(database: sqlite3.Connection, table: str, rows: Mapping[Key, Row]) -> N
 
 
 def _forget(database: sqlite3.Connection, table: str, keys: Collection[Key]) -> None:
-    names = [(table, name_of_key(key)) for key in keys]
-    database.executemany('DELETE FROM digests WHERE "table" = ? AND "key" = ?', names)
-    if table == "parked":
-        database.executemany('DELETE FROM parked WHERE "key" = ?', [(n,) for _, n in names])
     if table in _BODIES:
         gone = [(table, key[0]) for key in keys]
         database.executemany('DELETE FROM bodies WHERE "table" = ? AND name = ?', gone)
+    else:
+        names = [(name_of_key(key),) for key in keys]
+        database.executemany('DELETE FROM parked WHERE "key" = ?', names)

@@ -5,9 +5,11 @@ Knows how rows are read back and how their digest is made; compares nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -15,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Engine, Table, select
 
+from projections.digests import Entries, made_beside, made_here
 from projections.rows import TABLES, Row
 from projections.sql_write import all_checkpoints
 from projections.store import Checkpoint
@@ -48,6 +51,31 @@ class Snapshot:
         """
         return read_values(self._connection, table, ROWS[table], in_order=False)
 
+    def picked(
+        self, table: str, column: str, names: Collection[str]
+    ) -> Iterator[list[tuple[object, ...]]]:
+        """Yield the values of those rows of a table that have one of the names in a column."""
+        dialect = self._connection.dialect
+        statement = str(select(ROWS[table]).compile(dialect=dialect))
+        if dialect.name == "postgresql":
+            statement += f" WHERE {column} = ANY(%s)"
+            return _fetched(self._connection, table, statement, list(names))
+        statement += f" WHERE {column} IN (SELECT value FROM json_each(?))"
+        return _fetched(self._connection, table, statement, json.dumps(list(names)))
+
+    @contextmanager
+    def digested(self) -> Iterator[Callable[[], Entries]]:
+        """Give what returns a mark and a digest of every row.
+
+        Until it has, or the block has ended, nothing else may be read: PostgreSQL makes them on
+        this very connection, while the caller does something else.
+        """
+        if self._connection.dialect.name == "postgresql":
+            with made_beside(self._connection) as made:
+                yield made
+        else:
+            yield cache(lambda: {t: list(made_here(t, self.values(t))) for t in TABLES})
+
     def read(self, table: str) -> Iterator[Row]:
         """Yield the rows of a table that is a function of the log, in key order."""
         return read_rows(self._connection, table, ROWS[table])
@@ -76,18 +104,26 @@ def read_rows(connection: Connection, name: str, table: Table) -> Iterator[Row]:
 def read_values(
     connection: Connection, name: str, table: Table, *, in_order: bool = True
 ) -> Iterator[list[tuple[object, ...]]]:
-    """Yield the values of the rows of a table shaped like `name`, many at a time, in key order.
+    """Yield the values of the rows of a table shaped like `name`, many at a time, in key order."""
+    key = list(table.columns)[: TABLES[name][1]] if in_order else ()
+    statement = str(select(table).order_by(*key).compile(dialect=connection.dialect))
+    return _fetched(connection, name, statement)
+
+
+def _fetched(
+    connection: Connection, name: str, statement: str, *names: object
+) -> Iterator[list[tuple[object, ...]]]:
+    """Yield what a statement finds in a table, many at a time.
 
     By the driver's own cursor: a row of SQLAlchemy's costs as much again as reading it.
     """
-    key = list(table.columns)[: TABLES[name][1]] if in_order else ()
-    statement = str(select(table).order_by(*key).compile(dialect=connection.dialect))
     session: Any = connection.connection.driver_connection
     if connection.dialect.name == "postgresql":
         cursor = session.cursor(name=f"read_{name}")
-        cursor.execute(statement, binary=True)  # A body would come as hex otherwise.
+        # A body would come as hex otherwise.
+        cursor.execute(statement, names or None, binary=True)
     else:
-        cursor = session.execute(statement)
+        cursor = session.execute(statement, names)
     with closing(cursor):
         while rows := cursor.fetchmany(FETCH_ROWS):
             yield rows

@@ -243,7 +243,7 @@ def test_a_log_that_was_cut_is_read_from_where_it_begins(scene: Scene) -> None:
 
 def test_a_partition_that_was_not_there_is_not_gone_on_from(scene: Scene) -> None:
     partition = TopicPartition("t.node.events.v1", 0)
-    scene.keeper.keep(Said([], {}, [], rows={}, gone={}))
+    scene.keeper.keep(Said([], {}, [], rows={}, gone={}, entries={}))
 
     assert f"{partition.topic}/" in scene.verify().from_start
 
@@ -283,7 +283,7 @@ def test_a_verify_that_dies_while_it_keeps_leaves_what_was_kept_before(scene: Sc
 
     def fill() -> None:
         with scene.keeper.last() as kept:
-            said = Said([], {}, [], rows={"tags": FullDisk()}, gone={})
+            said = Said([], {}, [], rows={"parked": FullDisk()}, gone={}, entries={})
             Keeper(scene.folder, key=KEY, code="today").keep(said, after=kept)
 
     with pytest.raises(NotKept, match=r"verified.sqlite what .*No space"):
