@@ -118,13 +118,10 @@ def _fetched(
     By the driver's own cursor: a row of SQLAlchemy's costs as much again as reading it.
     """
     session: Any = connection.connection.driver_connection
-    if connection.dialect.name == "postgresql":
-        cursor = session.cursor(name=f"read_{name}")
+    is_served = connection.dialect.name == "postgresql"
+    with closing(session.cursor(name=f"read_{name}") if is_served else session.cursor()) as cursor:
         # A body would come as hex otherwise.
-        cursor.execute(statement, names or None, binary=True)
-    else:
-        cursor = session.execute(statement, names)
-    with closing(cursor):
+        cursor.execute(statement, names, **({"binary": True} if is_served else {}))
         while rows := cursor.fetchmany(FETCH_ROWS):
             yield rows
 

@@ -178,10 +178,10 @@ def expel(cloud: Cloud, conductor: Conductor) -> None:
 
 
 @contextmanager
-def theatre(folder: Path, **settings: str) -> Iterator[Theatre]:
-    """Open a cloud on a log in memory and rows in a file."""
+def theatre(folder: Path, url: str = "", **settings: str) -> Iterator[Theatre]:
+    """Open a cloud on a log in memory and rows in a file, or in another database."""
     clock = TheatreClock()
-    url = f"sqlite:///{folder / 'rows.sqlite'}"
+    url = url or f"sqlite:///{folder / 'rows.sqlite'}"
     cloud = Cloud(log=MemoryLog(clock), url=url, topics=Topics("t"), clock=clock)
     try:
         cloud.found(settings)
