@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -26,6 +27,7 @@ from events.topics import Topics
 from projections.kept import Kept, KeptUnusable
 from projections.rows import TABLES, Changes, InstanceStateRow, Key, NodeRow, ParkedRow, Row
 from projections.store import Checkpoint
+from statemachines.arrows import table
 
 Tables = dict[str, dict[Key, Row]]
 #: Seconds that a read of the log may go without a record before it is called cut off.
@@ -99,10 +101,13 @@ class Replay:
     def _held(self, after: Kept | None) -> _Held:
         """Ask of all partitions at once."""
         known = [] if after is None else after.checkpoints
-        infos = self._infos()
-        every = [TopicPartition(t, p) for t, info in infos.items() for p in range(info.partitions)]
-        begins = self._reader.begin_offsets(every)
-        ends = self._reader.end_offsets(every)
+        # The first answer of a broker takes 0.1 s, as long as what is made once in a process.
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(_make_ready)
+            infos = self._infos()
+            every = [TopicPartition(t, n) for t, i in infos.items() for n in range(i.partitions)]
+            begins = self._reader.begin_offsets(every)
+            ends = self._reader.end_offsets(every)
         return _Held(infos, begins, ends, {TopicPartition(c.topic, c.partition): c for c in known})
 
     def fold_to(
@@ -226,6 +231,12 @@ def _check_going_on(
         raise KeptUnusable(
             f"Expected nothing before {start} of {name} to be set aside since, but {early}"
         )
+
+
+def _make_ready() -> None:
+    """Leave what every fold needs as it is kept: schemas that were read, arrows compiled."""
+    registry()
+    table()
 
 
 def waiting_for_schema(tables: Tables, partition: TopicPartition) -> list[str]:
