@@ -5,11 +5,13 @@ Dictionaries, and somebody who watches what is committed. How they change is the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 
 from events.log import TopicPartition
+from projections.digests import Entries, made_here
 from projections.rows import TABLES, ClaimRow, Key, Row
 from projections.store import Answer, Batch, Checkpoint, DueRow, Order, Reservation, Timer
 
@@ -84,3 +86,15 @@ class Moment:
         """Yield the values of the rows of a table in key order, many at a time."""
         rows = self.rows[table]
         yield [tuple(rows[key]) for key in sorted(rows)]
+
+    def picked(
+        self, table: str, column: str, names: Collection[str]
+    ) -> Iterator[list[tuple[object, ...]]]:
+        """Yield the values of those rows of a table that have one of the names in a column."""
+        rows = self.rows[table].values()
+        yield [tuple(row) for row in rows if getattr(row, column) in names]
+
+    @contextmanager
+    def digested(self) -> Iterator[Callable[[], Entries]]:
+        """Give what returns a mark and a digest of every row."""
+        yield lambda: {table: list(made_here(table, self.values(table))) for table in TABLES}
