@@ -126,9 +126,15 @@ def let_go_at_once(world: World, host: str, instance_id: str) -> tuple[object, .
 
 
 def let_go_before(world: World, host: str, letter: Letter[object]) -> tuple[object, ...]:
-    """Return what a host says of what it let go for a command that died: nobody may have heard."""
-    wanted: Attachments = getattr(letter.command, "attached", NOTHING_ATTACHED)
-    there = attached_on(world, host, letter.address.instance_id)
+    """Return what a host says of what it let go for a command that died: nobody may have heard.
+
+    Of a guest that was to be made, and of which nothing is left, that is all it was to hold.
+    """
+    instance_id = letter.address.instance_id
+    is_gone = world.half(host, instance_id) is None
+    to_hold = getattr(letter.command, "attachments", NOTHING_ATTACHED) if is_gone else None
+    wanted: Attachments = getattr(letter.command, "attached", to_hold or NOTHING_ATTACHED)
+    there = attached_on(world, host, instance_id)
     volumes = {v.volume_id for v in wanted.volumes}.difference(there.volumes)
     ports = {p.port_id for p in wanted.ports}.difference(there.ports)
     devices = {x.accelerator_id for x in wanted.accelerators}.difference(there.accelerators)

@@ -8,12 +8,15 @@ from compute.endings import is_success
 from compute.fake_attachments import STAGES
 from compute.fake_driver import FakeDriver
 from compute.fake_effects import LEAVES_NOTHING
+from compute.fake_outcomes import outcome
 from compute.fake_site import Failure, FailureKind
 from compute.hypervisor import PowerState
+from compute.world import MemoryWorld
 from events.attachments import VolumeDetached
-from events.commands import DestroyGuest
+from events.commands import BuildGuest, DestroyGuest
 from events.instance import PowerStateReported
-from tests.unit.compute_host import GUEST
+from tests.parts import EVERYTHING
+from tests.unit.compute_host import GUEST, SMALL
 from tests.unit.test_compute_faults import Stage, attached, letter
 
 
@@ -157,3 +160,12 @@ def test_a_guest_that_could_not_be_destroyed_is_off_and_its_host_says_so(stage_n
     assert left.power_state is PowerState.SHUTDOWN
     reported = [r for r in said if r.command_id is None]
     assert [r.fact for r in reported] == [PowerStateReported(power_state=PowerState.SHUTDOWN)]
+
+
+def test_a_build_that_let_go_unheard_says_so_when_the_agent_is_back() -> None:
+    """It was undone, and its host died before it had said what it had let go of."""
+    build = BuildGuest(flavor=SMALL, name="g", image="i", attachments=EVERYTHING)
+
+    said = [type(fact).__name__ for fact in outcome(MemoryWorld(), "alpha", letter(build))]
+
+    assert said[:-1] == ["VolumeDetached", "PortUnbound", "AcceleratorUnbound"]
