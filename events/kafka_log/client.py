@@ -11,7 +11,7 @@ from kafka import errors as broken
 from kafka.net.compat import KafkaNetClient
 
 from events.errors import LogError, LogUnavailable, PositionLost, UnknownTopic
-from events.kafka_log.options import KafkaOptions
+from events.kafka_log.options import ASK_AGAIN_MS, KafkaOptions
 from events.log import TopicPartition
 
 
@@ -54,8 +54,11 @@ def connected(make: Callable[..., Any], options: KafkaOptions, **settings: objec
     begun: list[KafkaNetClient] = []
 
     def begin(**network: object) -> KafkaNetClient:
-        begun.append(KafkaNetClient(**network))
-        return begun[-1]
+        client = KafkaNetClient(**network)
+        # The client hands its `retry_backoff_ms` not on to what asks for metadata.
+        client.cluster.config["retry_backoff_ms"] = ASK_AGAIN_MS
+        begun.append(client)
+        return client
 
     try:
         return make(

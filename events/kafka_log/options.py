@@ -36,6 +36,9 @@ QUEUE_KIB: Final = 16 << 10
 GROUP_LOOK_S: Final = 0.05
 #: A topic that was made again is noticed after at most this long, even if nobody tells us.
 METADATA_AGE_MS: Final = 30_000
+#: Between two questions of a client where topics and leaders are: it knows the brokers first, and
+#: what it is asked for it looks up with the second. 100 by default, which a command would wait for.
+ASK_AGAIN_MS: Final = 20
 #: Seconds that a member may be given nothing before it joins again, doubled up to the second.
 PATIENCE_S: Final = 3.0
 PATIENCE_MAX_S: Final = 300.0
