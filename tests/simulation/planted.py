@@ -24,6 +24,7 @@ from conductor import step
 from conductor.fold import Fold
 from conductor.notifications import telling
 from conductor.relay import Relay
+from conductor.states import States
 from conductor.wiring import Conductor
 from conductor.worker import Worker
 from events import seal
@@ -93,9 +94,8 @@ def _cache_after_failed_commit() -> AbstractContextManager[None]:
             raise
 
     def stand_here(self: Fold, **values: object) -> None:
-        kept = dict(self._states._instances)
-        stand_at(self, **values)  # type: ignore[arg-type]  # as they were given
-        self._states._instances.update(kept)
+        with patched((States, "clear", lambda _self: None)):
+            stand_at(self, **values)  # type: ignore[arg-type]  # as they were given
 
     honest = Worker._commit
     return patched((Worker, "_commit", commit), (Fold, "stand_at", stand_here))
