@@ -88,11 +88,7 @@ class Replay:
 
     def partitions(self) -> list[TopicPartition]:
         """Return every partition of the event topics."""
-        return [
-            TopicPartition(topic, p)
-            for topic, info in self._infos().items()
-            for p in range(info.partitions)
-        ]
+        return _partitions_of(self._infos())
 
     def _infos(self) -> dict[str, TopicInfo]:
         topics = (self._topics.node_events, self._topics.instance_events)
@@ -101,11 +97,11 @@ class Replay:
     def _held(self, after: Kept | None) -> _Held:
         """Ask of all partitions at once."""
         known = [] if after is None else after.checkpoints
-        # The first answer of a broker takes 0.1 s, as long as what is made once in a process.
+        # While the broker's first answers are on their way.
         with ThreadPoolExecutor(1) as beside:
             beside.submit(_make_ready)
             infos = self._infos()
-            every = [TopicPartition(t, n) for t, i in infos.items() for n in range(i.partitions)]
+            every = _partitions_of(infos)
             begins = self._reader.begin_offsets(every)
             ends = self._reader.end_offsets(every)
         return _Held(infos, begins, ends, {TopicPartition(c.topic, c.partition): c for c in known})
@@ -207,6 +203,10 @@ class Replay:
             return meta, fact
 
         return decode
+
+
+def _partitions_of(infos: Mapping[str, TopicInfo]) -> list[TopicPartition]:
+    return [TopicPartition(topic, p) for topic, i in infos.items() for p in range(i.partitions)]
 
 
 def _check_going_on(

@@ -55,20 +55,25 @@ def test_a_revert_failed_at_its_last_step_and_the_server_can_only_be_deleted() -
     rebooted(stage, "host1", 2048)
 
 
-def test_the_source_of_a_resize_was_away_when_it_had_given_the_disks_away() -> None:
-    """The source was away for a minute in a resize; it is back, and the server stays in error."""
-    stage = server()
-    stage.begin()
-    stage.ask("resize", flavor=LARGE)
-    stage.until(said("ResizePrepared"))
+def lose_unheard(stage: Stage, half: str) -> None:
+    """Lose the first host when it has come so far and nobody has heard of it, and have it back."""
     stage.hosts["host1"].writer.is_away = True
-    stage.until(lambda s: s.halves["host1"] == "kept")
+    stage.until(lambda s: s.halves["host1"] == half)
     lose("host1")(stage)
     for letter in resume(stage.held):
         stage.send(letter)
     stage.settle()
     stage.hosts["host1"].writer.is_away = False
     come_back("host1")(stage)
+
+
+def test_the_source_of_a_resize_was_away_when_it_had_given_the_disks_away() -> None:
+    """The source was away for a minute in a resize; it is back, and the server stays in error."""
+    stage = server()
+    stage.begin()
+    stage.ask("resize", flavor=LARGE)
+    stage.until(said("ResizePrepared"))
+    lose_unheard(stage, "kept")
 
     rebooted(stage, "host1", 2048)
 
@@ -83,14 +88,7 @@ def resized_at_home_unheard() -> Stage:
     stage.begin()
     stage.ask("resize", flavor=LARGE)
     stage.until(said("ResizeMigrated"))
-    stage.hosts["host1"].writer.is_away = True
-    stage.until(lambda s: s.halves["host1"] == "guest")
-    lose("host1")(stage)
-    for letter in resume(stage.held):
-        stage.send(letter)
-    stage.settle()
-    stage.hosts["host1"].writer.is_away = False
-    come_back("host1")(stage)
+    lose_unheard(stage, "guest")
     half = stage.cloud.world.half("host1", INSTANCE)
     assert half is not None
     assert (half.flavor, stage.here.flavor) == (LARGE, SMALL)
