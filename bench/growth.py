@@ -17,7 +17,7 @@ from bench.contest import Figure, Took, apart, measured, paired, rounded
 from bench.crowd import Crowd
 from bench.load import HOSTS, PARTITIONS, Load, append, begun
 from bench.places import Places
-from conductor.collector import collect_seldom
+from conductor.ready import ready_to_fold
 from events.ports import SystemClock
 from tests.servers.postgres import conninfo_of
 
@@ -79,7 +79,7 @@ def stretches(load: Load, url: str, shares: tuple[float, ...]) -> list[Stretch]:
     """Fold a whole topic in stretches that end at these shares of it; return what each took."""
     ends, found = load.ends(), list[Stretch]()
     with service.conducting(load, url) as conductor:
-        collect_seldom()
+        ready_to_fold()
         for share in shares:
             begun, written = service.folded(conductor, ends), _wal_bytes(url)
             with measured() as took:

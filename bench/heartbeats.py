@@ -9,7 +9,7 @@ from bench import service
 from bench.contest import Figure, Took, apart, measured
 from bench.load import KEYRING, PARTITIONS, Load, append, begun, open_log
 from bench.places import Places
-from conductor.collector import collect_seldom
+from conductor.ready import ready_to_fold
 from events.codec import encode_fact
 from events.envelope import COMPUTE, Meta
 from events.log import Message, TopicPartition
@@ -59,7 +59,7 @@ def heard(load: Load, url: str, hosts: int) -> Took:
         service.until(conductor, lambda: _are_surveyed(url))
         for _ in range(20):  # Until everything is repaired and heartbeats are listened to.
             conductor.turn()
-        collect_seldom()
+        ready_to_fold()
         each = hosts // REPORT_INTERVAL_S
         for second in range(REPORT_INTERVAL_S):
             append(load.address, _beats(topics, range(second * each, (second + 1) * each)))

@@ -12,7 +12,6 @@ runs in a process of its own, turn about.
 from __future__ import annotations
 
 import argparse
-import gc
 import random
 import statistics
 import sys
@@ -28,6 +27,7 @@ from bench.contest import Took, apart, measured
 from bench.lives import Life, Seen
 from bench.load import CHUNK, HOSTS, KEYRING, Load, begun, open_log
 from bench.service import check, folded, new_database
+from conductor.ready import ready_to_fold
 from conductor.wiring import Conductor, Options, Ports
 from events.log import Message, TopicPartition
 from events.ports import SystemClock
@@ -144,7 +144,7 @@ def fold(load: Load, url: str) -> Took:
     worker = conductor.worker
     while not conductor.owned.partitions:
         worker.turn()
-    gc.collect()
+    ready_to_fold()
     with measured() as took:
         while folded(conductor, ends) < 1:
             worker.turn()

@@ -24,7 +24,7 @@ from bench.hosts import Times, speak
 from bench.lives import Mix, Seen, messages
 from bench.load import HOSTS, KEYRING, PARTITIONS, Load, begun
 from bench.places import Places
-from conductor.collector import collect_seldom
+from conductor.ready import ready_to_fold
 from events.kafka_log.options import Fetcher
 from events.ports import SystemClock
 from tests.servers.postgres import conninfo_of
@@ -145,7 +145,7 @@ def service_commits(load: Load, url: str) -> Commits:
     commits: Commits = []
     with service.conducting(load, url) as conductor:
         folds = conductor.owned.partitions
-        collect_seldom()
+        ready_to_fold()
         while True:
             # The load speaks for hosts and scheduler too: relay and scheduler would contradict it.
             conductor.worker.turn()

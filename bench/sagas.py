@@ -26,7 +26,7 @@ from bench.lives import ANSWERS, FLAVOR
 from bench.load import HOSTS, KEYRING, PARTITIONS, Load, append, begun, open_log
 from bench.places import Places
 from bench.processors import of_port, of_postgres, taken_s
-from conductor.collector import collect_seldom
+from conductor.ready import ready_to_fold
 from conductor.wiring import Conductor
 from events.codec import decode_command, encode_fact
 from events.envelope import API, COMPUTE, Address, Meta
@@ -111,7 +111,7 @@ def migrated(load: Load, url: str, count: int) -> tuple[float, dict[str, float]]
         reader.close()
         service.until(conductor, lambda: service.folded(conductor, ends) >= 1.0)
         _carried_out(conductor, answered, load, "create", uuids)
-        collect_seldom()
+        ready_to_fold()
         pids = {"agents": answered.pid, **{k: pid for k, pid in servers.items() if pid is not None}}
         before, begin = taken_s(pids), time.perf_counter()
         _carried_out(conductor, answered, load, "live_migrate", uuids)

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 from bench.contest import Took, measured, resident_mb
 from bench.load import KEYRING, Load
-from conductor.collector import collect_seldom
 from conductor.commits import beside
+from conductor.ready import ready_to_fold
 from conductor.wiring import Conductor, Options, Ports
 from events.log import LogGroup, TopicPartition
 from events.ports import SystemClock
@@ -73,7 +73,7 @@ def backlog(load: Load, url: str) -> Took:
     """Return what it took to fold a whole topic, having checked that it was."""
     ends = load.ends()
     with conducting(load, url) as conductor:
-        collect_seldom()  # As every worker does at its beginning.
+        ready_to_fold()  # As every worker does at its beginning.
         with measured() as took:
             took.held_mb.append(resident_mb())
             for look in (0.25, 0.5, 0.75, 1.0):

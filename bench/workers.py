@@ -15,7 +15,7 @@ from bench.bounds import waited_for_quiet
 from bench.contest import Figure, paired, rounded
 from bench.load import HOSTS, PARTITIONS, Load, begun, lived
 from bench.places import Places
-from conductor.collector import collect_seldom
+from conductor.ready import ready_to_fold
 from conductor.wiring import Conductor
 from events.log import TopicPartition
 
@@ -141,7 +141,7 @@ def one_of(load: Load, url: str, count: int, line: Connection) -> None:
         group = load.log().group(load.prefix)
         with service.conducting_in(group, load, url) as conductor:
             share = _settled(conductor, 2 * PARTITIONS // count)  # Of both topics.
-            collect_seldom()
+            ready_to_fold()
             line.send((True, None))
             line.send((True, _folded(conductor, share, line.recv())))
             line.recv()

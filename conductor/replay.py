@@ -17,6 +17,7 @@ from conductor import limits
 from conductor.bodies import RULES_CODEC
 from conductor.fold import Fold
 from conductor.opening import Decode, decoded
+from conductor.ready import make_ready
 from events.codec import decode_closely, decode_fact, registry
 from events.decisions import RecordSetAside
 from events.envelope import CONDUCTOR, Meta
@@ -27,7 +28,6 @@ from events.topics import Topics
 from projections.kept import Kept, KeptUnusable
 from projections.rows import TABLES, Changes, InstanceStateRow, Key, NodeRow, ParkedRow, Row
 from projections.store import Checkpoint
-from statemachines.arrows import table
 
 Tables = dict[str, dict[Key, Row]]
 #: Seconds that a read of the log may go without a record before it is called cut off.
@@ -99,7 +99,7 @@ class Replay:
         known = [] if after is None else after.checkpoints
         # While the broker's first answers are on their way.
         with ThreadPoolExecutor(1) as beside:
-            beside.submit(_make_ready)
+            beside.submit(make_ready)
             infos = self._infos()
             every = _partitions_of(infos)
             begins = self._reader.begin_offsets(every)
@@ -231,12 +231,6 @@ def _check_going_on(
         raise KeptUnusable(
             f"Expected nothing before {start} of {name} to be set aside since, but {early}"
         )
-
-
-def _make_ready() -> None:
-    """Leave what every fold needs as it is kept: schemas that were read, arrows compiled."""
-    registry()
-    table()
 
 
 def waiting_for_schema(tables: Tables, partition: TopicPartition) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from conductor import limits
-from conductor.collector import collect_seldom
+from conductor.ready import ready_to_fold
 from events.errors import EventsError
 from events.ports import Clock
 from projections.store import StoreError
@@ -33,7 +33,7 @@ def run(those: Sequence[TakesTurns], clock: Clock, should_stop: Callable[[], boo
 
     Raises whatever is not retriable: our bugs, a recreated topic, a foreign schema.
     """
-    collect_seldom()
+    ready_to_fold()
     back_off_s = limits.BACK_OFF_S
     while not should_stop():
         try:

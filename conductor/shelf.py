@@ -1,4 +1,4 @@
-"""A bounded memory of what may be had again elsewhere, for things that come in turn."""
+"""Bounded memories of what may be had again elsewhere, for things that come in turn."""
 
 from __future__ import annotations
 
@@ -49,3 +49,32 @@ class Shelf(Generic[Thing]):
         self._used.clear()
         self._idle.clear()
         self._size = self._refused = 0
+
+
+class Lately(Generic[Thing]):
+    """Keeps the things that came back soon: before half as many others as there is room for.
+
+    Of things that come in a longer turn none is kept: each would leave before it is needed.
+    """
+
+    def __init__(self, room: int) -> None:
+        #: How many may be here.
+        self.room = room
+        #: What came since the last change of halves, and before: None for what came once.
+        self._young: dict[str, Thing | None] = {}
+        self._old: dict[str, Thing | None] = {}
+
+    def get(self, key: str) -> Thing | None:
+        """Return the thing of that key; None where it is not here."""
+        return self._young[key] if key in self._young else self._old.get(key)
+
+    def put(self, key: str, thing: Thing) -> None:
+        """Have this thing under its key if it came back soon, or none: not what was there."""
+        self._young[key] = thing if key in self._young or key in self._old else None
+        if 2 * len(self._young) >= self.room:
+            self._young, self._old = {}, self._young if self.room else {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._young.clear()
+        self._old.clear()

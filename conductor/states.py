@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from conductor.bodies import HELD_CODEC, NODE_CODEC
 from conductor.limits import CACHE_BODIES_BYTES_MAX, CACHE_VALUES_MAX
-from conductor.shelf import Shelf
+from conductor.shelf import Lately, Shelf
 from statemachines.held import Held
 from statemachines.node import NodeHeld
 
@@ -25,7 +25,7 @@ class States:
         self._load = load
         #: Of the batch in hand.
         self._instances: dict[str, Held | None] = {}
-        self.values = Shelf[Held](CACHE_VALUES_MAX, _one)
+        self.values = Lately[Held](CACHE_VALUES_MAX)
         self.bodies = Shelf[bytes](CACHE_BODIES_BYTES_MAX, len)
         self._nodes: dict[str, NodeHeld | None] = {}
 
@@ -90,7 +90,3 @@ class States:
             self.bodies.put(key, body)
         self._instances = {}
         self._nodes.update(nodes)
-
-
-def _one(_held: Held) -> int:
-    return 1

@@ -27,7 +27,7 @@ from statemachines.addressee import answering_host, owing
 from statemachines.asked_attachments import attachments_asked
 from statemachines.attachment_actions import taken
 from statemachines.attachments import held_from
-from statemachines.chain import digests_with, head_of, heads_after, moved, with_head
+from statemachines.chain import head_of, heads_after, marks_after, moved, with_head
 from statemachines.conditions import may_have
 from statemachines.doubts import side_of
 from statemachines.dues import elapsed, request_of
@@ -332,16 +332,15 @@ def _discard(run: Run) -> None:
     held = replace(held, parked=kept, set_aside=any(p.reason == "set-aside" for p in kept))
     head = head_of(held, fact.source)
     if fact.source.startswith(COMPUTE):
-        sequence = 1 if head is None else head.sequence + 1
-        digests = (fact.digest,) if head is None else digests_with(head.digests, fact.digest)
         held = with_head(
             held,
             Head(
                 source=fact.source,
                 enrolment=1 if head is None else head.enrolment,
                 boot_epoch=0 if head is None else head.boot_epoch,
-                sequence=sequence,
-                digests=digests,
+                sequence=1 if head is None else head.sequence + 1,
+                digest=fact.digest,
+                marks=marks_after(head),
             ),
         )
     run.held = held

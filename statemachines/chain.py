@@ -14,9 +14,12 @@ from events.seal import FIRST
 from events.values import replace
 from statemachines.held import Head, Held
 
-#: Hashes kept of each chain: a repeat of these with another content is equivocation; of older ones
-#: the auditor finds it.
-DIGESTS_MAX: Final = 8
+#: Records of each chain that are known again: a repeat of these with another content is
+#: equivocation; of older ones the auditor finds it.
+KNOWN_MAX: Final = 8
+#: Bytes kept of the hash of each of them but the last. Nobody finds another record for 16 given
+#: bytes; whoever looks for two records of one mark gets his second taken for a repeat of the first.
+MARK_BYTES: Final = 16
 #: Writers remembered of one instance.
 HEADS_MAX: Final = 64
 
@@ -61,14 +64,16 @@ def place(head: Head | None, envelope: Envelope[object]) -> Place:
         return Place.GAP if ahead > 1 else _repeat(head, envelope)
     if meta.boot_epoch < head.boot_epoch:
         return Place.OLDER_BOOT
-    return Place.NEXT if envelope.prev == head.digests[-1] else Place.BROKEN
+    return Place.NEXT if envelope.prev == head.digest else Place.BROKEN
 
 
 def _repeat(head: Head, envelope: Envelope[object]) -> Place:
     back = head.sequence - envelope.meta.sequence
-    if back >= len(head.digests):
-        return Place.REPEAT
-    same = head.digests[-1 - back] == envelope.digest
+    if back == 0:
+        same = head.digest == envelope.digest
+    else:
+        begin = len(head.marks) - back * MARK_BYTES
+        same = begin < 0 or head.marks[begin : begin + MARK_BYTES] == _mark(envelope.digest)
     return Place.REPEAT if same else Place.EQUIVOCATION
 
 
@@ -81,23 +86,27 @@ def heads_after(held: Held, envelope: Envelope[object]) -> tuple[Head, ...]:
     """Return the heads of an instance, the writer's on this fact."""
     meta, heads = envelope.meta, held.heads
     old = head_of(held, meta.source)
-    if old is None or old.enrolment != envelope.enrolment:
-        digests: tuple[bytes, ...] = (envelope.digest,)
-    else:
-        digests = digests_with(old.digests, envelope.digest)
+    follows = old is not None and old.enrolment == envelope.enrolment
     head = Head(
         source=meta.source,
         enrolment=envelope.enrolment,
         boot_epoch=meta.boot_epoch,
         sequence=meta.sequence,
-        digests=digests,
+        digest=envelope.digest,
+        marks=marks_after(old) if follows else b"",
     )
     return _with(heads, old, head)
 
 
-def digests_with(digests: tuple[bytes, ...], newest: bytes) -> tuple[bytes, ...]:
-    """Return the last hashes of a chain that has gone on by one."""
-    return (*digests, newest)[-DIGESTS_MAX:]
+def marks_after(head: Head | None) -> bytes:
+    """Return the marks of what was before the next record of a chain."""
+    if head is None:
+        return b""
+    return (head.marks + _mark(head.digest))[-(KNOWN_MAX - 1) * MARK_BYTES :]
+
+
+def _mark(digest: bytes) -> bytes:
+    return digest[:MARK_BYTES].ljust(MARK_BYTES, b"\0")  # What an operator names may be shorter.
 
 
 def with_head(held: Held, head: Head) -> Held:

@@ -23,8 +23,10 @@ class Head(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     enrolment: int
     boot_epoch: int
     sequence: int
-    #: Hashes of the last records, newest last; a repeat with another content is equivocation.
-    digests: tuple[bytes, ...]
+    #: Hash of the last record: what the next one has to name.
+    digest: bytes
+    #: Marks of those before it, newest last, side by side (`statemachines.chain`).
+    marks: bytes = b""
 
 
 class Parked(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
@@ -76,7 +78,6 @@ class Move(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     migration_type: str
     status: str
     saga_id: str
-    request_id: str | None
     source: str
     source_node: str | None
     destination: str | None

@@ -191,7 +191,6 @@ def _open_migration(run: Run, table: Saga, saga: SagaState, request: ActionReque
             migration_type=table.migration_type,
             status=str(table.migration_status),
             saga_id=saga.saga_id,
-            request_id=saga.request_id,
             source=held.host,
             source_node=held.node,
             destination=None,

@@ -13,7 +13,7 @@ from events import node
 from events.envelope import API, CONDUCTOR, Envelope
 from events.register import NODE_FACTS
 from events.values import replace
-from statemachines.chain import Place, digests_with, place
+from statemachines.chain import Place, marks_after, place
 from statemachines.held import Head
 from statemachines.verdict import Accepted, Duplicate, Rejected, Verdict
 
@@ -162,14 +162,14 @@ def _with_head(held: NodeHeld, envelope: Envelope[object]) -> NodeHeld:
         and old.enrolment == envelope.enrolment
         and old.sequence + 1 == meta.sequence
     )
-    # Behind a gap the hashes kept would stand for other numbers than their own.
-    digests = old.digests if old is not None and follows else ()
     head = Head(
         source=meta.source,
         enrolment=envelope.enrolment,
         boot_epoch=meta.boot_epoch,
         sequence=meta.sequence,
-        digests=digests_with(digests, envelope.digest),
+        digest=envelope.digest,
+        # Behind a gap the marks kept would stand for other numbers than their own.
+        marks=marks_after(old) if follows else b"",
     )
     if old is not None and old.enrolment != envelope.enrolment:
         # Its numbers begin anew.

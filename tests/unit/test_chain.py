@@ -9,7 +9,7 @@ from events import instance
 from events.envelope import Envelope
 from events.instance import GuestFound
 from events.values import replace
-from statemachines.chain import DIGESTS_MAX, HEADS_MAX, head_of
+from statemachines.chain import HEADS_MAX, KNOWN_MAX, head_of
 from statemachines.verdict import Duplicate, Early, Rejected
 from tests.beginnings import built
 from tests.hosts import World
@@ -69,10 +69,11 @@ def test_equivocation_is_named_as_long_as_the_hash_is_kept() -> None:
     world = built()
     envelope = world.next_of("h9", FOUND)
     must(world.tell(envelope))
-    for _ in range(DIGESTS_MAX - 1):
+    for _ in range(KNOWN_MAX - 1):
         must(world.unasked("h9", FOUND))
 
     assert code(world.tell(other_content(envelope))) == "equivocation"
+    assert world.tell(envelope).verdict == Duplicate()
     must(world.unasked("h9", FOUND))
     assert world.tell(other_content(envelope)).verdict == Duplicate()
 
@@ -141,7 +142,7 @@ def test_a_host_that_was_enrolled_again_starts_a_new_chain() -> None:
 
     head = head_of(world.here, "compute/h1")
     assert head is not None
-    assert (head.enrolment, head.sequence, len(head.digests)) == (2, 1, 1)
+    assert (head.enrolment, head.sequence, head.marks) == (2, 1, b"")
     assert code(world.tell(old)) == "older-key"
 
 

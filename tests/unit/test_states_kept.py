@@ -61,15 +61,46 @@ def test_what_a_batch_looked_up_is_read_once() -> None:
     assert reads.asked == ["a", "b"]
 
 
-def test_values_stay_where_more_come_than_there_is_room_for() -> None:
+def test_the_value_of_what_came_back_soon_is_kept() -> None:
     reads = Reads()
-    states = states_of(reads, values=1, bodies=0)
-    for _ in range(2):
-        states.keep(held("a", "b"), bodies("a", "b"), {})
+    states = states_of(reads, values=8, bodies=0)
+    for names in ("ab", "a", "c"):
+        states.keep(held(*names), bodies(*names), {})
 
-    states.prefetch(("a", "b"))
+    states.prefetch(("a", "b", "c"))
 
-    assert reads.asked == ["b"]
+    assert reads.asked == ["b", "c"]
+
+
+def test_no_value_is_kept_of_what_comes_in_a_longer_turn_than_there_is_room_for() -> None:
+    """Each would leave before it is needed, and the memory is better used."""
+    reads = Reads()
+    states = states_of(reads, values=4, bodies=0)
+    for name in "abcdefabcdef":
+        states.keep(held(name), bodies(name), {})
+
+    states.prefetch("abcdef")
+
+    assert reads.asked == [*"abcdef"]
+
+
+def test_a_value_gives_way_to_the_next_of_its_instance() -> None:
+    states = states_of(Reads(), values=8)
+    for at_us in (1, 2, 3):
+        later = at("a", updated_at=at_us)
+        states.keep({"a": later}, {"a": HELD_CODEC.encode(later)}, {})
+
+        assert states.instance("a") == later
+
+
+def test_a_value_is_forgotten_by_the_time_its_instance_comes_back_late() -> None:
+    states = states_of(Reads(), values=4)
+    for name in "aabcde":
+        states.keep(held(name), bodies(name), {})
+    later = at("a", updated_at=2)
+    states.keep({"a": later}, {"a": HELD_CODEC.encode(later)}, {})
+
+    assert states.instance("a") == later
 
 
 def test_a_value_that_left_is_made_of_its_body_and_not_read() -> None:

@@ -63,7 +63,7 @@ def said(
         occurred_at=world.now,
     )
     record = Record("t", 1, world.offset + 1, INSTANCE.encode(), b"v", (), world.now, 0)
-    prev = b"" if not numbered else FIRST if head is None else head.digests[-1]
+    prev = b"" if not numbered else FIRST if head is None else head.digest
     return Envelope(fact, meta, host_in(meta.source), record, digest(b"v"), prev, 1)
 
 
