@@ -30,8 +30,13 @@ def make_ready() -> None:
 
 
 def ready_to_fold() -> None:
-    """Make ready, leave what is alive out of the collector's sight, and have it look seldom."""
+    """Make ready, then have the collector look seldom."""
     make_ready()
+    collect_seldom()
+
+
+def collect_seldom() -> None:
+    """Leave what is alive out of the collector's sight, and have it look seldom at what comes."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_MAX, MIDDLE_AGED, OLD)
