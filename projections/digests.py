@@ -28,8 +28,9 @@ from projections.rows import TABLES, Key
 MARK_BYTES: Final = 16
 DIGEST_BYTES: Final = 16
 ENTRY_BYTES: Final = MARK_BYTES + DIGEST_BYTES
-#: Pages of a table that are read for one value: 32 MB of rows, at most 10 MB of entries.
-PAGES: Final = 4_096
+#: Pages of a table that are read for one value: 2 MB of rows, at most 0.7 MB of entries. Where none
+#: of them was written the value is the same again, and nobody looks into it.
+PAGES: Final = 256
 _ENTRY: Final = struct.Struct(f"{MARK_BYTES}s{DIGEST_BYTES}s")
 _packed = msgspec.msgpack.Encoder().encode
 
