@@ -5,8 +5,8 @@ Both fold as many facts about as many instances: each is created and migrated li
 fact of an instance: what a large batch saves by writing an instance once for many facts is another
 matter. Beside it, what a look for what is due costs with as many waiting.
 
-The log is a file, the rows are in a real PostgreSQL (with --sqlite: in a file too). Each contestant
-runs in a process of its own, turn about.
+The log is a real Kafka, the rows are in a real PostgreSQL (with --sqlite both are files). Each
+contestant runs in a process of its own, turn about.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from projections.sql_store import SqlStore, open_store
 from projections.store import DueRow, Timer
 from projections.tables import DUES, TIMERS
 from projections.transactions import writing
+from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 
 FEW: Final = 100
@@ -77,9 +78,8 @@ class Cost(NamedTuple):
     memory_mb: float
 
 
-def filled(folder: str, *, instances: int, at_a_time: int) -> Filled:
-    """Leave a log in which so many instances are at work at a time."""
-    address = f"{folder}/log-{at_a_time}.sqlite"
+def filled(address: str, *, instances: int, at_a_time: int) -> Filled:
+    """Leave topics of a log in which so many instances are at work at a time."""
     topics = begun(address, f"f{at_a_time}", hosts=HOSTS, partitions=PARTITIONS)
     seen, writer, count, most = Seen(), open_log(address).writer(), 0, 0
     for start in range(0, instances, at_a_time):
@@ -201,11 +201,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.in_flight", description=__doc__)
     parser.add_argument("--sagas", type=int, default=MANY, help="in flight in the large case")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--sqlite", action="store_true", help="rows in a file")
+    parser.add_argument("--sqlite", action="store_true", help="log and rows in files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="regente-bench-") as folder, ExitStack() as open_:
-        new = _databases(folder, None if options.sqlite else open_.enter_context(PostgresServer()))
-        cases = [filled(folder, instances=options.sagas, at_a_time=n) for n in (FEW, options.sagas)]
+        if options.sqlite:
+            address, new = f"{folder}/log.sqlite", _databases(folder, None)
+        else:
+            address = open_.enter_context(KafkaServer()).bootstrap
+            new = _databases(folder, open_.enter_context(PostgresServer()))
+        at_a_time = (FEW, options.sagas)
+        cases = [filled(address, instances=options.sagas, at_a_time=n) for n in at_a_time]
         costs: list[list[Cost]] = [[], []]
         for run in range(options.runs):
             for case, found in zip(cases, costs, strict=True):
