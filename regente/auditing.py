@@ -12,7 +12,6 @@ from typing import Final
 
 from conductor.auditor import Audit
 from conductor.auditor import verify as verify_rows
-from conductor.ready import collect_seldom
 from conductor.replay import LogCutOff, Replay, Replayed
 from events.errors import LogError
 from events.log import LogReader, TopicPartition
@@ -101,7 +100,6 @@ def about(found: Replayed, instance: str) -> dict[str, list[dict[str, object]]]:
 def opened(settings: Settings, folder: StateFolder) -> Iterator[tuple[Replay, LogReader]]:
     """Give a fold over the log, and its reader."""
     reader = existing_log(settings, folder).reader()
-    collect_seldom()
     try:
         keyring = MasterKeyring(folder.master())
         topics = topics_of(settings)
