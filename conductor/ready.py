@@ -1,7 +1,8 @@
 """What a process that folds does once, at its beginning.
 
 The compiled arrows and the schemas are made then: what making them leaves behind is 9 MB, which
-would lie between the states of thousands of instances if the first fact made them.
+would lie between the states of thousands of instances if the first fact made them. Blocks of
+megabytes are kept apart from small ones for the same reason.
 
 Python's collector of cycles is told to look seldom. Folding makes values, no cycles: reference
 counts free them, and the collector walks over everything that is alive to find nothing, a quarter
@@ -10,7 +11,9 @@ of the time of a worker as it is set by default.
 
 from __future__ import annotations
 
+import ctypes
 import gc
+from contextlib import suppress
 from typing import Final
 
 from events.codec import registry
@@ -21,6 +24,11 @@ YOUNG_MAX: Final = 100_000
 #: Looks at the young ones between two at the middle-aged, and of those between two at all.
 MIDDLE_AGED: Final = 50
 OLD: Final = 20
+#: Bytes from which on a block is asked of the system for itself, and given back to it when freed:
+#: an answer of the log, rows of a batch on their way into the database.
+APART_MIN: Final = 1 << 20
+#: `M_MMAP_THRESHOLD` of malloc.h, of which only glibc knows.
+_MMAP_THRESHOLD: Final = -3
 
 
 def make_ready() -> None:
@@ -30,9 +38,20 @@ def make_ready() -> None:
 
 
 def ready_to_fold() -> None:
-    """Make ready, then have the collector look seldom."""
+    """Make ready, keep large blocks apart, then have the collector look seldom."""
+    keep_large_apart()
     make_ready()
     collect_seldom()
+
+
+def keep_large_apart() -> None:
+    """Have large blocks never lie among small ones.
+
+    glibc puts them there as soon as one was freed: then what is small settles in the room of one
+    that is gone, and the next needs new room. Other libraries do not, and are left as they are.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, APART_MIN)
 
 
 def collect_seldom() -> None:

@@ -10,11 +10,13 @@ from typing import assert_never
 
 from events.ids import CommandId, SagaId, command_id
 from events.values import replace
+from statemachines.attachments import TAKE_HOLD
 from statemachines.conditions import elsewhere, involved
 from statemachines.held import Asked, Held, SagaState
 from statemachines.recording import SCHEDULER
 from statemachines.rules import Rules
 from statemachines.saga import Role, Saga, Step
+from statemachines.sagas import SAGAS
 
 
 def source_of(held: Held) -> str | None:
@@ -36,7 +38,7 @@ def own_host(held: Held, table: Saga, rules: Rules) -> tuple[str, ...]:
 
 
 def inherited(before: SagaState) -> tuple[Asked, ...]:
-    """Return what the predecessor asked, under names that are no step of the successor's."""
+    """Return what the predecessor asked; of each step the name says whose it was."""
     return tuple(
         replace(a, step=f"{before.saga}.{a.step}", saga_id=a.saga_id or before.saga_id)
         for a in before.asked
@@ -45,15 +47,33 @@ def inherited(before: SagaState) -> tuple[Asked, ...]:
 
 def id_of(saga: SagaState, asked: Asked) -> CommandId:
     """Return the id of a command that a saga, or a predecessor of its, asked."""
-    return _id_of(saga.saga_id, asked)
+    asker, step = _place_of(saga, asked)
+    return _id_of(asked.saga_id or saga.saga_id, asker, step, asked.attempt, asked.host)
 
 
-@lru_cache(maxsize=16_384)  # About as many as one batch waits for.
-def _id_of(saga_id: str, asked: Asked) -> CommandId:
+def command_asked(saga: SagaState, asked: Asked) -> str:
+    """Name the command that a saga, or a predecessor of its, asked."""
+    return _command_of(*_place_of(saga, asked))
+
+
+def _place_of(saga: SagaState, asked: Asked) -> tuple[str, str]:
+    """Name the saga that asked, and its step."""
+    if asked.saga_id is None:
+        return saga.saga, asked.step
+    *_, asker, step = asked.step.split(".")
+    return asker, step
+
+
+def _command_of(saga: str, step: str) -> str:
+    command = SAGAS[saga].steps[step].command
+    assert command is not None, f"Expected a command of {saga}.{step}, which asked, but none"
+    return command
+
+
+@lru_cache(maxsize=1_024)  # Of the facts in hand.
+def _id_of(saga_id: str, saga: str, step: str, attempt: int, host: str) -> CommandId:
     """Return the id, found once: one fact asks for it some times over."""
-    step = asked.step if asked.saga_id is None else asked.step.rpartition(".")[2]
-    asker = SagaId(asked.saga_id or saga_id)
-    return command_id(asker, step, asked.attempt, asked.command, asked.host)
+    return command_id(SagaId(saga_id), step, attempt, _command_of(saga, step), host)
 
 
 def hosts_of(held: Held, saga: SagaState, step: Step) -> tuple[str, ...]:
@@ -86,7 +106,8 @@ def asked_of(step: Step, attempt: int, hosts: tuple[str, ...]) -> tuple[Asked, .
     command = step.command
     if command is None:
         return ()
-    return tuple([_asked(command, host, step.name, attempt) for host in hosts])
+    takes_hold = command in TAKE_HOLD
+    return tuple([_asked(host, step.name, attempt, takes_hold) for host in hosts])
 
 
 def commanded(saga: SagaState, asked: tuple[Asked, ...]) -> tuple[str, ...]:
@@ -99,6 +120,6 @@ def commanded(saga: SagaState, asked: tuple[Asked, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4_096)
-def _asked(command: str, host: str, step: str, attempt: int) -> Asked:
+def _asked(host: str, step: str, attempt: int, takes_hold: bool) -> Asked:
     """Return what many sagas ask of one host; one value serves them all."""
-    return Asked(command=command, host=host, step=step, attempt=attempt)
+    return Asked(host=host, step=step, attempt=attempt, takes_hold=takes_hold)

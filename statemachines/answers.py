@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from events.envelope import Envelope
+from statemachines.addressing import command_asked
 from statemachines.attachments import SAID_OF_ATTACHMENTS
 from statemachines.held import Asked, SagaState
 from statemachines.saga import Role, Step
@@ -27,7 +28,8 @@ def judge_command(
 ) -> Verdict | None:
     """Judge an answer by the command that was asked; None where it hangs on the saga's step."""
     if asked.host != envelope.host:
-        return reject(envelope, "not-entitled", f"{asked.command} was sent to {asked.host}")
+        but = f"{command_asked(saga, asked)} was sent to {asked.host}"
+        return reject(envelope, "not-entitled", but)
     is_present = asked.step == saga.step
     if name in SAID_OF_ATTACHMENTS and not (is_present and name in step.on):
         return Accepted(saga)
@@ -42,9 +44,10 @@ def _stale(envelope: Envelope[object], saga: SagaState, asked: Asked) -> Rejecte
     """A success of an older attempt counts; its failure is only evidence, as is another step's."""
     name = type(envelope.fact).__name__
     if name in OWNERSHIP:
-        if OWNERSHIP[name] == asked.command:
+        command = command_asked(saga, asked)
+        if OWNERSHIP[name] == command:
             return None
-        return reject(envelope, "not-asked", f"{asked.command} does not lead to {name}")
+        return reject(envelope, "not-asked", f"{command} does not lead to {name}")
     if asked.step != saga.step:
         step = SAGAS[saga.saga].steps[saga.step]
         if name in step.progress or (step.patient and _is_paid(envelope, saga, name)):

@@ -29,7 +29,7 @@ SWAPPING: Final = "swapping"
 _CARRIED: Final = (IN_USE, SWAPPING)
 
 #: Commands that carry what their guest holds.
-_TAKE_HOLD: Final = frozenset(
+TAKE_HOLD: Final = frozenset(
     name for name, cls in COMMANDS.items() if any(f.name == "attachments" for f in fields(cls))
 )
 
@@ -82,7 +82,7 @@ def held_from(held: Held, asked: Attachments, now: int) -> Held:
 def undisturbed(held: Held, host: str | None) -> bool:
     """Say whether the guest is at home on a host, and none other was asked to take hold of it."""
     asked = () if held.saga is None else held.saga.asked
-    return held.host == host and not any(a.command in _TAKE_HOLD and a.host != host for a in asked)
+    return held.host == host and not any(a.takes_hold and a.host != host for a in asked)
 
 
 def let_go(held: Held, host: str) -> Held:

@@ -27,7 +27,7 @@ def _retries_left(_held: Held, saga: SagaState, rules: Rules) -> bool:
 
 
 def _destination_prepared(_held: Held, saga: SagaState, _rules: Rules) -> bool:
-    return any(a.command == "PrepareDestination" and a.host == saga.destination for a in saga.asked)
+    return any(a.step == "prepare" and a.host == saga.destination for a in saga.asked)
 
 
 def _nothing_anywhere(held: Held, saga: SagaState, _rules: Rules) -> bool:

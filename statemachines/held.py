@@ -107,17 +107,19 @@ class OpenEvent(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
-    """A command that a saga sent: what it was, to whom, in which attempt of which step.
+    """A command that a saga sent: to whom, in which attempt of which step.
 
-    Its id is a function of these and of the saga's (`addressing.id_of`), and is not kept.
+    What it was is in the step (`addressing.command_asked`); its id is a function of these and of
+    the saga's (`addressing.id_of`). Neither is kept: thousands of sagas wait at a time.
     """
 
-    command: str
     host: str
     step: str
     attempt: int
     #: The saga that asked it, where that was a predecessor of the one that has it.
     saga_id: str | None = None
+    #: Does whoever carries it out take hold of the guest's volumes and ports?
+    takes_hold: bool = False
 
 
 class SagaState(Struct, frozen=True, kw_only=True, gc=False, array_like=True):

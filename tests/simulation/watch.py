@@ -27,6 +27,7 @@ from events.register import COMMANDS
 from events.seal import MAC
 from projections.rows import InstanceRow, InstanceStateRow, NodeRow, SagaRow
 from projections.store import SCHEDULER_HOST, Batch, Order
+from statemachines.addressing import command_asked
 from statemachines.dues import dues
 from statemachines.held import Held
 from statemachines.resume import resume
@@ -187,11 +188,12 @@ class Watch(Watcher):
         outcome = step(held, envelope, rules)
         after = outcome.after
         for saga in () if after is None else (after.saga, *after.sides):
-            asked = () if saga is None else saga.asked
+            if saga is None:
+                continue
             self._involved |= {
                 (envelope.meta.instance_id, each.host)
-                for each in asked
-                if COMMANDS[each.command] not in CANCELLING
+                for each in saga.asked
+                if COMMANDS[command_asked(saga, each)] not in CANCELLING
             }
         if held is None or after is None or after is held:
             return outcome
