@@ -18,7 +18,8 @@ from bench.contest import Took, measured, most_resident_mb
 class Work(Protocol):
     """A function of a module that makes ready, yields, and then yields after each slice."""
 
-    def __call__(self, *args: Any) -> Iterator[None]:  # noqa: D102
+    def __call__(self, *args: Any) -> Iterator[None]:
+        """Begin; what is done until the first yield is not measured."""
         ...
 
 
