@@ -11,7 +11,7 @@ from bench.contest import Figure, Took, apart, measured, paired
 from bench.load import KEYRING, Load, filled, lived
 from bench.places import Places
 from conductor.auditor import Audit, verify
-from conductor.ready import collect_seldom
+from conductor.ready import collected_seldom
 from conductor.replay import Replay
 from projections import rebuild as tables
 from projections.kept import Keeper
@@ -106,8 +106,7 @@ def verified(load: Load, url: str) -> Took:
 def _verified(load: Load, url: str, keeper: Keeper | None) -> tuple[Took, Audit]:
     store, reader = open_store(url), load.log().reader()
     replay = Replay(reader=reader, keyring=KEYRING, topics=load.topics, check_form=True)
-    collect_seldom()  # What is made ready once is of the measure: the command makes it too.
-    with measured() as took:
+    with collected_seldom(), measured() as took:  # Made ready within, as the command is.
         audit = verify(store, replay, keeper=keeper)
     assert audit.is_equal, f"Expected equal rows, but {audit.differences[:3]}"
     reader.close()
@@ -119,8 +118,7 @@ def rebuilt(load: Load, url: str) -> Took:
     """Return what it took to fold the log and load a second set of tables, as a rebuild does."""
     reader = load.log().reader()
     replay = Replay(reader=reader, keyring=KEYRING, topics=load.topics)
-    collect_seldom()  # What is made ready once is of the measure: the command makes it too.
-    with measured() as took:
+    with collected_seldom(), measured() as took:  # Made ready within, as the command is.
         found = replay.fold_to(replay.ends())
         loaded = {name: rows.values() for name, rows in found.tables.items()}
         tables.load(url, loaded, found.checkpoints)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from events.codec import registry
@@ -59,3 +60,15 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_MAX, MIDDLE_AGED, OLD)
+
+
+@contextmanager
+def collected_seldom() -> Iterator[None]:
+    """Have the collector look seldom within, and as before afterwards: for who folds only once."""
+    before = gc.get_threshold()
+    collect_seldom()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

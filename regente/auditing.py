@@ -12,6 +12,7 @@ from typing import Final
 
 from conductor.auditor import Audit
 from conductor.auditor import verify as verify_rows
+from conductor.ready import collected_seldom
 from conductor.replay import LogCutOff, Replay, Replayed
 from events.errors import LogError
 from events.log import LogReader, TopicPartition
@@ -103,10 +104,11 @@ def opened(settings: Settings, folder: StateFolder) -> Iterator[tuple[Replay, Lo
     try:
         keyring = MasterKeyring(folder.master())
         topics = topics_of(settings)
-        yield (
-            Replay(reader=reader, keyring=keyring, topics=topics, check_form=True),
-            reader,
-        )
+        with collected_seldom():
+            yield (
+                Replay(reader=reader, keyring=keyring, topics=topics, check_form=True),
+                reader,
+            )
     finally:
         reader.close()
 
