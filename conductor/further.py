@@ -59,9 +59,12 @@ def changed_rows(
     values = (
         rows.values(table) if column is None or every else rows.picked(table, column, instances)
     )
-    read = [row for some in values for row in some]
-    mine = {cast("Key", row[:width]): row_type._make(row) for row in read}
-    if len(mine) != len(read):
+    mine: dict[Key, Row] = {}
+    count = 0
+    for some in values:
+        count += len(some)
+        mine.update((cast("Key", row[:width]), row_type._make(row)) for row in some)
+    if len(mine) != count:
         raise KeptUnusable(f"Expected one row of {table} under a key, but some have two")
     if table in _WHOLE or not every:
         there.update(mine)

@@ -25,13 +25,13 @@ from sqlalchemy import Connection
 from projections.rows import TABLES, Key
 
 #: Of SHA-256 in PostgreSQL, of BLAKE2b in SQLite; of either this many bytes.
-MARK_BYTES: Final = 16
+KEY_MARK_BYTES: Final = 16
 DIGEST_BYTES: Final = 16
-ENTRY_BYTES: Final = MARK_BYTES + DIGEST_BYTES
+ENTRY_BYTES: Final = KEY_MARK_BYTES + DIGEST_BYTES
 #: Pages of a table that are read for one value: 2 MB of rows, at most 0.7 MB of entries. Where none
 #: of them was written the value is the same again, and nobody looks into it.
 PAGES: Final = 256
-_ENTRY: Final = struct.Struct(f"{MARK_BYTES}s{DIGEST_BYTES}s")
+_ENTRY: Final = struct.Struct(f"{KEY_MARK_BYTES}s{DIGEST_BYTES}s")
 _packed = msgspec.msgpack.Encoder().encode
 
 #: For each table its entries, each a mark and behind it a digest, in whatever order and lengths.
@@ -46,7 +46,7 @@ class _Given(Exception):
 def mark_of(key: Key) -> bytes:
     """Return the mark of the row with this key, as both databases make it."""
     named = "".join(f"{len(text)}:{text}" for text in map(str, key))
-    return sha256(named.encode()).digest()[:MARK_BYTES]
+    return sha256(named.encode()).digest()[:KEY_MARK_BYTES]
 
 
 def by_mark(entries: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -111,7 +111,7 @@ def _entries_of(table: str) -> str:
     names = [f'"{name}"' for name in row_type._fields]
     assert all(re.fullmatch(r'"[a-z_]+"', name) for name in names)
     key = " || ".join(f"length({name}::text) || ':' || {name}" for name in names[:width])
-    mark = f"substr(sha256(convert_to({key}, 'UTF8')), 1, {MARK_BYTES})"
+    mark = f"substr(sha256(convert_to({key}, 'UTF8')), 1, {KEY_MARK_BYTES})"
     # Column by column, for a table may have been made with others before.
     row = f"substr(sha256(record_send(ROW({', '.join(names)}))), 1, {DIGEST_BYTES})"
     return (

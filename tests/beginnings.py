@@ -6,6 +6,7 @@ import random
 import typing
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from typing import Final
 
 from events import instance, migration
 from events.envelope import Letter
@@ -180,6 +181,26 @@ VARIANTS: dict[str, tuple[Callable[..., World], str, dict[str, typing.Any]]] = {
     "reboot_hard_suspended": (suspended, "reboot_hard", {}),
     "live_migrate_paused": (paused, "live_migrate", {}),
     "live_migrate_targeted": (built, "live_migrate", {"host": "h3"}),
+}
+
+
+#: The action by which each of nova's flows is gone through here.
+WAYS: Final = {
+    "build": "create",
+    "live-migration": "live_migrate",
+    "live-migration-abort": "live_migrate_abort",
+    "live-migration-force-complete": "live_migrate_force_complete",
+    "resize": "resize",
+    "cold-migration": "migrate",
+    "resize-confirm": "confirm_resize",
+    "resize-revert": "revert_resize",
+    "rebuild": "rebuild",
+    "evacuate": "evacuate",
+    "shelve": "shelve",
+    "unshelve": "unshelve",
+    "delete": "delete",
+    "soft-delete": "soft_delete",
+    "restore": "restore",
 }
 
 

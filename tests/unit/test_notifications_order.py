@@ -21,7 +21,7 @@ from events.nova_wire import Notice
 from statemachines.held import Held
 from statemachines.verdict import Accepted
 from tests.answers import failures_of
-from tests.beginnings import begin
+from tests.beginnings import WAYS, begin
 from tests.hosts import World
 from tests.plays import Act, ask, breaks, server
 from tests.recordings import data_of, notifications
@@ -34,24 +34,6 @@ ACTIONS: Final[dict[str, dict[str, Any]]] = {each["action"]: each for each in NO
 FLOWS: Final[dict[str, list[dict[str, Any]]]] = {f["operation"]: f["steps"] for f in NOVA["flows"]}
 ALL: Final = Manner(notify_on_state_change="vm_and_task_state")
 _SAID: Final = re.compile(r"instance\.[\w.]+(?:/\.\w+)?(?: on failure)?")
-#: How each flow that says something is gone through here.
-WAYS: Final = {
-    "build": "create",
-    "live-migration": "live_migrate",
-    "live-migration-abort": "live_migrate_abort",
-    "live-migration-force-complete": "live_migrate_force_complete",
-    "resize": "resize",
-    "cold-migration": "migrate",
-    "resize-confirm": "confirm_resize",
-    "resize-revert": "revert_resize",
-    "rebuild": "rebuild",
-    "evacuate": "evacuate",
-    "shelve": "shelve",
-    "unshelve": "unshelve",
-    "delete": "delete",
-    "soft-delete": "soft_delete",
-    "restore": "restore",
-}
 #: A live migration that is rolled back: `test_notifications` lays it beside its recording.
 RECORDED: Final = {"live-migration-rollback"}
 
