@@ -11,7 +11,7 @@ from bench.contest import Figure, Took, apart, measured, paired
 from bench.load import KEYRING, Load, filled, lived
 from bench.places import Places
 from conductor.auditor import Audit, verify
-from conductor.ready import collected_seldom
+from conductor.collector import collected_seldom
 from conductor.replay import Replay
 from projections import rebuild as tables
 from projections.kept import Keeper

@@ -3,28 +3,18 @@
 The compiled arrows and the schemas are made then: what making them leaves behind is 9 MB, which
 would lie between the states of thousands of instances if the first fact made them. Blocks of
 megabytes are kept apart from small ones for the same reason.
-
-Python's collector of cycles is told to look seldom. Folding makes values, no cycles: reference
-counts free them, and the collector walks over everything that is alive to find nothing, a quarter
-of the time of a worker as it is set by default.
 """
 
 from __future__ import annotations
 
 import ctypes
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
+from conductor.collector import collect_seldom
 from events.codec import registry
 from statemachines.arrows import table
 
-#: New containers between two looks at the young ones: some thousand facts' worth.
-YOUNG_MAX: Final = 100_000
-#: Looks at the young ones between two at the middle-aged, and of those between two at all.
-MIDDLE_AGED: Final = 50
-OLD: Final = 20
 #: Bytes from which on a block is asked of the system for itself, and given back to it when freed:
 #: an answer of the log, rows of a batch on their way into the database.
 APART_MIN: Final = 1 << 20
@@ -53,22 +43,3 @@ def keep_large_apart() -> None:
     """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, APART_MIN)
-
-
-def collect_seldom() -> None:
-    """Leave what is alive out of the collector's sight, and have it look seldom at what comes."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_MAX, MIDDLE_AGED, OLD)
-
-
-@contextmanager
-def collected_seldom() -> Iterator[None]:
-    """Have the collector look seldom within, and as before afterwards: for who folds only once."""
-    before = gc.get_threshold()
-    collect_seldom()
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from conductor import limits
 from conductor.bodies import RULES_CODEC
+from conductor.collector import collect_between
 from conductor.commits import Commits
 from conductor.due_rows import not_before
 from conductor.errors import ConductorError, ForeignRules
@@ -65,6 +66,8 @@ class Worker:
         self._joined = False
         self._commits = Commits(ports.store, ports.beside, self._committed)
         self._read_ahead_min = options.read_ahead_records_min
+        #: Was the last batch of few records, so that hardly anything is alive?
+        self._is_between = False
         #: What was polled and could not be written yet, in log order per partition.
         self._backlog: list[Record] = []
         #: Positions of which lag tools have not been told, and when they were last told any.
@@ -89,6 +92,8 @@ class Worker:
         if not self._backlog:
             self._backlog = self._poll()
         has_some = self._work()
+        if self._is_between:
+            collect_between()
         if self._clock.monotonic_s() - self._told_at_s >= limits.TELL_LAG_S:
             self._tell_lag_tools()
         return self._repair.turn() or has_some
@@ -101,6 +106,7 @@ class Worker:
         """
         records = self._next_records()
         has_some = bool(records)
+        self._is_between = len(records) < self._read_ahead_min
         try:
             batches = self._fold(records)
             del records  # While the batches are written as many others are read.

@@ -12,7 +12,7 @@ from typing import Final
 
 from conductor.auditor import Audit
 from conductor.auditor import verify as verify_rows
-from conductor.ready import collected_seldom
+from conductor.collector import collected_seldom
 from conductor.replay import LogCutOff, Replay, Replayed
 from events.errors import LogError
 from events.log import LogReader, TopicPartition

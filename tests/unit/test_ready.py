@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.ready import APART_MIN, YOUNG_MAX, collected_seldom, keep_large_apart
+from conductor.ready import APART_MIN, keep_large_apart
 
 
 @pytest.mark.parametrize("freed", [APART_MIN, 16 * APART_MIN])
@@ -18,16 +17,6 @@ def test_large_blocks_lie_apart_however_large_the_ones_were_that_are_gone(freed:
     # In a new process: others have room in their heaps.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert not pool.submit(_lies_in_heap, freed).result()
-
-
-def test_the_collector_is_as_before_when_a_command_has_folded() -> None:
-    before = gc.get_threshold(), gc.get_freeze_count()
-
-    with collected_seldom():
-        within = gc.get_threshold()[0], gc.get_freeze_count() > 0
-
-    assert within == (YOUNG_MAX, True)
-    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 def _lies_in_heap(freed: int) -> bool:
