@@ -26,6 +26,7 @@ from bench.lives import ANSWERS, FLAVOR
 from bench.load import HOSTS, KEYRING, PARTITIONS, Load, append, begun, open_log
 from bench.places import Places
 from bench.processors import of_port, of_postgres, taken_s
+from conductor.collector import collect_seldom
 from conductor.ready import ready_to_fold
 from conductor.wiring import Conductor
 from events.codec import decode_command, encode_fact
@@ -200,6 +201,7 @@ def answering(load: Load) -> Iterator[Answered]:
 def answer(load: Load, pipe: Connection) -> None:
     """Answer commands, and say which, until nobody is at the other end of the pipe."""
     agents = Agents(load)
+    collect_seldom()  # All hosts are one process: as each of them would hardly ever have it look.
     try:
         while not pipe.poll():
             if answered := agents.turn():
