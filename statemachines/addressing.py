@@ -47,8 +47,10 @@ def inherited(before: SagaState) -> tuple[Asked, ...]:
 
 def id_of(saga: SagaState, asked: Asked) -> CommandId:
     """Return the id of a command that a saga, or a predecessor of its, asked."""
+    if asked.saga_id is None:
+        return _id_of(saga.saga_id, saga.saga, asked.step, asked.attempt, asked.host)
     asker, step = _place_of(saga, asked)
-    return _id_of(asked.saga_id or saga.saga_id, asker, step, asked.attempt, asked.host)
+    return _id_of(asked.saga_id, asker, step, asked.attempt, asked.host)
 
 
 def command_asked(saga: SagaState, asked: Asked) -> str:
