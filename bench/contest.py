@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -65,6 +66,25 @@ def apart(
     """Return what a function of a module returns in a process of its own, new and then gone."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(work, *args, **named).result()
+
+
+@contextmanager
+def beside(work: Callable[..., None], *args: object) -> Iterator[tuple[Connection, int]]:
+    """Give our end of a pipe to a function of a module in a process of its own, and its pid.
+
+    It is called with its own end and the arguments, and is waited for when ours is closed.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, *args), daemon=True)
+    process.start()
+    theirs.close()
+    assert process.pid is not None
+    try:
+        yield ours, process.pid
+    finally:
+        ours.close()
+        process.join()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

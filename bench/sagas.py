@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Final
 from uuid import UUID
@@ -20,7 +19,7 @@ from uuid import UUID
 import psycopg
 
 from bench import service
-from bench.contest import Figure, apart, rounded
+from bench.contest import Figure, apart, beside, rounded
 from bench.heartbeats import REPORT_INTERVAL_S, ROOMY, said_by_host
 from bench.lives import ANSWERS, FLAVOR
 from bench.load import HOSTS, KEYRING, PARTITIONS, Load, append, begun, open_log
@@ -185,20 +184,11 @@ class Answered:
 @contextmanager
 def answering(load: Load) -> Iterator[Answered]:
     """Let agents answer in a process of their own meanwhile."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=answer, args=(load, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    assert process.pid is not None
-    try:
-        yield Answered(process.pid, ours)
-    finally:
-        ours.close()
-        process.join()
+    with beside(answer, load) as (pipe, pid):
+        yield Answered(pid, pipe)
 
 
-def answer(load: Load, pipe: Connection) -> None:
+def answer(pipe: Connection, load: Load) -> None:
     """Answer commands, and say which, until nobody is at the other end of the pipe."""
     agents = Agents(load)
     collect_seldom()  # All hosts are one process: as each of them would hardly ever have it look.

@@ -7,12 +7,11 @@ differ by more than what is to be found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from multiprocessing import get_context
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
-from bench.contest import Took, measured, most_resident_mb
+from bench.contest import Took, beside, measured, most_resident_mb
 
 
 class Work(Protocol):
@@ -33,7 +32,7 @@ class Contestant(NamedTuple):
 def side_by_side(contestants: Sequence[Contestant]) -> list[Took]:
     """Return what the slices of each took together; raises EOFError where one died of something."""
     with ExitStack() as stack:
-        ends = [stack.enter_context(_begun(each)) for each in contestants]
+        ends = [stack.enter_context(beside(_serve, each))[0] for each in contestants]
         for end in ends:
             end.recv()
         going = list(ends)
@@ -46,20 +45,6 @@ def _has_more(end: Connection) -> bool:
     end.send(None)
     answer: bool = end.recv()
     return answer
-
-
-@contextmanager
-def _begun(contestant: Contestant) -> Iterator[Connection]:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, contestant), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield ours
-    finally:
-        ours.close()
-        process.join()
 
 
 def _serve(end: Connection, contestant: Contestant) -> None:
